@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The limits of docs/protocol.md section 6. */
+#ifndef COMMON_PROTO_LIMITS_H
+#define COMMON_PROTO_LIMITS_H
+
+#define USI_PROTOCOL_VERSION 1
+
+#define USI_MAX_HEADER  (1024 * 1024)
+#define USI_MAX_ITEMS   512
+#define USI_MAX_BODY    (256 * 1024)       /* inline body */
+#define USI_MAX_CHUNK   (1024 * 1024)      /* chunk of a blob; largest body frame */
+#define USI_MAX_LOG     (64 * 1024)        /* body of LOG and LOGGED */
+#define USI_MAX_MESSAGE (4 * 1024 * 1024)  /* all frames */
+#define USI_MAX_PAYLOAD (64 * 1024 * 1024) /* default; through blobs */
+#define USI_MAX_SPEC    65536
+#define USI_MAX_BLOBS   16
+#define USI_MAX_DEPTH   8 /* of msgpack in headers */
+
+#define USI_DEFAULT_PORT      7420
+#define USI_DEFAULT_BROKER    "tcp://127.0.0.1:7420"
+#define USI_DEFAULT_CHANNEL   "default"
+#define USI_DEFAULT_LEASE_MS  15000
+#define USI_HEARTBEAT_MS      1000
+#define USI_CONNECT_TIMEOUT_MS 5000
+
+#endif
