@@ -575,12 +575,6 @@ typedef struct parse {
     int *rest;
 } parse_t;
 
-static const char s_doc_tail[] = "Every option is also a variable (UNDERSTUDY_BROKER "
-                                 "for --broker, lists by comma) and "
-                                 "a key of the configuration file, see "
-                                 "understudy.conf(5). The option wins, then the "
-                                 "variable, then the file.";
-
 static void s_print_version (FILE *stream, struct argp_state *state)
 {
     (void) state;
@@ -647,14 +641,9 @@ static void s_free_options (struct argp_option *options, size_t len)
 static us_err_t s_parse_argv (usi_config_t *self, int argc, char **argv,
                               const char *args_doc, const char *doc, int *rest)
 {
-    us_err_t err = US_ERR_NOMEM;
-    char *whole_doc = NULL;
     struct argp_option *options = s_make_options (self);
-    const char *glue = doc && strchr (doc, '\v') ? "\n\n" : "\v";
-    if (!options ||
-        asprintf (&whole_doc, "%s%s%s", doc ? doc : "", glue, s_doc_tail) < 0)
-        goto out;
-
+    if (!options)
+        return US_ERR_NOMEM;
     if (rest)
         *rest = argc;
     if (!argp_program_version_hook)
@@ -663,15 +652,11 @@ static us_err_t s_parse_argv (usi_config_t *self, int argc, char **argv,
     struct argp argp = {.options = options,
                         .parser = s_parse_option,
                         .args_doc = args_doc,
-                        .doc = whole_doc};
+                        .doc = doc};
     /* In order: what follows the first argument may be another command's options. */
-    if (argp_parse (&argp, argc, argv, ARGP_IN_ORDER, NULL, &parse) == 0)
-        err = US_OK;
-
-out:
-    free (whole_doc);
+    error_t err = argp_parse (&argp, argc, argv, ARGP_IN_ORDER, NULL, &parse);
     s_free_options (options, s_table_len (self->settings));
-    return err;
+    return err ? US_ERR_NOMEM : US_OK;
 }
 
 us_err_t usi_config_parse (usi_config_t *self, int argc, char **argv,

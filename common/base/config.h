@@ -15,13 +15,13 @@
 typedef struct usi_config usi_config_t;
 
 typedef struct usi_setting {
-    const char *name;     /* "cache-limit": --cache-limit, UNDERSTUDY_CACHE_LIMIT, key */
-    int key;              /* short option letter or a number above 255 */
-    const char *arg;      /* name of the argument in --help; NULL: a switch */
-    const char *initial;  /* default as text; NULL: none */
+    const char *name;    /* "cache-limit": --cache-limit, UNDERSTUDY_CACHE_LIMIT, key */
+    int key;             /* short option letter or a number above 255 */
+    const char *arg;     /* name of the argument in --help; NULL: a switch */
+    const char *initial; /* default as text; NULL: none */
     const char *help;
-    bool list;            /* may be given several times, or by comma */
-} usi_setting_t;          /* a table ends with a NULL name */
+    bool list;   /* may be given several times, or by comma */
+} usi_setting_t; /* a table ends with a NULL name */
 
 /* section: "broker", "node", "client": where the file keeps the keys of this program; keys
  * at the top level of the file count for all. */
@@ -33,15 +33,16 @@ void usi_config_destroy (usi_config_t **self_p);
  * US_ERR_CONFIG with a line for the operator in usi_config_error. --config FILE is
  * understood by all. rest: index of the first argument that is no option; parsing ends
  * there (argc where there is none). NULL: such arguments are bad usage. */
-us_err_t usi_config_parse (usi_config_t *self, int argc, char **argv, const char *args_doc,
-                           const char *doc, int *rest);
+us_err_t usi_config_parse (usi_config_t *self, int argc, char **argv,
+                           const char *args_doc, const char *doc, int *rest);
 /* The same without argv, for the library. */
 us_err_t usi_config_load (usi_config_t *self, const char *path_or_null);
 const char *usi_config_error (const usi_config_t *self);
 
 /* Values; NULL where neither given nor defaulted. Borrowed. */
 const char *usi_config_get (const usi_config_t *self, const char *name);
-bool usi_config_is_set (const usi_config_t *self, const char *name); /* not by default */
+bool usi_config_is_set (const usi_config_t *self,
+                        const char *name); /* not by default */
 bool usi_config_switch (const usi_config_t *self, const char *name);
 /* Elements of a list setting, by comma or repetition. */
 size_t usi_config_count (const usi_config_t *self, const char *name);

@@ -567,7 +567,8 @@ static bool s_requirement (parser_t *self, usi_buf_t *out)
     if (!s_extras (self, out) || !s_specifiers (self, out))
         return false;
     if (s_take (self, ';')) {
-        s_put (out, ';');
+        usi_buf_text (out,
+                      " ; "); /* blanks: to older pips ; belongs to a === version */
         if (s_marker (self, out) == BIND_NONE)
             return false;
     }

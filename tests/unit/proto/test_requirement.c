@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The grammar of requirements: golden canonical forms, and what is refused. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "unit.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -119,19 +116,19 @@ static void test_bad_specifiers (void **state)
 static void test_markers (void **state)
 {
     (void) state;
-    s_accept ("a ; python_version < '3.9'", "a;python_version<\"3.9\"");
+    s_accept ("a ; python_version < '3.9'", "a ; python_version<\"3.9\"");
     s_accept ("a>=1;os_name=='nt' or(os_name == 'posix')",
-              "a>=1;os_name==\"nt\" or os_name==\"posix\"");
+              "a>=1 ; os_name==\"nt\" or os_name==\"posix\"");
     s_accept ("a;(os_name=='a' or os_name=='b') and extra=='c'",
-              "a;(os_name==\"a\" or os_name==\"b\") and extra==\"c\"");
+              "a ; (os_name==\"a\" or os_name==\"b\") and extra==\"c\"");
     s_accept ("a;extra=='c' and (os_name=='a' or (os_name=='b'))",
-              "a;extra==\"c\" and (os_name==\"a\" or os_name==\"b\")");
+              "a ; extra==\"c\" and (os_name==\"a\" or os_name==\"b\")");
     s_accept ("a;((os_name=='a' and os_name=='b')) or extra=='c'",
-              "a;os_name==\"a\" and os_name==\"b\" or extra==\"c\"");
-    s_accept ("a;'linux' in sys_platform", "a;\"linux\" in sys_platform");
-    s_accept ("a;sys_platform not  in 'x y'", "a;sys_platform not in \"x y\"");
-    s_accept ("a;platform_version=='say \"x\"'", "a;platform_version=='say \"x\"'");
-    s_accept ("a;python_full_version~='3.9.1'", "a;python_full_version~=\"3.9.1\"");
+              "a ; os_name==\"a\" and os_name==\"b\" or extra==\"c\"");
+    s_accept ("a;'linux' in sys_platform", "a ; \"linux\" in sys_platform");
+    s_accept ("a;sys_platform not  in 'x y'", "a ; sys_platform not in \"x y\"");
+    s_accept ("a;platform_version=='say \"x\"'", "a ; platform_version=='say \"x\"'");
+    s_accept ("a;python_full_version~='3.9.1'", "a ; python_full_version~=\"3.9.1\"");
 }
 
 static void test_bad_markers (void **state)

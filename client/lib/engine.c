@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine's thread: mailbox, loop, dispatch; see engine.h. */
+#define ENGINE_INTERNAL
+#include "engine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "ask.h"
+#include "base/clock.h"
+
+#define RECV_MAX 256 /* messages before the mailbox is looked at again */
+
+/* --- results ---------------------------------------------------------------------- */
+
+us_result_t *engine_first (const list_t *list)
+{
+    return list->first ? LIST_ELEMENT (list->first, us_result_t, link) : NULL;
+}
+
+us_result_t *engine_next (const us_result_t *result)
+{
+    list_node_t *next = result->link.next;
+    return next ? LIST_ELEMENT (next, us_result_t, link) : NULL;
+}
+
+void engine_move (list_t *list, us_result_t *result)
+{
+    result->since_ms = usi_now_ms ();
+    list_append (list, &result->link);
+}
+
+/* A result of the sent list leaves it. */
+static void s_leave (engine_t *self, us_result_t *result)
+{
+    if (result->link.list == &self->sent && result->job)
+        self->sent_bytes -= result->job->cost;
+    list_remove (&result->link);
+}
+
+void engine_untrack (engine_t *self, us_result_t *result)
+{
+    if (!result->tracked)
+        return;
+    s_leave (self, result);
+    table_remove (&self->table, result);
+    download_drop (self, result);
+    result->tracked = false;
+    result_unref (result);
+}
+
+void engine_refuse (engine_t *self, us_result_t *result, us_err_t code,
+                    const char *text)
+{
+    s_leave (self, result);
+    result_end (result, US_STATE_REFUSED, code, text, NULL, 0);
+    engine_untrack (self, result);
+}
+
+/* --- mailbox ---------------------------------------------------------------------- */
+
+/* Its last handle is gone. What is not yet accepted still has to be. */
+static void s_release (engine_t *self, us_result_t *result)
+{
+    if (atomic_load_explicit (&result->refs, memory_order_relaxed) > 1)
+        return; /* somebody took it up again: an event, another command */
+    if (!result->accepted && result->job)
+        return;
+    if (!result_ended (result))
+        usi_buf_append (&self->unwatch, result->id.bytes, sizeof result->id.bytes);
+    engine_untrack (self, result);
+}
+
+static bool s_is_known (const engine_t *self, const us_result_t *result)
+{
+    const us_result_t *other = table_find (&self->table, &result->id);
+    while (other && other != result)
+        other = table_next (other);
+    return other != NULL;
+}
+
+static void s_take_command (engine_t *self, us_result_t *result)
+{
+    unsigned wants = result->wants;
+    result->wants = 0;
+    result->queued = false;
+    if (!s_is_known (self, result) && !table_add (&self->table, result)) {
+        engine_refuse (self, result, US_ERR_NOMEM, NULL);
+        return;
+    }
+    if ((wants & WANT_SUBMIT) && !result->link.list)
+        submit_take (self, result);
+    else if ((wants & WANT_WATCH) && !result->link.list)
+        engine_move (&self->announce, result);
+    if ((wants & WANT_STREAM) &&
+        (!result->link.list || result->link.list == &self->watched))
+        engine_move (&self->announce, result);
+    if (wants & WANT_RELEASE)
+        s_release (self, result);
+}
+
+/* With the lock. */
+static void s_take_mailbox (engine_t *self)
+{
+    us_client_t *client = self->client;
+    us_result_t *result = client->commands;
+    client->commands = NULL;
+    client->commands_end = &client->commands;
+    while (result) {
+        us_result_t *next = result->next_command;
+        s_take_command (self, result);
+        result = next;
+    }
+    while (client->asks.first) {
+        list_append (&self->asks, client->asks.first);
+        self->asks_unsent = true;
+    }
+}
+
+/* --- connection ------------------------------------------------------------------- */
+
+static void s_on_up (void *arg)
+{
+    engine_t *self = arg;
+    submit_up (self);
+    watch_up (self);
+}
+
+static void s_on_down (void *arg)
+{
+    engine_t *self = arg;
+    upload_down (self);
+    download_down (self);
+    answer_down (self);
+    watch_down (self);
+}
+
+static void s_refuse_all (engine_t *self, const char *text)
+{
+    us_result_t *result;
+    while ((result = table_any (&self->table)))
+        engine_refuse (self, result, US_ERR_UNREACHABLE, text);
+}
+
+static void s_on_gave_up (void *arg, const char *text)
+{
+    engine_t *self = arg;
+    us_client_t *client = self->client;
+    upload_free (self);
+    engine_lock (self);
+    s_refuse_all (self, text);
+    answer_fail_all (self, US_ERR_UNREACHABLE, text);
+    client->want_connect = false;
+    client->failures++;
+    memcpy (client->failure, text, strlen (text) + 1);
+    waiters_wake (client->waiters);
+    engine_unlock (self);
+}
+
+/* With the lock. */
+static bool s_has_work (const engine_t *self)
+{
+    return self->table.len > 0 || self->asks.len > 0 || self->client->want_connect;
+}
+
+/* --- messages --------------------------------------------------------------------- */
+
+typedef void handler_fn (engine_t *self, const usi_msg_t *msg);
+
+static handler_fn *s_handler (int type)
+{
+    switch (type) {
+    case USI_ERROR: return answer_on_error;
+    case USI_SUBMITTED: return submit_on_submitted;
+    case USI_STATE: return watch_on_state;
+    case USI_ENDED: return watch_on_ended;
+    case USI_LOGGED: return watch_on_logged;
+    case USI_CANCELLED: return answer_on_cancelled;
+    case USI_ANSWER: return answer_on_answer;
+    case USI_BLOB_FOUND: return upload_on_found;
+    case USI_BLOB_KEPT: return upload_on_kept;
+    case USI_BLOB_DATA: return download_on_data;
+    default: return NULL;
+    }
+}
+
+static void s_receive (engine_t *self)
+{
+    for (int i = 0; i < RECV_MAX && self->link.socket; i++) {
+        int rc = usi_msg_recv (&self->in, self->link.socket, NULL, NULL);
+        if (rc == EPROTO || rc == ENOTSUP) {
+            link_on_malformed (&self->link, &self->in);
+            continue;
+        }
+        if (rc)
+            return;
+        if (link_on_message (&self->link, &self->in))
+            continue;
+        handler_fn *handler = s_handler (self->in.type);
+        if (handler)
+            handler (self, &self->in);
+    }
+}
+
+/* --- loop ------------------------------------------------------------------------- */
+
+static void s_pump (engine_t *self)
+{
+    if (link_is_ready (&self->link))
+        submit_pump (self);
+    if (link_is_ready (&self->link))
+        upload_pump (self);
+    if (link_is_ready (&self->link))
+        answer_pump (self); /* after SUBMIT: a CANCEL must not overtake it */
+    if (link_is_ready (&self->link))
+        watch_pump (self);
+    if (link_is_ready (&self->link))
+        download_pump (self);
+}
+
+static void s_tick (engine_t *self)
+{
+    int64_t now = usi_now_ms ();
+    if (now >= self->delayed_until)
+        submit_due (self, now);
+    if (now < self->tick_at)
+        return;
+    self->tick_at = now + TICK_MS;
+    if (link_is_ready (&self->link)) {
+        submit_tick (self, now);
+        upload_tick (self, now);
+        download_tick (self, now);
+        watch_tick (self, now);
+    }
+    answer_tick (self, now);
+}
+
+static long s_timeout (const engine_t *self)
+{
+    int64_t due = link_due_ms (&self->link);
+    if (self->has_work && self->tick_at < due)
+        due = self->tick_at;
+    if (self->delayed_until < due)
+        due = self->delayed_until;
+    if (due == INT64_MAX)
+        return -1;
+    int64_t left = due - usi_now_ms ();
+    return left < 0 ? 0 : left > TICK_MS ? TICK_MS : (long) left;
+}
+
+/* Sleeps unless there is something in the mailbox. The descriptor is written only where
+ * `asleep` says that it is of use. */
+static void s_poll (engine_t *self)
+{
+    us_client_t *client = self->client;
+    zmq_pollitem_t items[3] = {{.fd = client->wake_fd, .events = ZMQ_POLLIN}};
+    int count = 1;
+    if (self->link.socket)
+        items[count++] =
+            (zmq_pollitem_t){.socket = self->link.socket, .events = ZMQ_POLLIN};
+    if (self->link.monitor)
+        items[count++] =
+            (zmq_pollitem_t){.socket = self->link.monitor, .events = ZMQ_POLLIN};
+    engine_lock (self);
+    client->asleep = !client->called;
+    bool asleep = client->asleep;
+    engine_unlock (self);
+    zmq_poll (items, count, asleep ? s_timeout (self) : 0);
+    if (items[0].revents) {
+        eventfd_t value;
+        eventfd_read (client->wake_fd, &value);
+    }
+}
+
+static void s_turn (engine_t *self, bool *stop)
+{
+    s_poll (self);
+    engine_lock (self);
+    self->client->asleep = self->client->called = false;
+    *stop = self->client->stop;
+    s_take_mailbox (self);
+    self->has_work = s_has_work (self);
+    engine_unlock (self);
+    if (self->has_work)
+        link_want (&self->link);
+    link_on_monitor (&self->link);
+    s_receive (self);
+    link_service (&self->link);
+    s_tick (self);
+    s_pump (self);
+}
+
+static void s_end (engine_t *self)
+{
+    us_result_t *result;
+    engine_lock (self);
+    s_take_mailbox (self);
+    answer_fail_all (self, US_ERR_CLOSED, NULL);
+    while ((result = table_any (&self->table))) {
+        waiters_wake (result->waiters);
+        engine_untrack (self, result);
+    }
+    engine_unlock (self);
+    upload_free (self);
+    link_close (&self->link);
+    table_free (&self->table);
+    usi_msg_free (&self->in);
+    usi_msg_free (&self->out);
+    usi_buf_free (&self->unwatch);
+    usi_buf_free (&self->finding);
+}
+
+static void *s_main (void *arg)
+{
+    engine_t *self = arg;
+    bool stop = false;
+    while (!stop)
+        s_turn (self, &stop);
+    s_end (self);
+    return NULL;
+}
+
+us_err_t engine_start (us_client_t *client)
+{
+    engine_t *self = calloc (1, sizeof *self);
+    link_events_t events = {s_on_up, s_on_down, s_on_gave_up, self};
+    sigset_t all, before;
+    if (!self)
+        return US_ERR_NOMEM;
+    self->client = client;
+    self->delayed_until = INT64_MAX;
+    if (!link_open (&self->link, client, &events)) {
+        free (self);
+        return US_ERR_SYSTEM;
+    }
+    /* Signals are the program's: its own threads take them. */
+    sigfillset (&all);
+    pthread_sigmask (SIG_SETMASK, &all, &before);
+    int rc = pthread_create (&self->thread, NULL, s_main, self);
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    if (rc) {
+        link_close (&self->link);
+        free (self);
+        return US_ERR_SYSTEM;
+    }
+    client->engine = self;
+    return US_OK;
+}
+
+void engine_join (engine_t **self_p)
+{
+    if (!*self_p)
+        return;
+    pthread_join ((*self_p)->thread, NULL);
+    free (*self_p);
+    *self_p = NULL;
+}

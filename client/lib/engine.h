@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine: the client's background thread. It owns the connection and everything
+ * that is on its way. A tracked result is in one list, which says what it waits for:
+ *
+ *   ready     to be sent                 held      waits for its blobs
+ *   sent      SUBMITTED awaited          delayed   refused for now, to be sent again
+ *   announce  WATCH to be sent           watched   accepted, its end awaited
+ *   fetching  ended, its result is a blob on its way here
+ *
+ * After a new WELCOME everything moves back to where its message is sent again; the
+ * same message twice does no harm (docs/protocol.md section 9). Lists and messages are
+ * worked on without the client's lock; it is taken for what callers see. */
+#ifndef CLIENT_LIB_ENGINE_H
+#define CLIENT_LIB_ENGINE_H
+
+#include "link.h"
+#include "table.h"
+
+/* Starts the thread; with the client's lock held. */
+us_err_t engine_start (us_client_t *client);
+/* Waits for the end of the thread, which client->stop asks for, and frees the
+ * engine. */
+void engine_join (engine_t **self_p);
+
+#ifdef ENGINE_INTERNAL /* for the sources that make up the engine */
+
+#    define TICK_MS 1000
+#    define UNANSWERED_MS                                                              \
+        10000 /* a message is sent again after so long without answer */
+#    define RETRY_MIN_MS 200
+#    define RETRY_MAX_MS 2000
+
+#    define UPLOAD_SLOTS 256
+
+typedef struct upload upload_t;
+
+struct engine {
+    us_client_t *client;
+    pthread_t thread;
+    link_t link;
+    usi_msg_t in, out;
+    table_t table;
+    list_t ready, held, sent, delayed, announce, watched, fetching;
+    size_t sent_bytes;
+    int64_t delayed_until; /* the earliest of delayed; INT64_MAX: none */
+    int64_t tick_at;
+    bool has_work; /* somebody waits for something */
+    list_t asks;   /* CANCEL and QUERY without answer */
+    bool asks_unsent;
+    uint64_t last_ref;
+    usi_buf_t unwatch; /* ids, one after the other */
+
+    upload_t *uploads[UPLOAD_SLOTS]; /* by digest */
+    list_t putting;       /* uploads with chunks to be sent or acknowledged */
+    unsigned chunks_sent; /* of all uploads, unacknowledged */
+    usi_buf_t finding;    /* digests to ask for */
+    list_t downloads;
+};
+
+static inline void engine_lock (engine_t *self)
+{
+    pthread_mutex_lock (&self->client->lock);
+}
+
+static inline void engine_unlock (engine_t *self)
+{
+    pthread_mutex_unlock (&self->client->lock);
+}
+
+/* Lets go of a result: nothing more is to come. With the lock. */
+void engine_untrack (engine_t *self, us_result_t *result);
+void engine_move (list_t *list, us_result_t *result);
+us_result_t *engine_first (const list_t *list);
+us_result_t *engine_next (const us_result_t *result);
+/* Ends it, with a text, unless it has ended; lets go of it. With the lock. */
+void engine_refuse (engine_t *self, us_result_t *result, us_err_t code,
+                    const char *text);
+
+/* submit.c */
+void submit_take (engine_t *self, us_result_t *result); /* to be sent */
+void submit_delay (engine_t *self, us_result_t *result);
+void submit_pump (engine_t *self);
+void submit_up (engine_t *self);
+void submit_tick (engine_t *self, int64_t now);
+void submit_due (engine_t *self, int64_t now);
+void submit_on_submitted (engine_t *self, const usi_msg_t *msg);
+
+/* watch.c */
+void watch_pump (engine_t *self);
+void watch_up (engine_t *self);
+void watch_down (engine_t *self);
+void watch_tick (engine_t *self, int64_t now);
+/* Takes an accepted result out of what it waited for; with the lock. */
+void watch_accepted (engine_t *self, us_result_t *result);
+void watch_on_state (engine_t *self, const usi_msg_t *msg);
+void watch_on_ended (engine_t *self, const usi_msg_t *msg);
+void watch_on_logged (engine_t *self, const usi_msg_t *msg);
+/* After the end: lets go of it as soon as its streams are complete; with the lock. */
+void watch_settle (engine_t *self, us_result_t *result);
+
+/* upload.c */
+bool upload_ready (engine_t *self,
+                   us_result_t *result); /* all blobs are at the broker */
+void upload_forget (engine_t *self,
+                    us_result_t *result); /* the broker says they are not */
+void upload_pump (engine_t *self);
+void upload_down (engine_t *self);
+void upload_tick (engine_t *self, int64_t now);
+void upload_on_found (engine_t *self, const usi_msg_t *msg);
+void upload_on_kept (engine_t *self, const usi_msg_t *msg);
+void upload_free (engine_t *self);
+
+/* download.c */
+typedef struct ending {
+    us_state_t state;
+    us_err_t code;
+} ending_t;
+
+/* Fetches the blob that is the result's body, then ends it. With the lock. */
+void download_start (engine_t *self, us_result_t *result, usi_bytes_t digest,
+                     uint64_t size, ending_t ending);
+void download_drop (engine_t *self, us_result_t *result);
+void download_pump (engine_t *self);
+void download_down (engine_t *self);
+void download_tick (engine_t *self, int64_t now);
+void download_on_data (engine_t *self, const usi_msg_t *msg);
+/* Ends it with this body, which becomes its own, and a text made from it. */
+void ending_apply (engine_t *self, us_result_t *result, ending_t ending, uint8_t *body,
+                   size_t body_len);
+
+/* answer.c */
+void answer_pump (engine_t *self);
+void answer_down (engine_t *self);
+void answer_tick (engine_t *self, int64_t now);
+void answer_fail_all (engine_t *self, us_err_t code, const char *text);
+void answer_on_cancelled (engine_t *self, const usi_msg_t *msg);
+void answer_on_answer (engine_t *self, const usi_msg_t *msg);
+void answer_on_error (engine_t *self, const usi_msg_t *msg);
+
+#endif
+#endif

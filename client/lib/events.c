@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Events: a list of results to which something happened, and a descriptor that is
+ * readable while the list is not empty. A result stands in it once, with all that
+ * happened. */
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "result.h"
+
+static void s_append (us_client_t *client, us_result_t *result)
+{
+    bool was_empty = !client->events;
+    result->in_events = true;
+    result->next_event = NULL;
+    result_ref (result);
+    *client->events_end = result;
+    client->events_end = &result->next_event;
+    if (was_empty)
+        eventfd_write (client->event_fd, 1);
+}
+
+void event_post (us_result_t *result, unsigned types)
+{
+    result->event_pending |= types & result->event_types;
+    if (result->event_pending && !result->in_events)
+        s_append (result->client, result);
+}
+
+void events_clear (us_client_t *client)
+{
+    while (client->events) {
+        us_result_t *result = client->events;
+        client->events = result->next_event;
+        result->in_events = false;
+        result->event_pending = 0;
+        result_unref (result);
+    }
+    client->events_end = &client->events;
+}
+
+/* What has happened so far, as far as a state can tell. */
+static unsigned s_past (const us_result_t *result)
+{
+    us_state_t state = result_state (result);
+    unsigned types = 0;
+    if (result->accepted)
+        types |= US_EVENT_ACCEPTED;
+    if (state == US_STATE_RUNNING)
+        types |= US_EVENT_RUNNING;
+    for (int i = 0; i < STREAMS; i++)
+        if (result->streams[i] && result->streams[i]->data.len > 0)
+            types |= US_EVENT_LOG;
+    if (us_state_is_end (state))
+        types |= US_EVENT_ENDED;
+    return types;
+}
+
+us_err_t us_result_subscribe (us_result_t *result, unsigned types, void *user)
+{
+    if (!result)
+        return US_ERR_INVALID;
+    us_client_t *client = result_enter (result);
+    us_err_t err = client->closed ? US_ERR_CLOSED : result_follow (result);
+    if (err == US_OK) {
+        result->event_types = types;
+        result->user = user;
+        event_post (result, s_past (result));
+    }
+    client_unlock (client);
+    return err;
+}
+
+int us_client_event_fd (us_client_t *client)
+{
+    client_lock (client);
+    int fd = client->event_fd;
+    client_unlock (client);
+    return fd;
+}
+
+us_err_t us_client_events (us_client_t *client, us_event_t *events, size_t max,
+                           size_t *count)
+{
+    eventfd_t value;
+    if (!client || !events || !count)
+        return US_ERR_INVALID;
+    *count = 0;
+    client_lock (client);
+    while (client->events && *count < max) {
+        us_result_t *result = client->events;
+        client->events = result->next_event;
+        result->in_events = false;
+        events[(*count)++] = (us_event_t){.types = result->event_pending,
+                                          .result = result,
+                                          .user = result->user};
+        result->event_pending = 0;
+    }
+    if (!client->events) {
+        client->events_end = &client->events;
+        eventfd_read (client->event_fd, &value);
+    }
+    us_err_t err = client->closed ? US_ERR_CLOSED : US_OK;
+    client_unlock (client);
+    return err;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Jobs to be: see job.h. */
+#include "job.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/pack.h"
+#include "proto/requirement.h"
+
+#define REQUIREMENTS_MAX   1000
+#define REQUIREMENT_LENGTH 512
+#define NAME_LENGTH        256
+#define RETRIES_MAX        100
+
+static us_err_t s_fail (us_job_t *job, us_err_t err, const char *format, ...)
+    __attribute__ ((format (printf, 3, 4)));
+
+static us_err_t s_fail (us_job_t *job, us_err_t err, const char *format, ...)
+{
+    va_list args;
+    va_start (args, format);
+    vsnprintf (job->error, sizeof job->error, format, args);
+    va_end (args);
+    return err;
+}
+
+us_err_t us_job_new (us_job_t **job, const char *channel)
+{
+    if (!job)
+        return US_ERR_INVALID;
+    *job = NULL;
+    if (!channel || !usi_channel_valid (usi_bytes_of (channel)))
+        return US_ERR_INVALID;
+    us_job_t *self = calloc (1, sizeof *self);
+    if (!self)
+        return US_ERR_NOMEM;
+    memcpy (self->channel, channel, strlen (channel) + 1);
+    self->queue = true;
+    *job = self;
+    return US_OK;
+}
+
+void us_job_destroy (us_job_t **job)
+{
+    us_job_t *self = job ? *job : NULL;
+    if (!self)
+        return;
+    for (uint32_t i = 0; i < self->blobs_len; i++)
+        blob_unref (self->blobs[i]);
+    free (self->body);
+    free (self->name);
+    usi_buf_free (&self->packages);
+    usi_buf_free (&self->constraints);
+    usi_buf_free (&self->spec);
+    usi_buf_free (&self->digests);
+    free (self);
+    *job = NULL;
+}
+
+const char *us_job_error_text (const us_job_t *job)
+{
+    return job->error;
+}
+
+/* --- what it runs ----------------------------------------------------------------- */
+
+static us_err_t s_set_body (us_job_t *job, const char *kind, const void *data,
+                            size_t len)
+{
+    usi_bytes_t copy = usi_bytes_dup (usi_bytes (data, len));
+    if (!copy.data)
+        return US_ERR_NOMEM;
+    free (job->body);
+    job->body = (uint8_t *) copy.data;
+    job->body_len = len;
+    job->kind = kind;
+    return US_OK;
+}
+
+us_err_t us_job_set_shell (us_job_t *job, const char *command)
+{
+    if (!job || !command)
+        return US_ERR_INVALID;
+    if (!usi_is_text (command, strlen (command)))
+        return s_fail (job, US_ERR_INVALID, "the command is not UTF-8");
+    return s_set_body (job, "shell", command, strlen (command));
+}
+
+/* Arguments are [positional array, keyword map]. */
+static bool s_are_arguments (usi_bytes_t args)
+{
+    us_reader_t reader = usi_reader (args);
+    us_value_t outer = usi_read (&reader);
+    us_reader_t inner = reader;
+    bool positional = usi_read (&inner).type == US_TYPE_ARRAY;
+    if (outer.type != US_TYPE_ARRAY || outer.as.count != 2 || !positional ||
+        !usi_skip (&reader, NULL, NULL))
+        return false;
+    inner = reader;
+    return usi_read (&inner).type == US_TYPE_MAP && usi_skip (&reader, NULL, NULL) &&
+           reader.at == reader.end;
+}
+
+us_err_t us_job_set_source (us_job_t *job, const char *source, const char *function,
+                            const void *args, size_t args_len)
+{
+    static const uint8_t none[] = {0x92, 0x90, 0x80};
+    if (!job || !source || !function)
+        return US_ERR_INVALID;
+    if (!usi_is_text (source, strlen (source)) ||
+        !usi_is_text (function, strlen (function)))
+        return s_fail (job, US_ERR_INVALID, "source or function name is not UTF-8");
+    usi_bytes_t arguments = args ? usi_bytes (args, args_len) : usi_bytes (none, 3);
+    if (!s_are_arguments (arguments))
+        return s_fail (job, US_ERR_INVALID,
+                       "arguments are not msgpack of [positional array, keyword map]");
+
+    usi_buf_t buf = {0};
+    usi_pack_array (&buf, 3);
+    usi_pack_uint (&buf, 1);
+    usi_pack_map (&buf, 2);
+    usi_pack_str (&buf, "source", 6);
+    usi_pack_str (&buf, source, strlen (source));
+    usi_pack_str (&buf, "function", 8);
+    usi_pack_str (&buf, function, strlen (function));
+    usi_pack_array (&buf, 2);
+    usi_pack_str (&buf, "m", 1);
+    usi_pack_bin (&buf, arguments.data, arguments.len);
+    us_err_t err =
+        buf.failed ? US_ERR_NOMEM : s_set_body (job, "call", buf.data, buf.len);
+    usi_buf_free (&buf);
+    return err;
+}
+
+us_err_t us_job_set_call (us_job_t *job, const void *envelope, size_t len)
+{
+    if (!job || !envelope || len == 0)
+        return US_ERR_INVALID;
+    us_reader_t reader = us_reader (envelope, len);
+    if (us_read (&reader).type != US_TYPE_ARRAY)
+        return s_fail (job, US_ERR_INVALID, "this is not a call envelope");
+    return s_set_body (job, "call", envelope, len);
+}
+
+us_err_t us_job_add_blob (us_job_t *job, const us_blob_t *blob)
+{
+    if (!job || !blob)
+        return US_ERR_INVALID;
+    if (job->blobs_len == JOB_BLOBS_MAX)
+        return s_fail (job, US_ERR_INVALID, "a job names at most %d blobs",
+                       JOB_BLOBS_MAX);
+    job->blobs[job->blobs_len++] = blob_ref ((us_blob_t *) (uintptr_t) blob);
+    return US_OK;
+}
+
+/* --- where, when and how ---------------------------------------------------------- */
+
+static us_err_t s_add_requirement (us_job_t *job, usi_buf_t *list, uint32_t *count,
+                                   const char *text)
+{
+    if (!job || !text)
+        return US_ERR_INVALID;
+    const char *why = "it is too long";
+    usi_buf_t canonical = {0};
+    us_err_t err = US_ERR_REQUIREMENT;
+    if (*count == REQUIREMENTS_MAX)
+        return s_fail (job, err, "a job names at most %d packages", REQUIREMENTS_MAX);
+    if (strlen (text) <= REQUIREMENT_LENGTH)
+        err = usi_requirement_normalise (usi_bytes_of (text), &canonical, &why);
+    if (err == US_OK && canonical.len > REQUIREMENT_LENGTH)
+        err = US_ERR_REQUIREMENT;
+    if (err == US_OK) {
+        usi_list_add_str (list, usi_buf_bytes (&canonical));
+        (*count)++;
+    }
+    if (canonical.failed || list->failed)
+        err = US_ERR_NOMEM;
+    usi_buf_free (&canonical);
+    if (err == US_ERR_REQUIREMENT)
+        return s_fail (job, err, "'%.100s' is not a package requirement: %s", text,
+                       why ? why : "malformed");
+    return err;
+}
+
+us_err_t us_job_add_package (us_job_t *job, const char *requirement)
+{
+    return s_add_requirement (job, &job->packages, &job->packages_len, requirement);
+}
+
+us_err_t us_job_add_constraint (us_job_t *job, const char *constraint)
+{
+    return s_add_requirement (job, &job->constraints, &job->constraints_len,
+                              constraint);
+}
+
+us_err_t us_job_set_python (us_job_t *job, const char *minor_version)
+{
+    if (!job)
+        return US_ERR_INVALID;
+    const char *text = minor_version ? minor_version : "";
+    if (text[0] && !usi_python_valid (usi_bytes_of (text)))
+        return s_fail (job, US_ERR_INVALID, "'%.40s' is not a Python version like 3.11",
+                       text);
+    snprintf (job->python, sizeof job->python, "%s", text);
+    return US_OK;
+}
+
+us_err_t us_job_set_id (us_job_t *job, const us_id_t *id)
+{
+    if (!job || !id)
+        return US_ERR_INVALID;
+    if (!us_id_matches (id, job->channel) || id->bytes[6] >> 4 != 8)
+        return s_fail (job, US_ERR_INVALID, "the id does not belong to channel %s",
+                       job->channel);
+    job->id = *id;
+    job->has_id = true;
+    return US_OK;
+}
+
+us_err_t us_job_set_name (us_job_t *job, const char *name)
+{
+    if (!job || !name)
+        return US_ERR_INVALID;
+    if (strlen (name) > NAME_LENGTH || !usi_is_text (name, strlen (name)))
+        return s_fail (job, US_ERR_INVALID, "the name is over %d bytes or not UTF-8",
+                       NAME_LENGTH);
+    char *copy = strdup (name);
+    if (!copy)
+        return US_ERR_NOMEM;
+    free (job->name);
+    job->name = copy;
+    return US_OK;
+}
+
+us_err_t us_job_set_limits_ms (us_job_t *job, int64_t soft_ms, int64_t hard_ms)
+{
+    if (!job || soft_ms < 0 || hard_ms < 0 || soft_ms > UINT32_MAX ||
+        hard_ms > UINT32_MAX)
+        return US_ERR_INVALID;
+    job->soft_ms = (uint32_t) soft_ms;
+    job->hard_ms = (uint32_t) hard_ms;
+    return US_OK;
+}
+
+us_err_t us_job_set_retries (us_job_t *job, unsigned retries)
+{
+    if (!job || retries > RETRIES_MAX)
+        return US_ERR_INVALID;
+    job->retries = retries;
+    return US_OK;
+}
+
+us_err_t us_job_set_expire_ms (us_job_t *job, int64_t expire_ms)
+{
+    if (!job || expire_ms < 0 || expire_ms > UINT32_MAX)
+        return US_ERR_INVALID;
+    job->expire_ms = (uint32_t) expire_ms;
+    return US_OK;
+}
+
+us_err_t us_job_set_fresh (us_job_t *job, bool fresh)
+{
+    job->fresh = fresh;
+    return US_OK;
+}
+
+us_err_t us_job_set_queue (us_job_t *job, bool queue)
+{
+    job->queue = queue;
+    return US_OK;
+}
+
+us_err_t us_job_set_stream_log (us_job_t *job, bool stream)
+{
+    job->stream_log = stream;
+    return US_OK;
+}
+
+us_err_t us_job_set_detached (us_job_t *job, bool detached)
+{
+    job->detached = detached;
+    return US_OK;
+}
+
+/* --- sealing ---------------------------------------------------------------------- */
+
+static us_err_t s_check_sizes (us_job_t *job, size_t max_payload)
+{
+    if (!job->kind)
+        return s_fail (job, US_ERR_INVALID, "the job has nothing to run");
+    if (job->body_len > max_payload)
+        return s_fail (job, US_ERR_TOO_LARGE, "the job is %zu bytes; the limit is %zu",
+                       job->body_len, max_payload);
+    for (uint32_t i = 0; i < job->blobs_len; i++)
+        if (job->blobs[i]->len > max_payload)
+            return s_fail (job, US_ERR_TOO_LARGE,
+                           "a blob is %zu bytes; the limit is %zu", job->blobs[i]->len,
+                           max_payload);
+    return US_OK;
+}
+
+/* The body becomes the last blob. */
+static us_err_t s_body_to_blob (us_job_t *job)
+{
+    us_blob_t *blob = blob_adopt (job->body, job->body_len);
+    if (!blob)
+        return US_ERR_NOMEM;
+    job->body = NULL;
+    job->blobs[job->blobs_len++] = blob;
+    return US_OK;
+}
+
+static void s_encode_spec (us_job_t *job, const us_blob_t *body)
+{
+    usi_fields_t spec = {0};
+    uint32_t code_blobs = job->blobs_len - (body ? 1 : 0);
+    usi_buf_t code = {0};
+    for (uint32_t i = 0; i < code_blobs; i++)
+        usi_list_add_bin (&code, usi_bytes (job->blobs[i]->digest, USI_DIGEST_LEN));
+    job->digests.len = 0;
+    usi_buf_append (&job->digests, code.data, code.len);
+    USI_SET (&spec, KIND, kind, usi_bytes_of (job->kind));
+    if (job->name)
+        USI_SET (&spec, NAME, name, usi_bytes_of (job->name));
+    if (job->packages_len)
+        USI_SET (&spec, PACKAGES, packages,
+                 usi_list_of (&job->packages, job->packages_len));
+    if (job->constraints_len)
+        USI_SET (&spec, CONSTRAINTS, constraints,
+                 usi_list_of (&job->constraints, job->constraints_len));
+    if (job->python[0])
+        USI_SET (&spec, PYTHON, python, usi_bytes_of (job->python));
+    if (job->soft_ms)
+        USI_SET (&spec, SOFT_MS, soft_ms, job->soft_ms);
+    if (job->hard_ms)
+        USI_SET (&spec, HARD_MS, hard_ms, job->hard_ms);
+    if (job->fresh)
+        USI_SET (&spec, ISOLATION, isolation, usi_bytes_of ("fresh"));
+    if (code_blobs)
+        USI_SET (&spec, BLOBS, blobs, usi_list_of (&code, code_blobs));
+    if (body) {
+        USI_SET (&spec, BLOB, blob, usi_bytes (body->digest, USI_DIGEST_LEN));
+        USI_SET (&spec, SIZE, size, body->len);
+        usi_list_add_bin (&job->digests, usi_bytes (body->digest, USI_DIGEST_LEN));
+    }
+    job->spec.len = 0;
+    usi_fields_encode (&spec, &job->spec);
+    job->spec.failed |= code.failed | job->digests.failed;
+    usi_buf_free (&code);
+}
+
+us_err_t job_seal (us_job_t *job, size_t max_payload)
+{
+    us_err_t err = s_check_sizes (job, max_payload);
+    if (err == US_OK && job->body && job->body_len > USI_MAX_BODY)
+        err = s_body_to_blob (job);
+    if (err != US_OK)
+        return err;
+    s_encode_spec (job, job->body ? NULL : job->blobs[job->blobs_len - 1]);
+    if (job->spec.failed)
+        return US_ERR_NOMEM;
+    if (job->spec.len > USI_MAX_SPEC)
+        return s_fail (job, US_ERR_TOO_LARGE,
+                       "the job's description is %zu bytes; the limit is %d: too many "
+                       "packages",
+                       job->spec.len, USI_MAX_SPEC);
+    if (!job->has_id)
+        usi_id_make (&job->id, usi_bytes_of (job->channel));
+    job->has_id = true;
+    job->cost = sizeof *job + job->spec.len + job->body_len;
+    return US_OK;
+}
+
+void job_add_to (const us_job_t *job, usi_msg_t *msg, unsigned more_flags)
+{
+    usi_fields_t *item = usi_msg_add (msg);
+    unsigned flags = more_flags | (job->queue ? 0 : USI_SUBMIT_IF_LISTENED) |
+                     (job->detached ? USI_SUBMIT_DETACHED : 0);
+    USI_SET (item, ID, id, job->id);
+    USI_SET (item, CHANNEL, channel, usi_bytes_of (job->channel));
+    USI_SET (item, SPEC, spec, usi_buf_bytes (&job->spec));
+    if (job->python[0])
+        USI_SET (item, PYTHON, python, usi_bytes_of (job->python));
+    if (job->retries)
+        USI_SET (item, RETRIES, retries, job->retries);
+    if (job->expire_ms)
+        USI_SET (item, EXPIRE_MS, expire_ms, job->expire_ms);
+    if (job->blobs_len)
+        USI_SET (item, BLOBS, blobs, usi_list_of (&job->digests, job->blobs_len));
+    if (flags)
+        USI_SET (item, FLAGS, flags, flags);
+    if (job->body)
+        usi_msg_body (msg, job->body, job->body_len);
+}

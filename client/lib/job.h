@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A job to be: what us_job_set_… gathers, and, once us_submit has sealed it, what the
+ * engine sends and keeps to send again. */
+#ifndef CLIENT_LIB_JOB_H
+#define CLIENT_LIB_JOB_H
+
+#include "base/bytes.h"
+#include "blob.h"
+#include "proto/limits.h"
+#include "proto/message.h"
+
+#define JOB_BLOBS_MAX (USI_MAX_BLOBS - 1) /* one place is the body's */
+
+struct us_job {
+    us_id_t id;
+    bool has_id;
+    bool fresh, queue, stream_log, detached;
+    char channel[USI_CHANNEL_MAX + 1];
+    char python[16];
+    const char *kind; /* "call", "shell"; NULL: not yet set */
+    uint8_t *body;    /* NULL once it is a blob */
+    size_t body_len;
+    char *name;
+    uint32_t retries, soft_ms, hard_ms, expire_ms;
+    usi_buf_t packages, constraints; /* elements of a list */
+    uint32_t packages_len, constraints_len;
+    us_blob_t *blobs[JOB_BLOBS_MAX + 1];
+    uint32_t blobs_len;
+    char error[200];
+
+    /* Once sealed. */
+    usi_buf_t spec;
+    usi_buf_t digests; /* elements of a list: all blobs */
+    size_t cost;       /* bytes it holds, about */
+};
+
+/* Makes spec and, of a large body, a blob; chooses an id. Can be repeated after a
+ * failure; job->error says what is wrong. */
+us_err_t job_seal (us_job_t *job, size_t max_payload);
+/* Adds a sealed job to a SUBMIT. */
+void job_add_to (const us_job_t *job, usi_msg_t *msg, unsigned more_flags);
+
+#endif

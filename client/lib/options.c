@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Options: see options.h. */
+#include "options.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "proto/limits.h"
+#include "proto/pack.h"
+
+#define NAME_MAX_LEN 256
+
+static const usi_setting_t s_settings[] = {
+    {.name = "broker", .arg = "ENDPOINT", .initial = USI_DEFAULT_BROKER, .list = true},
+    {.name = "redis", .arg = "URL"},
+    {.name = "connect-timeout", .arg = "TIME", .initial = "5s"},
+    {.name = "max-payload", .arg = "SIZE", .initial = "64M"},
+    {0},
+};
+
+static void s_quiet (void)
+{
+    usi_log_set_level (US_LOG_ERROR); /* the library never prints */
+}
+
+static us_err_t s_replace (char **place, const char *text)
+{
+    char *copy = strdup (text);
+    if (!copy)
+        return US_ERR_NOMEM;
+    free (*place);
+    *place = copy;
+    return US_OK;
+}
+
+/* tcp://host:port or ipc://path, by comma, with blanks around them. */
+static bool s_endpoints_valid (const char *text)
+{
+    bool any = false;
+    while (*text) {
+        size_t len = strcspn (text, ",");
+        const char *at = text + strspn (text, " ");
+        bool is_tcp = strncmp (at, "tcp://", 6) == 0;
+        if (!is_tcp && strncmp (at, "ipc://", 6) != 0)
+            return false;
+        at += 6;
+        size_t rest = len - (size_t) (at - text);
+        if (rest == 0 || (is_tcp && !memchr (at + 1, ':', rest - 1)))
+            return false;
+        any = true;
+        text += len + (text[len] == ',');
+    }
+    return any;
+}
+
+static us_err_t s_load (us_options_t *self, usi_config_t *config)
+{
+    uint64_t bytes;
+    us_err_t err = usi_config_load (config, NULL);
+    if (err == US_OK)
+        err = us_options_set_broker (self, usi_config_get (config, "broker"));
+    if (err == US_OK && !usi_config_is_set (config, "broker") &&
+        usi_config_is_set (config, "redis"))
+        err = us_options_set_redis (self, usi_config_get (config, "redis"));
+    if (err == US_OK)
+        err = usi_config_ms (config, "connect-timeout", &self->connect_timeout_ms);
+    if (err == US_OK)
+        err = usi_config_bytes (config, "max-payload", &bytes);
+    if (err == US_OK)
+        err = us_options_set_max_payload (self, bytes);
+    return err;
+}
+
+static void s_say (char *text, size_t text_len, const usi_config_t *config,
+                   us_err_t err)
+{
+    const char *why = usi_config_error (config);
+    if (!text || text_len == 0)
+        return;
+    if (err == US_ERR_INVALID && why[0] == '\0')
+        why = "broker is not a list of addresses tcp://host:port, or redis not a URL";
+    snprintf (text, text_len, "%s", why[0] ? why : us_err_text (err));
+}
+
+us_err_t us_options_new (us_options_t **options, char *text, size_t text_len)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (!options)
+        return US_ERR_INVALID;
+    if (text && text_len > 0)
+        text[0] = '\0';
+    pthread_once (&once, s_quiet);
+
+    us_err_t err = US_ERR_NOMEM;
+    usi_config_t *config = NULL;
+    us_options_t *self = calloc (1, sizeof *self);
+    if (!self)
+        goto out;
+    config = usi_config_new ("client", s_settings);
+    if (!config)
+        goto out;
+    err = us_options_set_name (self, program_invocation_short_name);
+    if (err == US_ERR_INVALID)
+        err = us_options_set_name (self, "client");
+    if (err == US_OK)
+        err = s_load (self, config);
+    if (err != US_OK)
+        s_say (text, text_len, config, err);
+    if (err == US_ERR_INVALID)
+        err = US_ERR_CONFIG;
+out:
+    if (config)
+        usi_config_destroy (&config);
+    if (err != US_OK)
+        us_options_destroy (&self);
+    *options = self;
+    return err;
+}
+
+void us_options_destroy (us_options_t **options)
+{
+    if (!options || !*options)
+        return;
+    options_clear (*options);
+    free (*options);
+    *options = NULL;
+}
+
+us_err_t us_options_set_broker (us_options_t *options, const char *endpoints)
+{
+    if (!options || !endpoints || !s_endpoints_valid (endpoints))
+        return US_ERR_INVALID;
+    us_err_t err = s_replace (&options->endpoints, endpoints);
+    if (err == US_OK) {
+        free (options->redis);
+        options->redis = NULL;
+    }
+    return err;
+}
+
+us_err_t us_options_set_redis (us_options_t *options, const char *url)
+{
+    if (!options || !url ||
+        (strncmp (url, "redis://", 8) != 0 && strncmp (url, "unix://", 7) != 0))
+        return US_ERR_INVALID;
+    return s_replace (&options->redis, url);
+}
+
+us_err_t us_options_set_connect_timeout_ms (us_options_t *options, int64_t ms)
+{
+    if (!options || ms < 0 || ms > INT32_MAX)
+        return US_ERR_INVALID;
+    options->connect_timeout_ms = ms;
+    return US_OK;
+}
+
+us_err_t us_options_set_max_payload (us_options_t *options, size_t bytes)
+{
+    if (!options || bytes == 0 || bytes > (size_t) USI_MAX_CHUNK * 65536)
+        return US_ERR_INVALID;
+    options->max_payload = bytes;
+    return US_OK;
+}
+
+us_err_t us_options_set_name (us_options_t *options, const char *name)
+{
+    if (!options || !name)
+        return US_ERR_INVALID;
+    size_t len = strlen (name);
+    if (len > NAME_MAX_LEN || !usi_is_text (name, len))
+        return US_ERR_INVALID;
+    return s_replace (&options->name, name);
+}
+
+void us_options_set_log (us_options_t *options, us_log_fn *fn, void *arg)
+{
+    options->log = fn;
+    options->log_arg = arg;
+}
+
+bool options_copy (us_options_t *copy, const us_options_t *options)
+{
+    *copy = *options;
+    copy->endpoints = strdup (options->endpoints);
+    copy->redis = options->redis ? strdup (options->redis) : NULL;
+    copy->name = strdup (options->name);
+    if (copy->endpoints && copy->name && (copy->redis || !options->redis))
+        return true;
+    options_clear (copy);
+    return false;
+}
+
+void options_clear (us_options_t *options)
+{
+    free (options->endpoints);
+    free (options->redis);
+    free (options->name);
+    *options = (us_options_t){0};
+}
+
+void options_show_redis (const char *url, char *text, size_t text_len)
+{
+    const char *start = strstr (url, "://");
+    start = start ? start + 3 : url;
+    const char *at = strncmp (url, "redis", 5) == 0 ? strrchr (start, '@') : NULL;
+    const char *rest = at ? at + 1 : start;
+    /* unix://path?password=… hides it behind the question mark. */
+    snprintf (text, text_len, "%.*s%.*s", (int) (start - url), url,
+              (int) strcspn (rest, "?"), rest);
+}

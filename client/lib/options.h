@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a client is told at its beginning. */
+#ifndef CLIENT_LIB_OPTIONS_H
+#define CLIENT_LIB_OPTIONS_H
+
+#include "understudy/understudy.h"
+
+struct us_options {
+    char *endpoints; /* by comma */
+    char *redis;     /* URL of the registry, in place of endpoints; NULL: none */
+    int64_t connect_timeout_ms;
+    size_t max_payload;
+    char *name;
+    us_log_fn *log;
+    void *log_arg;
+};
+
+/* A copy; false: out of memory, and copy is empty. */
+bool options_copy (us_options_t *copy, const us_options_t *options);
+void options_clear (us_options_t *options);
+/* The registry's URL without user and password. */
+void options_show_redis (const char *url, char *text, size_t text_len);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tracked results by id. Several may have the same id (the same job opened twice), so a
+ * look-up is a walk. Ids are random, so their first bytes are the hash. */
+#ifndef CLIENT_LIB_TABLE_H
+#define CLIENT_LIB_TABLE_H
+
+#include "result.h"
+
+typedef struct table {
+    us_result_t **slots;
+    size_t slots_len; /* a power of two, or 0 */
+    size_t len;
+} table_t;
+
+void table_free (table_t *table);
+bool table_add (table_t *table, us_result_t *result); /* false: out of memory */
+void table_remove (table_t *table, us_result_t *result);
+/* The first with this id, or the next after one. */
+us_result_t *table_find (const table_t *table, const us_id_t *id);
+us_result_t *table_next (const us_result_t *result);
+/* Any one; NULL: empty. */
+us_result_t *table_any (const table_t *table);
+
+#endif

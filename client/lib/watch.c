@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What becomes of accepted jobs: WATCH, STATE, ENDED, LOGGED. */
+#define ENGINE_INTERNAL
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "engine.h"
+
+#define POLL_JOBS 256 /* looked after in one tick, in turn */
+
+/* --- asking ----------------------------------------------------------------------- */
+
+/* Which streams to ask for in this WATCH. A poll asks again only for a log that stands
+ * still: it may be whole, or the hint of its growth was lost. */
+static unsigned s_stream_flags (us_result_t *result, bool poll)
+{
+    unsigned flags = 0;
+    stream_t *log = result->streams[US_STREAM_LOG];
+    stream_t *build = result->streams[US_STREAM_BUILD];
+    bool ended = result_ended (result);
+    if (log && !log->closed && !log->full && !(poll && log->grew)) {
+        flags |= USI_WATCH_LOG;
+        log->asked = true;
+        log->asked_after_end = ended;
+    }
+    if (build && !build->closed && !build->full && (!poll || (ended && !build->grew))) {
+        flags |= USI_WATCH_BUILD;
+        build->asked = true;
+        build->asked_after_end = ended;
+    }
+    return flags;
+}
+
+static void s_add_watch (engine_t *self, us_result_t *result, bool poll)
+{
+    usi_fields_t *item = usi_msg_add (&self->out);
+    us_state_t state = result_state (result);
+    unsigned flags = s_stream_flags (result, poll);
+    if (result->origin)
+        flags |= USI_WATCH_ORIGIN;
+    if (poll && result->accepted && !us_state_is_end ((int) state)) {
+        flags |= USI_WATCH_CHANGED;
+        USI_SET (item, STATE, state, (uint64_t) state);
+    }
+    USI_SET (item, ID, id, result->id);
+    if (flags & USI_WATCH_LOG)
+        USI_SET (item, OFFSET, offset, stream_end (result->streams[US_STREAM_LOG]));
+    if (flags)
+        USI_SET (item, FLAGS, flags, flags);
+}
+
+static void s_send_announce (engine_t *self)
+{
+    us_result_t *result;
+    usi_msg_begin (&self->out, USI_WATCH);
+    engine_lock (self);
+    while (!usi_msg_is_full (&self->out, 0) &&
+           (result = engine_first (&self->announce))) {
+        s_add_watch (self, result, false);
+        engine_move (&self->watched, result);
+    }
+    engine_unlock (self);
+    link_send (&self->link, &self->out);
+}
+
+static void s_send_unwatch (engine_t *self)
+{
+    size_t at = 0;
+    while (at < self->unwatch.len && link_is_ready (&self->link)) {
+        usi_msg_begin (&self->out, USI_UNWATCH);
+        for (; at < self->unwatch.len && !usi_msg_is_full (&self->out, 0);
+             at += US_ID_LEN) {
+            usi_fields_t *item = usi_msg_add (&self->out);
+            memcpy (item->id.bytes, self->unwatch.data + at, sizeof item->id.bytes);
+            usi_mark (item, USI_F_ID);
+        }
+        link_send (&self->link, &self->out);
+    }
+    self->unwatch.len = 0;
+}
+
+void watch_pump (engine_t *self)
+{
+    while (self->announce.len > 0 && link_is_ready (&self->link))
+        s_send_announce (self);
+    s_send_unwatch (self);
+}
+
+void watch_up (engine_t *self)
+{
+    while (self->watched.first)
+        engine_move (&self->announce, engine_first (&self->watched));
+}
+
+void watch_down (engine_t *self)
+{
+    self->unwatch.len = 0; /* a new connection watches nothing */
+}
+
+/* Waited for longer than a tick: hints may have been lost. */
+void watch_tick (engine_t *self, int64_t now)
+{
+    usi_msg_begin (&self->out, USI_WATCH);
+    engine_lock (self);
+    for (size_t i = 0; i < POLL_JOBS; i++) {
+        us_result_t *result = engine_first (&self->watched);
+        if (!result || now - result->since_ms < TICK_MS)
+            break;
+        s_add_watch (self, result, true);
+        for (int stream = 0; stream < STREAMS; stream++)
+            if (result->streams[stream])
+                result->streams[stream]->grew = false;
+        engine_move (&self->watched, result);
+    }
+    engine_unlock (self);
+    if (!usi_msg_is_empty (&self->out))
+        link_send (&self->link, &self->out);
+}
+
+/* --- answers ---------------------------------------------------------------------- */
+
+typedef void item_fn (engine_t *self, us_result_t *result, const usi_msg_t *msg,
+                      size_t i);
+
+static void s_each (engine_t *self, const usi_msg_t *msg, item_fn *fn)
+{
+    engine_lock (self);
+    for (size_t i = 0; i < msg->items_len; i++) {
+        us_result_t *next;
+        us_result_t *result = table_find (&self->table, &msg->items[i].id);
+        for (; result; result = next) {
+            next = table_next (result);
+            fn (self, result, msg, i);
+        }
+    }
+    waiters_wake (self->client->waiters);
+    engine_unlock (self);
+}
+
+/* Nobody is left who would look at it. */
+static bool s_is_alone (const us_result_t *result)
+{
+    return atomic_load_explicit (&result->refs, memory_order_relaxed) == 1;
+}
+
+void watch_accepted (engine_t *self, us_result_t *result)
+{
+    bool has_stream =
+        result->streams[US_STREAM_LOG] || result->streams[US_STREAM_BUILD];
+    bool late_log =
+        result->streams[US_STREAM_LOG] && !result->streams[US_STREAM_LOG]->asked;
+    if (result->link.list == &self->sent && result->job)
+        self->sent_bytes -= result->job->cost;
+    list_remove (&result->link);
+    result_accept (result);
+    if (result->detached && !has_stream && !result->waiters) {
+        engine_untrack (self, result);
+        return;
+    }
+    if (s_is_alone (result)) {
+        usi_buf_append (&self->unwatch, result->id.bytes, sizeof result->id.bytes);
+        engine_untrack (self, result);
+        return;
+    }
+    bool ask = late_log || result->streams[US_STREAM_BUILD] || result->detached;
+    engine_move (ask ? &self->announce : &self->watched, result);
+}
+
+/* The store lost an accepted job (it may run with less durability): submit it again. */
+static void s_on_unknown (engine_t *self, us_result_t *result, us_err_t code)
+{
+    if (code == US_ERR_STORE || code == US_ERR_BUSY)
+        return;                  /* the next tick asks again */
+    if (result_ended (result)) { /* purged meanwhile: its streams end here */
+        for (int i = 0; i < STREAMS; i++)
+            if (result->streams[i])
+                result->streams[i]->closed = true;
+        watch_settle (self, result);
+        return;
+    }
+    if (code == US_ERR_UNKNOWN_JOB && result->job) {
+        result->accepted = false;
+        if (result->kept)
+            self->client->kept_bytes -= result->job->cost;
+        result->kept = false;
+        result->counted = true;
+        self->client->unaccepted++;
+        self->client->unsent_bytes += result->job->cost;
+        submit_take (self, result);
+        return;
+    }
+    engine_refuse (self, result, code, NULL);
+}
+
+static void s_on_state (engine_t *self, us_result_t *result, const usi_msg_t *msg,
+                        size_t i)
+{
+    const usi_fields_t *item = &msg->items[i];
+    bool is_unsent =
+        result->link.list != &self->watched && result->link.list != &self->announce;
+    if (item->code != US_OK) {
+        if (!is_unsent)
+            s_on_unknown (self, result, (us_err_t) item->code);
+        return;
+    }
+    if (is_unsent && !result->accepted && result->link.list != &self->fetching)
+        watch_accepted (self, result);
+    if (!result->tracked)
+        return;
+    result_accept (result);
+    if (usi_has (item, USI_F_ATTEMPT))
+        result->info.attempt = (uint32_t) item->attempt;
+    if (usi_has (item, USI_F_STATE) && item->state >= US_STATE_QUEUED &&
+        item->state <= US_STATE_BACKOFF)
+        result_set_state (result, (us_state_t) item->state);
+}
+
+void watch_on_state (engine_t *self, const usi_msg_t *msg)
+{
+    s_each (self, msg, s_on_state);
+}
+
+static us_err_t s_default_code (us_state_t state, const usi_fields_t *item)
+{
+    switch (state) {
+    case US_STATE_SUCCEEDED: return US_OK;
+    case US_STATE_CANCELLED: return US_ERR_CANCELLED;
+    case US_STATE_EXPIRED: return US_ERR_EXPIRED;
+    case US_STATE_DEAD:
+        return item->losses > item->crashes ? US_ERR_NODE_LOST : US_ERR_WORKER_DIED;
+    default: return US_ERR_REMOTE;
+    }
+}
+
+static void s_take_info (us_result_t *result, const usi_fields_t *item)
+{
+    us_result_info_t *info = &result->info;
+    info->attempt = (uint32_t) item->attempt;
+    info->crashes = (uint32_t) item->crashes;
+    info->losses = (uint32_t) item->losses;
+    info->started_ms = (int64_t) item->started_ms;
+    info->ended_ms = (int64_t) item->ended_ms;
+    info->log_len = item->log_end;
+    info->build_len = item->build_end;
+    info->dropped = item->dropped;
+}
+
+static void s_on_ended (engine_t *self, us_result_t *result, const usi_msg_t *msg,
+                        size_t i)
+{
+    const usi_fields_t *item = &msg->items[i];
+    us_state_t state = (us_state_t) item->state;
+    if (!us_state_is_end ((int) state) || state == US_STATE_REFUSED ||
+        result->link.list == &self->fetching)
+        return;
+    for (int stream = 0; stream < STREAMS; stream++)
+        if (result->streams[stream] && result->streams[stream]->asked_after_end &&
+            !result->streams[stream]->full)
+            result->streams[stream]->closed = true;
+    if (result_ended (result)) {
+        watch_settle (self, result);
+        return;
+    }
+    if (!result->accepted)
+        watch_accepted (self, result);
+    if (!result->tracked)
+        return;
+    s_take_info (result, item);
+    ending_t ending = {.state = state, .code = (us_err_t) item->code};
+    if (ending.code == US_OK)
+        ending.code = s_default_code (state, item);
+    if (state == US_STATE_SUCCEEDED)
+        ending.code = US_OK;
+    if (usi_has (item, USI_F_BLOB)) {
+        download_start (self, result, item->blob, item->size, ending);
+        return;
+    }
+    usi_bytes_t body = usi_bytes_dup (usi_msg_item_body (msg, i));
+    if (!body.data)
+        ending.code = US_ERR_NOMEM;
+    ending_apply (self, result, ending, (uint8_t *) body.data, body.len);
+}
+
+void watch_on_ended (engine_t *self, const usi_msg_t *msg)
+{
+    s_each (self, msg, s_on_ended);
+}
+
+/* Readers wait for bytes, or to be told that none will come. */
+void watch_settle (engine_t *self, us_result_t *result)
+{
+    waiters_wake (result->waiters);
+    if (stream_complete (result, US_STREAM_LOG) &&
+        stream_complete (result, US_STREAM_BUILD)) {
+        engine_untrack (self, result);
+        return;
+    }
+    bool full = true;
+    bool asked = true;
+    for (int i = 0; i < STREAMS; i++)
+        if (!stream_complete (result, i)) {
+            full &= result->streams[i]->full;
+            asked &= result->streams[i]->asked_after_end;
+        }
+    if (full) /* the reader asks when it has read what is here */
+        engine_untrack (self, result);
+    else if (!asked)
+        engine_move (&self->announce, result);
+    else
+        engine_move (&self->watched, result);
+}
+
+static void s_on_logged (engine_t *self, us_result_t *result, const usi_msg_t *msg,
+                         size_t i)
+{
+    const usi_fields_t *item = &msg->items[i];
+    stream_t *stream = item->stream < STREAMS ? result->streams[item->stream] : NULL;
+    if (!stream)
+        return;
+    stream_take (stream, item->offset, usi_msg_item_body (msg, i));
+    event_post (result, US_EVENT_LOG);
+    if (result_ended (result))
+        watch_settle (self, result);
+    else
+        waiters_wake (result->waiters);
+}
+
+void watch_on_logged (engine_t *self, const usi_msg_t *msg)
+{
+    s_each (self, msg, s_on_logged);
+}

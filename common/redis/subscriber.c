@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include "redis/subscriber.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "redis/connection_internal.h"
+
+#define TICK_MS   2000
+#define SILENT_MS 6000
+
+struct usi_subscriber {
+    zloop_t *loop;
+    usi_redis_t *redis;
+    usi_message_fn *fn;
+    void *arg;
+    char **topics;
+    size_t count, cap;
+    size_t unconfirmed; /* topics whose SUBSCRIBE was not answered yet */
+    int64_t heard_ms;   /* last sign of life */
+    int tick;
+};
+
+static void s_on_message (redisAsyncContext *context, void *data, void *arg)
+{
+    (void) context;
+    const usi_reply_t *reply = data;
+    usi_subscriber_t *self = arg;
+    if (!reply)
+        return;
+    self->heard_ms = usi_now_ms ();
+    if (usi_reply_is (reply, USI_REPLY_ERROR)) {
+        usi_redis_drop (self->redis, (const char *) usi_reply_bytes (reply).data);
+        return;
+    }
+    usi_bytes_t kind = usi_reply_bytes (usi_reply_at (reply, 0));
+    if (usi_bytes_equal (kind, usi_bytes_of ("message")))
+        self->fn (usi_reply_bytes (usi_reply_at (reply, 1)),
+                  usi_reply_bytes (usi_reply_at (reply, 2)), self->arg);
+    else if (usi_bytes_equal (kind, usi_bytes_of ("subscribe")) && self->unconfirmed)
+        self->unconfirmed--;
+}
+
+static void s_command (usi_subscriber_t *self, const char *command, const char *topic)
+{
+    redisAsyncContext *context = usi_redis_context (self->redis);
+    if (!context)
+        return;
+    redisAsyncCommand (context, s_on_message, self, "%s %s", command, topic);
+}
+
+static void s_subscribe (usi_subscriber_t *self, const char *topic)
+{
+    if (!usi_redis_is_connected (self->redis))
+        return;
+    self->unconfirmed++;
+    s_command (self, "SUBSCRIBE", topic);
+}
+
+static void s_on_connected (void *arg)
+{
+    usi_subscriber_t *self = arg;
+    self->unconfirmed = 0;
+    self->heard_ms = usi_now_ms ();
+    for (size_t i = 0; i < self->count; i++)
+        s_subscribe (self, self->topics[i]);
+}
+
+static void s_on_lost (void *arg, const char *why)
+{
+    (void) arg;
+    usi_debug ("redis.subscriber", "subscription lost why=\"%s\"", why);
+}
+
+static int s_on_tick (zloop_t *loop, int timer, void *arg)
+{
+    (void) loop;
+    (void) timer;
+    usi_subscriber_t *self = arg;
+    if (!usi_redis_is_connected (self->redis) || self->count == 0)
+        return 0;
+    if (usi_now_ms () - self->heard_ms > SILENT_MS)
+        usi_redis_drop (self->redis, "no answer");
+    else
+        s_subscribe (self, self->topics[0]);
+    return 0;
+}
+
+usi_subscriber_t *usi_subscriber_new (zloop_t *loop, const char *url, usi_message_fn *fn,
+                                      void *arg)
+{
+    usi_redis_url_t parsed;
+    if (usi_redis_url_parse (&parsed, url, NULL, 0) != US_OK) {
+        usi_redis_url_free (&parsed);
+        return NULL;
+    }
+    usi_subscriber_t *self = usi_new (usi_subscriber_t);
+    usi_redis_events_t events = {s_on_connected, s_on_lost, self};
+    self->loop = loop;
+    self->fn = fn;
+    self->arg = arg;
+    self->redis = usi_redis_new (loop, &parsed, &events);
+    self->tick = zloop_timer (loop, TICK_MS, 0, s_on_tick, self);
+    usi_redis_url_free (&parsed);
+    return self;
+}
+
+void usi_subscriber_destroy (usi_subscriber_t **self_p)
+{
+    usi_subscriber_t *self = *self_p;
+    if (!self)
+        return;
+    usi_redis_destroy (&self->redis);
+    zloop_timer_end (self->loop, self->tick);
+    for (size_t i = 0; i < self->count; i++)
+        free (self->topics[i]);
+    free (self->topics);
+    free (self);
+    *self_p = NULL;
+}
+
+static size_t s_find (const usi_subscriber_t *self, const char *topic)
+{
+    size_t i = 0;
+    while (i < self->count && strcmp (self->topics[i], topic) != 0)
+        i++;
+    return i;
+}
+
+void usi_subscriber_add (usi_subscriber_t *self, const char *topic)
+{
+    if (s_find (self, topic) < self->count)
+        return;
+    if (self->count == self->cap) {
+        self->cap = self->cap ? self->cap * 2 : 4;
+        self->topics = usi_realloc (self->topics, self->cap * sizeof *self->topics);
+    }
+    self->topics[self->count++] = usi_strdup (topic);
+    s_subscribe (self, topic);
+}
+
+void usi_subscriber_remove (usi_subscriber_t *self, const char *topic)
+{
+    size_t i = s_find (self, topic);
+    if (i == self->count)
+        return;
+    s_command (self, "UNSUBSCRIBE", topic);
+    free (self->topics[i]);
+    self->topics[i] = self->topics[--self->count];
+    if (self->count == 0) /* hiredis leaves its mode with the last topic: begin anew */
+        usi_redis_drop (self->redis, "no topic is left");
+}
+
+bool usi_subscriber_is_live (const usi_subscriber_t *self)
+{
+    return usi_redis_is_connected (self->redis) && self->unconfirmed == 0 &&
+           usi_now_ms () - self->heard_ms <= SILENT_MS;
+}
