@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory that is taken in small pieces and given back all at once: what the fields of an
+ * outgoing message point to until it is sent. Pieces never move. */
+#ifndef BROKER_ARENA_H
+#define BROKER_ARENA_H
+
+#include "base/bytes.h"
+
+typedef struct arena_block arena_block_t;
+
+typedef struct arena {
+    arena_block_t *blocks; /* the one in use first */
+} arena_t;                 /* zero-initialise */
+
+void *arena_alloc (arena_t *self, size_t size);
+usi_bytes_t arena_copy (arena_t *self, usi_bytes_t bytes);
+/* Everything taken is given back; one block is kept for the next time. */
+void arena_reset (arena_t *self);
+void arena_free (arena_t *self);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The addresses a broker listens on: which are allowed, and which of them others can
+ * use. */
+#ifndef BROKER_ENDPOINTS_H
+#define BROKER_ENDPOINTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/bytes.h"
+
+#define ENDPOINTS_MAX 16
+
+typedef struct endpoints {
+    size_t count;
+    char *texts[ENDPOINTS_MAX];
+} endpoints_t; /* zero-initialise */
+
+/* tcp on a loopback address, or ipc. */
+bool endpoint_is_local (const char *endpoint);
+/* tcp://HOST:PORT or ipc://PATH. */
+bool endpoint_is_valid (const char *endpoint);
+/* As libzmq wants it: port 0 becomes *. The caller frees it. */
+char *endpoint_to_bind (const char *endpoint);
+
+/* False where the list is full. The text is copied. */
+bool endpoints_add (endpoints_t *self, const char *endpoint);
+/* Adds what a bound endpoint means to others: itself, or, where it is bound to all
+ * interfaces, the addresses of this host. */
+void endpoints_add_bound (endpoints_t *self, const char *bound);
+void endpoints_clear (endpoints_t *self);
+/* "a b c"; the caller frees it. */
+char *endpoints_join (const endpoints_t *self, const char *separator);
+
+#endif

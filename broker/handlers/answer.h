@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An ANSWER in the making: made from a QUERY, filled with rows (each one msgpack map), and
+ * sent once. */
+#ifndef BROKER_ANSWER_H
+#define BROKER_ANSWER_H
+
+#include "broker.h"
+
+#define ANSWER_ROWS_MAX 512
+
+typedef struct answer {
+    broker_t *broker;
+    uint32_t peer;
+    uint64_t ref;
+    unsigned limit; /* rows wanted, 1 to ANSWER_ROWS_MAX */
+    size_t skip;    /* rows that an earlier answer held: cursor of short listings */
+    usi_msg_t msg;
+    char cursor[257];
+    bool full; /* a row was refused */
+    /* what was asked */
+    usi_id_t id;
+    char channel[USI_CHANNEL_MAX + 1];
+    char name[257];
+    int state;
+    uint64_t older_ms;
+    uint8_t prefix[US_ID_LEN];
+    size_t prefix_len;
+    bool has_id;
+} answer_t;
+
+answer_t *answer_new (broker_t *broker, const peer_t *peer, const usi_fields_t *query);
+/* Frees; on a NULL text the error's own is used. Consumes. */
+void answer_fail (answer_t **self_p, us_err_t code, const char *text);
+/* Sends what was gathered. */
+void answer_send (answer_t **self_p, uint64_t count);
+
+/* One more row; false: no room, the rest is for the next answer. */
+bool answer_row (answer_t *self, const usi_buf_t *row);
+/* The same for listings without a cursor of their own: skips what was sent before and sets
+ * the cursor. */
+bool answer_numbered_row (answer_t *self, size_t number, const usi_buf_t *row);
+
+/* Rows are maps: pairs are counted while they are written. */
+typedef struct row {
+    usi_buf_t pairs;
+    uint32_t count;
+} row_t;
+
+void row_text (row_t *row, const char *key, const char *text);
+void row_str (row_t *row, const char *key, usi_bytes_t text);
+void row_uint (row_t *row, const char *key, uint64_t value);
+void row_bool (row_t *row, const char *key, bool value);
+void row_list (row_t *row, const char *key, const endpoints_t *list);
+void row_fields (row_t *row, const usi_fields_t *fields);
+/* The pairs of a whole msgpack map. */
+void row_map (row_t *row, usi_bytes_t map);
+/* Becomes a map, appended to buf; the row is free for use again. */
+void row_end (row_t *row, usi_buf_t *buf);
+/* Both at once. */
+bool answer_end_row (answer_t *self, size_t number, row_t *row);
+
+#endif

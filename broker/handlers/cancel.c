@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * CANCEL: a job that waits ends now; one that runs is stopped by its node, which the
+ * store tells where another broker has it. */
+#include "handlers/handlers.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "deliver.h"
+#include "stop.h"
+
+typedef struct cancel_request {
+    broker_t *broker;
+    uint32_t peer;
+    usi_id_t id;
+} cancel_request_t;
+
+static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
+                     int state)
+{
+    usi_fields_t *item =
+        outbox_add (self->outbox, peer, USI_CANCELLED, usi_bytes (NULL, 0), 0, NULL);
+    USI_SET (item, ID, id, *id);
+    USI_SET (item, CODE, code, code);
+    USI_SET (item, STATE, state, (uint64_t) state);
+}
+
+static void s_act (broker_t *self, const usi_id_t *id, const store_cancelled_t *reply)
+{
+    if (state_is_end (reply->state))
+        deliver_ended (self, id, reply->peers, reply->peers_len);
+    else if (reply->holder == self->id && reply->node)
+        stop_job (self, id, reply->node, reply->attempt);
+}
+
+static void s_on_cancelled (us_err_t code, const store_cancelled_t *reply, void *arg)
+{
+    cancel_request_t *request = arg;
+    broker_t *self = request->broker;
+    peer_t *peer = peers_get (self->peers, request->peer);
+    if (peer)
+        s_reply (self, peer, &request->id, code, reply ? reply->state : 0);
+    if (code == US_OK)
+        s_act (self, &request->id, reply);
+    free (request);
+}
+
+void handle_cancel (broker_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    for (size_t i = 0; i < msg->items_len; i++) {
+        cancel_request_t *request = usi_new (cancel_request_t);
+        request->broker = self;
+        request->peer = peer->index;
+        request->id = msg->items[i].id;
+        store_cancel (self->store, &request->id, (int) msg->items[i].mode,
+                      s_on_cancelled, request);
+    }
+}

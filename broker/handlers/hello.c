@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * HELLO: a client or node introduces itself; also anew, after ERROR US_ERR_UNKNOWN_PEER. What
+ * was known of it under the same connection counts no more. */
+#include "handlers/handlers.h"
+
+#include "base/log.h"
+#include "registry.h"
+#include "understudy/version.h"
+
+static bool s_is (usi_bytes_t text, const char *word)
+{
+    return usi_bytes_equal (text, usi_bytes_of (word));
+}
+
+static void s_welcome (broker_t *self, peer_t *peer)
+{
+    usi_msg_t msg = USI_MSG_INIT;
+    char topic[129] = "";
+    usi_msg_begin (&msg, USI_WELCOME);
+    usi_fields_t *head = &msg.head;
+    USI_SET (head, BROKER, broker, self->id);
+    USI_SET (head, CLUSTER, cluster, usi_bytes_of (store_cluster (self->store)));
+    USI_SET (head, VERSION, version, usi_bytes_of (US_VERSION_STRING));
+    USI_SET (head, DURABILITY, durability,
+             usi_bytes_of (store_durability (self->store)));
+    USI_SET (head, LEASE_MS, lease_ms, (uint64_t) self->lease_ms);
+    USI_SET (head, HEARTBEAT_MS, heartbeat_ms, USI_HEARTBEAT_MS);
+    USI_SET (head, MAX_BODY, max_body, USI_MAX_BODY);
+    USI_SET (head, MAX_PAYLOAD, max_payload, self->max_payload);
+    if (peer->node) {
+        store_wake_topic (self->store, peer->node->id, topic);
+        USI_SET (head, REDIS, redis, usi_bytes_of (store_wake_url (self->store)));
+        USI_SET (head, TOPIC, topic, usi_bytes_of (topic));
+    }
+    outbox_send (self->outbox, peer, &msg);
+    usi_msg_free (&msg);
+}
+
+/* The same node may still stand there under a connection that has broken unnoticed. */
+static void s_drop_older (broker_t *self, uint64_t id)
+{
+    node_t *older = nodes_find (self->nodes, id);
+    if (older)
+        broker_lose_peer (self, older->peer);
+}
+
+static bool s_make_node (broker_t *self, peer_t *peer, const usi_fields_t *head)
+{
+    node_t *node;
+    const char *why;
+    s_drop_older (self, head->node);
+    us_err_t code = nodes_add (self->nodes, peer, head, &node, &why);
+    if (code) {
+        broker_refuse (self, &peer->routing, USI_HELLO, code, why);
+        return false;
+    }
+    registry_put_node (self, node);
+    usi_info ("node.joined", "listens name=%s node=%016llx channels=%zu slots=%u",
+              peer->name, (unsigned long long) node->id, node->channels_len,
+              node->slots);
+    return true;
+}
+
+void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *msg)
+{
+    const usi_fields_t *head = &msg->head;
+    bool is_node = s_is (head->role, "node");
+    peer_t *known = peers_find (self->peers, routing);
+    if (known)
+        broker_lose_peer (self, known);
+    if (!is_node && !s_is (head->role, "client")) {
+        broker_refuse (self, routing, USI_HELLO, US_ERR_INVALID,
+                       "role is client or node");
+        return;
+    }
+    peer_t *peer =
+        peers_add (self->peers, routing, is_node ? USI_BY_NODE : USI_BY_CLIENT,
+                   head->name, head->host, head->pid);
+    if (is_node && !s_make_node (self, peer, head)) {
+        peers_mark_gone (self->peers, peer);
+        return;
+    }
+    if (!is_node)
+        usi_debug ("client.joined", "connected name=%s peer=%u", peer->name,
+                   peer->index);
+    s_welcome (self, peer);
+}

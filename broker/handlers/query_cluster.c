@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Questions about brokers, nodes and channels. */
+#include "handlers/query.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "proto/pack.h"
+#include "registry.h"
+#include "understudy/version.h"
+
+/* --- status ------------------------------------------------------------------------------ */
+
+static void s_count_rows (row_t *row, const broker_t *self)
+{
+    const broker_counters_t *counters = &self->counters;
+    size_t bytes = 0;
+    size_t clients = peers_count (self->peers, USI_BY_CLIENT);
+    size_t nodes = peers_count (self->peers, USI_BY_NODE);
+    row_uint (row, "peers", clients + nodes);
+    row_uint (row, "clients", clients);
+    row_uint (row, "nodes", nodes);
+    row_uint (row, "backlog", store_backlog (self->store, &bytes));
+    row_uint (row, "backlog_bytes", bytes);
+    row_uint (row, "messages", counters->messages);
+    row_uint (row, "malformed", counters->malformed);
+    row_uint (row, "submitted", counters->submitted);
+    row_uint (row, "claimed", counters->claimed);
+    row_uint (row, "results", counters->results);
+    row_uint (row, "log_chunks", counters->log_chunks);
+    row_uint (row, "parked", counters->parked);
+    row_uint (row, "forgotten", counters->forgotten);
+}
+
+static void s_status_row (row_t *row, const broker_t *self)
+{
+    row_text (row, "version", US_VERSION_STRING);
+    row_uint (row, "broker", self->id);
+    row_text (row, "cluster", store_cluster (self->store));
+    row_text (row, "host", usi_host ());
+    row_uint (row, "pid", (uint64_t) getpid ());
+    row_list (row, "endpoints", self->endpoints);
+    row_text (row, "durability", store_durability (self->store));
+    row_uint (row, "lease_ms", (uint64_t) self->lease_ms);
+    row_uint (row, "max_payload", self->max_payload);
+    row_uint (row, "uptime_ms", (uint64_t) (usi_now_ms () - self->started_ms));
+    row_bool (row, "store", store_is_ready (self->store));
+    s_count_rows (row, self);
+}
+
+/* Also answered while the store is away: without the jobs then. */
+static void s_on_sums (us_err_t code, const store_channel_t *channels, size_t count,
+                       void *arg)
+{
+    answer_t *answer = arg;
+    store_channel_t sum = {0};
+    row_t row = {0};
+    s_status_row (&row, answer->broker);
+    for (size_t i = 0; i < count && !code; i++) {
+        sum.queued += channels[i].queued;
+        sum.leased += channels[i].leased;
+        sum.running += channels[i].running;
+        sum.backoff += channels[i].backoff;
+    }
+    if (!code) {
+        row_uint (&row, "queued", sum.queued);
+        row_uint (&row, "leased", sum.leased);
+        row_uint (&row, "running", sum.running);
+        row_uint (&row, "backoff", sum.backoff);
+    }
+    answer_end_row (answer, 0, &row);
+    answer_send (&answer, 1);
+}
+
+void query_status (answer_t *answer)
+{
+    store_channels (answer->broker->store, s_on_sums, answer);
+}
+
+/* --- channels ----------------------------------------------------------------------------- */
+
+static uint64_t s_local_nodes (const broker_t *self, const char *name)
+{
+    const channel_t *channel = nodes_channel (self->nodes, usi_bytes_of (name));
+    return channel ? channel->nodes_len : 0;
+}
+
+static void s_channel_row (row_t *row, const broker_t *self,
+                           const store_channel_t *channel)
+{
+    row_text (row, "name", channel->name);
+    row_uint (row, "queued", channel->queued);
+    row_uint (row, "leased", channel->leased);
+    row_uint (row, "running", channel->running);
+    row_uint (row, "backoff", channel->backoff);
+    row_uint (row, "submitted", channel->submitted);
+    row_uint (row, "succeeded", channel->succeeded);
+    row_uint (row, "failed", channel->failed);
+    row_uint (row, "cancelled", channel->cancelled);
+    row_uint (row, "dead", channel->dead);
+    row_uint (row, "expired", channel->expired);
+    row_uint (row, "waiting", channel->waiting);
+    row_uint (row, "nodes", s_local_nodes (self, channel->name));
+}
+
+static void s_on_channels (us_err_t code, const store_channel_t *channels, size_t count,
+                           void *arg)
+{
+    answer_t *answer = arg;
+    row_t row = {0};
+    size_t number = 0;
+    bool more = true;
+    if (code) {
+        answer_fail (&answer, code, NULL);
+        return;
+    }
+    for (size_t i = 0; i < count && more; i++) {
+        if (answer->channel[0] && strcmp (answer->channel, channels[i].name) != 0)
+            continue;
+        s_channel_row (&row, answer->broker, &channels[i]);
+        more = answer_end_row (answer, number++, &row);
+    }
+    if (answer->channel[0] && number == 0)
+        answer_fail (&answer, US_ERR_UNKNOWN_CHANNEL, NULL);
+    else
+        answer_send (&answer, number);
+}
+
+void query_channels (answer_t *answer)
+{
+    store_channels (answer->broker->store, s_on_channels, answer);
+}
+
+/* --- nodes, brokers -------------------------------------------------------------------------- */
+
+/* What is in hand here is newer than the registry. */
+static bool s_is_ours (const broker_t *self, usi_bytes_t value, node_t **node)
+{
+    usi_fields_t fields;
+    *node = NULL;
+    if (usi_fields_decode (&fields, value, NULL) == US_OK)
+        *node = nodes_find (self->nodes, fields.node);
+    return *node != NULL;
+}
+
+static void s_node_row (row_t *row, const broker_t *self, usi_bytes_t value)
+{
+    usi_buf_t own = {0};
+    node_t *node;
+    if (s_is_ours (self, value, &node)) {
+        registry_encode_node (self, node, &own);
+        row_map (row, usi_buf_bytes (&own));
+        row_uint (row, "credit", node->credit);
+    } else
+        row_map (row, value);
+    usi_buf_free (&own);
+}
+
+static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
+                        void *arg)
+{
+    answer_t *answer = arg;
+    row_t row = {0};
+    bool more = true;
+    if (code) {
+        answer_fail (&answer, code, NULL);
+        return;
+    }
+    for (size_t i = 0; i < count && more; i++) {
+        s_node_row (&row, answer->broker, values[i]);
+        more = answer_end_row (answer, i, &row);
+    }
+    answer_send (&answer, count);
+}
+
+void query_nodes (answer_t *answer)
+{
+    store_nodes (answer->broker->store, s_on_nodes, answer);
+}
+
+static void s_on_brokers (us_err_t code, const usi_bytes_t *values, size_t count,
+                          void *arg)
+{
+    answer_t *answer = arg;
+    row_t row = {0};
+    bool more = true;
+    if (code) {
+        answer_fail (&answer, code, NULL);
+        return;
+    }
+    for (size_t i = 0; i < count && more; i++) {
+        row_map (&row, values[i]);
+        more = answer_end_row (answer, i, &row);
+    }
+    answer_send (&answer, count);
+}
+
+void query_brokers (answer_t *answer)
+{
+    store_brokers (answer->broker->store, s_on_brokers, answer);
+}
+
+/* --- envs ------------------------------------------------------------------------------------- */
+
+/* The array under the key envs of a node's entry. */
+static us_reader_t s_envs (usi_bytes_t value, uint32_t *count)
+{
+    us_reader_t reader = usi_reader (value);
+    us_value_t map = usi_read (&reader);
+    *count = 0;
+    for (uint32_t i = 0; map.type == US_TYPE_MAP && i < map.as.count; i++) {
+        us_value_t key = usi_read (&reader);
+        if (key.type == US_TYPE_STR && key.len == 4 &&
+            memcmp (key.data, "envs", 4) == 0) {
+            us_value_t array = usi_read (&reader);
+            *count = array.type == US_TYPE_ARRAY ? array.as.count : 0;
+            return reader;
+        }
+        if (!usi_skip (&reader, NULL, NULL))
+            break;
+    }
+    return reader;
+}
+
+static bool s_env_rows (answer_t *answer, usi_bytes_t value, size_t *number)
+{
+    usi_fields_t node;
+    uint32_t count;
+    us_reader_t reader = s_envs (value, &count);
+    if (usi_fields_decode (&node, value, NULL))
+        return true;
+    for (uint32_t i = 0; i < count; i++) {
+        const void *env;
+        size_t len;
+        row_t row = {0};
+        if (!usi_skip (&reader, &env, &len))
+            return true;
+        row_uint (&row, "node", node.node);
+        row_str (&row, "name", node.name);
+        row_map (&row, usi_bytes (env, len));
+        if (!answer_end_row (answer, (*number)++, &row))
+            return false;
+    }
+    return true;
+}
+
+static void s_on_envs (us_err_t code, const usi_bytes_t *values, size_t count,
+                       void *arg)
+{
+    answer_t *answer = arg;
+    size_t number = 0;
+    if (code) {
+        answer_fail (&answer, code, NULL);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!s_env_rows (answer, values[i], &number))
+            break;
+    answer_send (&answer, number);
+}
+
+void query_envs (answer_t *answer)
+{
+    store_nodes (answer->broker->store, s_on_envs, answer);
+}
+
+/* --- doctor ----------------------------------------------------------------------------------- */
+
+/* findings: setting, verdict, setting, verdict … A verdict that begins so asks for action. */
+static void s_finding_row (row_t *row, const char *setting, const char *verdict)
+{
+    static const char weak[] = "weak: ";
+    bool is_weak = strncmp (verdict, weak, sizeof weak - 1) == 0;
+    char *text =
+        usi_sprintf ("%s: %s", setting, verdict + (is_weak ? sizeof weak - 1 : 0));
+    row_text (row, "name", setting);
+    row_text (row, "level", is_weak ? "warning" : "ok");
+    row_text (row, "text", text);
+    free (text);
+}
+
+static void s_on_doctor (us_err_t code, const char *const *findings, size_t count,
+                         void *arg)
+{
+    answer_t *answer = arg;
+    row_t row = {0};
+    if (code) {
+        answer_fail (&answer, code, NULL);
+        return;
+    }
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        s_finding_row (&row, findings[i], findings[i + 1]);
+        answer_end_row (answer, i / 2, &row);
+    }
+    answer_send (&answer, count / 2);
+}
+
+void query_doctor (answer_t *answer)
+{
+    store_doctor (answer->broker->store, s_on_doctor, answer);
+}
+
+/* --- drain ------------------------------------------------------------------------------------- */
+
+/* The node is connected to another broker: the asker is told to which. */
+static void s_on_elsewhere (us_err_t code, const usi_bytes_t *values, size_t count,
+                            void *arg)
+{
+    answer_t *answer = arg;
+    usi_bytes_t name = usi_bytes_of (answer->name);
+    char hex[17], text[512] = "no such node";
+    for (size_t i = 0; i < count && !code; i++) {
+        usi_fields_t node;
+        if (usi_fields_decode (&node, values[i], NULL))
+            continue;
+        snprintf (hex, sizeof hex, "%016llx", (unsigned long long) node.node);
+        if (usi_bytes_equal (node.name, name) ||
+            usi_bytes_equal (usi_bytes_of (hex), name))
+            snprintf (text, sizeof text,
+                      "the node is connected to broker %08x; ask that one"
+                      " (understudy-ctl brokers shows where it is)",
+                      (unsigned) node.broker);
+    }
+    answer_fail (&answer, code ? code : US_ERR_UNKNOWN_NODE, code ? NULL : text);
+}
+
+static void s_drain (answer_t *answer, node_t *node)
+{
+    broker_t *self = answer->broker;
+    row_t row = {0};
+    node->draining = true;
+    outbox_send_plain (self->outbox, node->peer, USI_DRAIN);
+    registry_put_node (self, node);
+    row_uint (&row, "node", node->id);
+    row_text (&row, "name", node->peer->name);
+    row_uint (&row, "busy", node->busy);
+    answer_end_row (answer, 0, &row);
+    answer_send (&answer, 1);
+}
+
+void query_drain (answer_t *answer)
+{
+    broker_t *self = answer->broker;
+    bool several;
+    node_t *node = nodes_find_name (self->nodes, usi_bytes_of (answer->name), &several);
+    if (several)
+        answer_fail (&answer, US_ERR_INVALID,
+                     "several nodes have this name; use the id");
+    else if (node)
+        s_drain (answer, node);
+    else
+        store_nodes (self->store, s_on_elsewhere, answer);
+}

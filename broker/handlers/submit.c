@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * SUBMIT: jobs go into the store; where nodes with credit listen here, the claim leaves
+ * in the same call. */
+#include "handlers/handlers.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "deliver.h"
+#include "follows.h"
+#include "schedule.h"
+
+/* A job of a SUBMIT: the item's own views, or copies while it waits for the registry. */
+typedef struct job {
+    const usi_fields_t *item;
+    usi_bytes_t body;
+    char channel[USI_CHANNEL_MAX + 1];
+    uint8_t partition; /* of that channel */
+    uint32_t class_id;
+    char needs[64];
+} job_t;
+
+static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
+                     int state, const char *text)
+{
+    usi_fields_t *item =
+        outbox_add (self->outbox, peer, USI_SUBMITTED, usi_bytes (NULL, 0), 0, NULL);
+    USI_SET (item, ID, id, *id);
+    USI_SET (item, CODE, code, code);
+    if (text)
+        USI_SET (item, TEXT, text, usi_bytes_of (text));
+    if (state)
+        USI_SET (item, STATE, state, (uint64_t) state);
+}
+
+/* --- checks ------------------------------------------------------------------------- */
+
+static bool s_is_version_8 (const usi_id_t *id)
+{
+    return id->bytes[6] >> 4 == 8 && id->bytes[8] >> 6 == 2;
+}
+
+/* Channel and class of a job; most jobs of a message share those of the one before, and
+ * hashing is what costs here. The text says what is wrong. */
+static us_err_t s_resolve (job_t *job, const usi_fields_t *item, const char **text)
+{
+    usi_bytes_t channel = usi_bytes_of (job->channel);
+    if (!usi_bytes_equal (channel, item->channel)) {
+        *text = "not a channel name";
+        if (!usi_channel_valid (item->channel))
+            return US_ERR_INVALID;
+        memcpy (job->channel, item->channel.data, item->channel.len);
+        job->channel[item->channel.len] = '\0';
+        job->partition = usi_partition (item->channel);
+    }
+    *text = "python is a minor version like 3.11";
+    if (item->python.len > 0 && !usi_python_valid (item->python))
+        return US_ERR_INVALID;
+    job->needs[0] = '\0';
+    job->class_id = item->python.len > 0 ? usi_class (item->python, job->needs) : 0;
+    *text = "the id is not of version 8 or belongs to another channel";
+    if (!s_is_version_8 (&item->id) || usi_id_partition (&item->id) != job->partition)
+        return US_ERR_INVALID;
+    *text = NULL;
+    return US_OK;
+}
+
+/* --- into the store ------------------------------------------------------------------- */
+
+typedef struct submit_request {
+    broker_t *broker;
+    uint32_t peer;
+    bool detached;
+    usi_id_t id;
+} submit_request_t;
+
+static void s_on_submitted (us_err_t code, int state, void *arg)
+{
+    submit_request_t *request = arg;
+    broker_t *self = request->broker;
+    peer_t *peer = peers_get (self->peers, request->peer);
+    if (peer) {
+        follow_t *follow = code ? follow_find (self, peer, &request->id) : NULL;
+        if (follow)
+            follow_drop (self, follow);
+        s_reply (self, peer, &request->id, code, state, NULL);
+        if (!code && state_is_end (state) && !request->detached)
+            deliver_ended (self, &request->id, &request->peer, 1);
+    }
+    free (request);
+}
+
+/* The log of a job that was submitted earlier may have grown already. */
+static void s_on_log_watched (us_err_t code, const store_job_t *job, void *arg)
+{
+    submit_request_t *request = arg;
+    broker_t *self = request->broker;
+    peer_t *peer = peers_get (self->peers, request->peer);
+    follow_t *follow = peer && !code ? follow_find (self, peer, &request->id) : NULL;
+    if (follow)
+        follow_grow (self, follow, US_STREAM_LOG, job->log_len);
+    free (request);
+}
+
+static submit_request_t *s_request (broker_t *self, const peer_t *peer,
+                                    const usi_fields_t *item)
+{
+    submit_request_t *request = usi_new (submit_request_t);
+    request->broker = self;
+    request->peer = peer->index;
+    request->id = item->id;
+    request->detached = item->flags & USI_SUBMIT_DETACHED;
+    return request;
+}
+
+static void s_store (broker_t *self, peer_t *peer, const job_t *job)
+{
+    uint8_t room[USI_MAX_BLOBS * USI_DIGEST_LEN];
+    const usi_fields_t *item = job->item;
+    store_submit_t submit = {.id = item->id,
+                             .class_id = job->class_id,
+                             .needs = job->needs,
+                             .retries = (uint8_t) item->retries,
+                             .detached = item->flags & USI_SUBMIT_DETACHED,
+                             .expire_ms = (uint32_t) item->expire_ms,
+                             .peer = peer->index,
+                             .channel = job->channel,
+                             .blobs = blobs_pack (&item->blobs, room),
+                             .spec = item->spec,
+                             .body = job->body};
+    bool follows = (item->flags & USI_SUBMIT_STREAM_LOG) && !submit.detached;
+    if (follows)
+        follow_open (self, peer, &item->id, USI_WATCH_LOG, 0, false);
+    self->counters.submitted++;
+    store_submit (self->store, &submit, s_on_submitted, s_request (self, peer, item));
+    if (follows)
+        store_watch (self->store, &item->id, peer->index, USI_WATCH_LOG,
+                     s_on_log_watched, s_request (self, peer, item));
+}
+
+/* --- jobs that want a node to be there ----------------------------------------------- */
+
+/* No node of this broker listens, so the registry is asked: once for all that wait. */
+typedef struct unlistened {
+    uint32_t peer;
+    usi_fields_t item; /* its views are copies in arena */
+    arena_t arena;
+    job_t job;
+} unlistened_t;
+
+static void s_unlistened_free (unlistened_t *waiting)
+{
+    arena_free (&waiting->arena);
+    free (waiting);
+}
+
+static bool s_serves (usi_bytes_t value, const char *channel)
+{
+    usi_fields_t fields;
+    size_t at = 0;
+    usi_bytes_t name;
+    if (usi_fields_decode (&fields, value, NULL))
+        return false;
+    while (usi_list_next (&fields.channels, &at, &name))
+        if (usi_bytes_equal (name, usi_bytes_of (channel)))
+            return true;
+    return false;
+}
+
+static bool s_is_listened (broker_t *self, const char *name, const usi_bytes_t *values,
+                           size_t count)
+{
+    const channel_t *channel = nodes_channel (self->nodes, usi_bytes_of (name));
+    if (channel && channel_is_served (channel))
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (s_serves (values[i], name))
+            return true;
+    return false;
+}
+
+static void s_decide (broker_t *self, unlistened_t *waiting, us_err_t code,
+                      const usi_bytes_t *values, size_t count)
+{
+    peer_t *peer = peers_get (self->peers, waiting->peer);
+    if (peer && code)
+        s_reply (self, peer, &waiting->item.id, code, 0, NULL);
+    else if (peer && s_is_listened (self, waiting->job.channel, values, count)) {
+        s_store (self, peer, &waiting->job);
+        schedule_jobs (self, usi_bytes_of (waiting->job.channel), waiting->job.class_id,
+                       1);
+    } else if (peer)
+        s_reply (self, peer, &waiting->item.id, US_ERR_NO_UNDERSTUDIES, 0, NULL);
+    s_unlistened_free (waiting);
+}
+
+static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
+                        void *arg)
+{
+    broker_t *self = arg;
+    unlistened_t *waiting;
+    self->asks_nodes = false;
+    while ((waiting = zlistx_detach (self->unlistened, NULL)))
+        s_decide (self, waiting, code, values, count);
+}
+
+static void s_ask (broker_t *self, const peer_t *peer, const job_t *job)
+{
+    unlistened_t *waiting = usi_new (unlistened_t);
+    waiting->peer = peer->index;
+    waiting->item = *job->item;
+    waiting->job = *job;
+    waiting->job.item = &waiting->item;
+    waiting->job.body = arena_copy (&waiting->arena, job->body);
+    waiting->item.spec = arena_copy (&waiting->arena, job->item->spec);
+    waiting->item.blobs.raw = arena_copy (&waiting->arena, job->item->blobs.raw);
+    zlistx_add_end (self->unlistened, waiting);
+    if (!self->asks_nodes) {
+        self->asks_nodes = true;
+        store_nodes (self->store, s_on_nodes, self);
+    }
+}
+
+void submit_cleanup (broker_t *self)
+{
+    unlistened_t *waiting;
+    while ((waiting = zlistx_detach (self->unlistened, NULL)))
+        s_unlistened_free (waiting);
+    zlistx_destroy (&self->unlistened);
+}
+
+/* --- the message ---------------------------------------------------------------------- */
+
+/* Jobs of one channel and class that follow one another. */
+typedef struct run {
+    char channel[USI_CHANNEL_MAX + 1];
+    uint32_t class_id;
+    uint32_t count;
+} run_t;
+
+static void s_end_run (broker_t *self, run_t *run)
+{
+    if (run->count > 0)
+        schedule_jobs (self, usi_bytes_of (run->channel), run->class_id, run->count);
+    run->count = 0;
+}
+
+static void s_count (broker_t *self, run_t *run, const job_t *job)
+{
+    if (run->class_id != job->class_id || strcmp (run->channel, job->channel) != 0) {
+        s_end_run (self, run);
+        memcpy (run->channel, job->channel, sizeof run->channel);
+        run->class_id = job->class_id;
+    }
+    run->count++;
+}
+
+static bool s_must_ask (broker_t *self, const job_t *job)
+{
+    return (job->item->flags & USI_SUBMIT_IF_LISTENED) &&
+           !s_is_listened (self, job->channel, NULL, 0);
+}
+
+void handle_submit (broker_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    job_t job = {0};
+    run_t run = {0};
+    for (size_t i = 0; i < msg->items_len; i++) {
+        const usi_fields_t *item = &msg->items[i];
+        const char *text;
+        us_err_t code = s_resolve (&job, item, &text);
+        job.item = item;
+        job.body = usi_msg_item_body (msg, i);
+        if (code)
+            s_reply (self, peer, &item->id, code, 0, text);
+        else if (s_must_ask (self, &job))
+            s_ask (self, peer, &job);
+        else {
+            s_store (self, peer, &job);
+            s_count (self, &run, &job);
+        }
+    }
+    s_end_run (self, &run);
+}

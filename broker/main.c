@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * understudy-broker: settings, start-up in order, one line that says what is wrong. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef US_HAVE_SYSTEMD
+#    include <systemd/sd-daemon.h>
+#endif
+
+#include "base/config.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "proto/limits.h"
+#include "redis/url.h"
+#include "server.h"
+
+static const char s_doc[] =
+    "Takes jobs from clients, keeps them in Redis and gives them to nodes.\v"
+    "Without --redis the broker starts a redis-server of its own in the data directory"
+    " and stops it when it ends: nothing else is needed on one machine.\n\n"
+    "Every option is also a variable (UNDERSTUDY_BIND, UNDERSTUDY_KEEP_JOBS, ...) and "
+    "a key"
+    " of understudy.conf, at its top level or under \"broker\"; the flag wins, then the"
+    " variable, then the file.\n\n"
+    "SIGTERM finishes what is under way; a second one ends at once.\n\n"
+    "Exit codes:\n"
+    "  0   ended as asked\n"
+    "  64  the command line is wrong\n"
+    "  69  Redis cannot be reached or does not suit\n"
+    "  71  the address is in use, or the system refuses\n"
+    "  73  the data directory cannot be written or is in use\n"
+    "  78  a setting is wrong\n";
+
+static const usi_setting_t s_settings[] = {
+    {"bind", 'b', "ENDPOINT", USI_DEFAULT_BROKER,
+     "listen here: tcp://HOST:PORT (port * is a free one) or ipc://PATH; may be "
+     "repeated",
+     true},
+    {"redis", 'r', "URL", NULL,
+     "use this Redis: redis://[user:password@]host[:port][/db] or unix:///path[?db=N]",
+     false},
+    {"data", 'd', "DIR", NULL,
+     "data of the private Redis; default $XDG_STATE_HOME/understudy or"
+     " ~/.local/state/understudy",
+     false},
+    {"durability", 0x100, "MODE", "always",
+     "always: on disk before a job is accepted; everysec: a second may be lost; memory:"
+     " nothing is written",
+     false},
+    {"lease", 0x101, "TIME", "15s", "a node that is silent for so long loses its jobs",
+     false},
+    {"keep", 0x102, "TIME", "24h", "ended jobs stay so long", false},
+    {"keep-jobs", 0x103, "N", "100000", "and so many of them in a channel", false},
+    {"max-payload", 0x104, "SIZE", "64M", "largest argument or result", false},
+    {"exit-when-idle", 0x105, "TIME", NULL,
+     "end when no node was connected for so long", false},
+    {"insecure", 0x106, NULL, NULL,
+     "allow addresses that others can reach: there are no keys", false},
+    {"ready-fd", 0x107, "FD", NULL,
+     "write the addresses and a newline to this descriptor", false},
+    {"log-level", 0x108, "LEVEL", "info", "error, warning, notice, info or debug",
+     false},
+    {NULL, 0, NULL, NULL, NULL, false},
+};
+
+typedef struct app {
+    usi_config_t *config;
+    server_options_t options;
+    private_redis_t *redis;
+    server_t *server;
+    char *text; /* what is wrong */
+} app_t;
+
+/* Consumes the text. */
+static int s_wrong (app_t *self, char *text)
+{
+    self->text = text;
+    return EXIT_CONFIG;
+}
+
+/* --- settings ------------------------------------------------------------------------- */
+
+static int s_read_numbers (app_t *self)
+{
+    usi_config_t *config = self->config;
+    server_options_t *options = &self->options;
+    uint64_t keep_jobs = 0;
+    us_err_t err = usi_config_ms (config, "lease", &options->lease_ms);
+    if (!err)
+        err = usi_config_ms (config, "keep", &options->keep_ms);
+    if (!err)
+        err = usi_config_uint (config, "keep-jobs", UINT32_MAX, &keep_jobs);
+    if (!err)
+        err = usi_config_bytes (config, "max-payload", &options->max_payload);
+    options->exit_when_idle_ms = -1;
+    if (!err && usi_config_get (config, "exit-when-idle"))
+        err = usi_config_ms (config, "exit-when-idle", &options->exit_when_idle_ms);
+    options->keep_jobs = (int64_t) keep_jobs;
+    if (err)
+        return s_wrong (self, usi_sprintf ("%s", usi_config_error (config)));
+    if (options->lease_ms < 1000 || options->lease_ms > 3600 * 1000)
+        return s_wrong (self, usi_sprintf ("lease is %s, but must be from 1s to 1h",
+                                           usi_config_get (config, "lease")));
+    if (options->max_payload < USI_MAX_BODY || options->max_payload > (uint64_t) 1
+                                                                          << 36)
+        return s_wrong (self,
+                        usi_sprintf ("max-payload is %s, but must be from 256K to 64G",
+                                     usi_config_get (config, "max-payload")));
+    return 0;
+}
+
+static int s_read_words (app_t *self)
+{
+    const char *durability = usi_config_get (self->config, "durability");
+    const char *level = usi_config_get (self->config, "log-level");
+    if (strcmp (durability, "always") != 0 && strcmp (durability, "everysec") != 0 &&
+        strcmp (durability, "memory") != 0)
+        return s_wrong (
+            self,
+            usi_sprintf ("durability is %s, but must be always, everysec or memory",
+                         durability));
+    if (usi_log_level_parse (level) < 0)
+        return s_wrong (
+            self,
+            usi_sprintf ("log-level is %s, but must be error, warning, notice, info or"
+                         " debug",
+                         level));
+    usi_log_set_level ((us_log_level_t) usi_log_level_parse (level));
+    self->options.durability = durability;
+    self->options.redis_url = usi_config_get (self->config, "redis");
+    return 0;
+}
+
+static int s_check_endpoints (app_t *self)
+{
+    bool insecure = usi_config_switch (self->config, "insecure");
+    size_t count = usi_config_count (self->config, "bind");
+    if (count == 0 || count > ENDPOINTS_MAX)
+        return s_wrong (self, usi_sprintf ("%s", "bind needs 1 to 16 addresses"));
+    for (size_t i = 0; i < count; i++) {
+        const char *endpoint = usi_config_item (self->config, "bind", i);
+        if (!endpoint_is_valid (endpoint))
+            return s_wrong (
+                self,
+                usi_sprintf ("bind is %s, but must be tcp://HOST:PORT or ipc://PATH",
+                             endpoint));
+        if (!endpoint_is_local (endpoint) && !insecure)
+            return s_wrong (
+                self, usi_sprintf (
+                          "bind is %s, which others can reach, and there are no keys:"
+                          " whoever can connect can run code; bind to 127.0.0.1, or"
+                          " give --insecure on a network that you trust",
+                          endpoint));
+    }
+    return 0;
+}
+
+static int s_configure (app_t *self, int argc, char **argv)
+{
+    self->config = usi_config_new ("broker", s_settings);
+    if (usi_config_parse (self->config, argc, argv, NULL, s_doc, NULL))
+        return s_wrong (self, usi_sprintf ("%s", usi_config_error (self->config)));
+    int rc = s_read_numbers (self);
+    if (rc == 0)
+        rc = s_read_words (self);
+    return rc ? rc : s_check_endpoints (self);
+}
+
+/* --- starting ------------------------------------------------------------------------- */
+
+/* Signals come through a descriptor in the loop; threads of libzmq inherit the mask. */
+static void s_take_signals (void)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGTERM);
+    sigaddset (&set, SIGINT);
+    sigaddset (&set, SIGCHLD);
+    sigprocmask (SIG_BLOCK, &set, NULL);
+    signal (SIGPIPE, SIG_IGN);
+    setenv ("ZSYS_SIGHANDLER", "false", 1);
+    zsys_init ();
+    zsys_handler_set (NULL);
+}
+
+/* Without the password; the caller frees it. */
+static char *s_shown_url (const char *text)
+{
+    usi_redis_url_t url;
+    us_err_t err = usi_redis_url_parse (&url, text, NULL, 0);
+    char *shown = err ? usi_strdup ("?") : usi_redis_url_shown (&url);
+    usi_redis_url_free (&url);
+    return shown;
+}
+
+static void s_tell_ready_fd (app_t *self, const char *endpoints)
+{
+    uint64_t fd = 0;
+    if (!usi_config_get (self->config, "ready-fd"))
+        return;
+    if (usi_config_uint (self->config, "ready-fd", INT32_MAX, &fd) ||
+        dprintf ((int) fd, "%s\n", endpoints) < 0) {
+        usi_warning ("broker.ready-fd", "cannot write to the descriptor of ready-fd");
+        return;
+    }
+    close ((int) fd);
+}
+
+static void s_tell_ready (server_t *server, void *arg)
+{
+    app_t *self = arg;
+    char *endpoints = endpoints_join (server_endpoints (server), ",");
+    char *redis = s_shown_url (self->options.redis_url);
+    usi_info ("broker.ready",
+              "listening endpoint=%s redis=%s durability=%s broker=%08x", endpoints,
+              redis, server_durability (server), server_id (server));
+    s_tell_ready_fd (self, endpoints);
+#ifdef US_HAVE_SYSTEMD
+    sd_notifyf (0, "READY=1\nSTATUS=listening on %s", endpoints);
+#endif
+    free (endpoints);
+    free (redis);
+}
+
+static int s_bind_all (app_t *self)
+{
+    for (size_t i = 0; i < usi_config_count (self->config, "bind"); i++) {
+        const char *endpoint = usi_config_item (self->config, "bind", i);
+        int rc = server_bind (self->server, endpoint, &self->text);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int s_start_redis (app_t *self)
+{
+    const char *given = usi_config_get (self->config, "data");
+    char *dir = given ? usi_strdup (given) : private_redis_default_dir ();
+    int rc =
+        private_redis_start (&self->redis, dir, self->options.durability, &self->text);
+    free (dir);
+    if (rc == 0)
+        self->options.redis_url = private_redis_url (self->redis);
+    return rc;
+}
+
+static int s_start (app_t *self)
+{
+    self->server = server_new ();
+    self->options.ready = s_tell_ready;
+    self->options.arg = self;
+    int rc = s_bind_all (self);
+    if (rc == 0 && !self->options.redis_url)
+        rc = s_start_redis (self);
+    if (rc == 0)
+        rc = server_open (self->server, &self->options, self->redis, &self->text);
+    return rc;
+}
+
+static void s_run (app_t *self)
+{
+    server_run (self->server);
+#ifdef US_HAVE_SYSTEMD
+    sd_notify (0, "STOPPING=1");
+#endif
+    usi_info ("broker.ended", "bye broker=%08x", server_id (self->server));
+}
+
+int main (int argc, char **argv)
+{
+    app_t self = {0};
+    int rc = s_configure (&self, argc, argv);
+    if (rc == 0) {
+        s_take_signals ();
+        rc = s_start (&self);
+    }
+    if (rc == 0)
+        s_run (&self);
+    else
+        usi_error ("broker.failed", "%s", self.text ? self.text : "cannot start");
+    server_destroy (&self.server);
+    private_redis_destroy (&self.redis);
+    usi_config_destroy (&self.config);
+    free (self.text);
+    zsys_shutdown ();
+    return rc;
+}

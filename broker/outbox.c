@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See outbox.h. */
+#include "outbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+/* A message leaves when it holds this much: with the high water mark of the socket it
+ * bounds what a peer that does not read can make us hold. */
+#define FULL_BYTES (512 * 1024)
+#define POOL_MAX   16
+
+typedef struct outmsg {
+    usi_msg_t msg;
+    arena_t arena;
+    size_t extra; /* bytes that its fields point to */
+} outmsg_t;
+
+struct outbox {
+    void *socket;
+    outbox_hooks_t hooks;
+    peer_t **dirty; /* have gathered messages */
+    size_t dirty_len, dirty_cap;
+    outmsg_t *pool[POOL_MAX];
+    size_t pool_len;
+};
+
+/* The order in which a peer's messages leave: a job's LOGGED before its ENDED, its JOBS
+ * before its STOP. */
+static const uint8_t s_order[PEER_OUT_KINDS] = {
+    USI_SUBMITTED,  USI_STATE,     USI_CANCELLED, USI_LOGGED, USI_ENDED,
+    USI_COMMITTED,  USI_LOG_KEPT,  USI_RENEWED,   USI_JOBS,   USI_STOP,
+    USI_BLOB_FOUND, USI_BLOB_KEPT, USI_BLOB_DATA,
+};
+
+static size_t s_kind (usi_type_t type)
+{
+    size_t kind = 0;
+    while (kind < PEER_OUT_KINDS && s_order[kind] != type)
+        kind++;
+    US_ASSERT (kind < PEER_OUT_KINDS);
+    return kind;
+}
+
+outbox_t *outbox_new (void *socket, const outbox_hooks_t *hooks)
+{
+    outbox_t *self = usi_new (outbox_t);
+    self->socket = socket;
+    self->hooks = *hooks;
+    return self;
+}
+
+static void s_free (outmsg_t *out)
+{
+    usi_msg_free (&out->msg);
+    arena_free (&out->arena);
+    free (out);
+}
+
+void outbox_destroy (outbox_t **self_p)
+{
+    outbox_t *self = *self_p;
+    if (!self)
+        return;
+    while (self->dirty_len > 0)
+        outbox_forget (self, self->dirty[0]);
+    while (self->pool_len > 0)
+        s_free (self->pool[--self->pool_len]);
+    free (self->dirty);
+    free (self);
+    *self_p = NULL;
+}
+
+static void s_give_back (outbox_t *self, outmsg_t *out)
+{
+    usi_msg_clear (&out->msg);
+    arena_reset (&out->arena);
+    out->extra = 0;
+    if (self->pool_len < POOL_MAX)
+        self->pool[self->pool_len++] = out;
+    else
+        s_free (out);
+}
+
+static void s_mark_dirty (outbox_t *self, peer_t *peer)
+{
+    if (peer->dirty)
+        return;
+    if (self->dirty_len == self->dirty_cap) {
+        self->dirty_cap = self->dirty_cap ? self->dirty_cap * 2 : 16;
+        self->dirty = usi_realloc (self->dirty, self->dirty_cap * sizeof *self->dirty);
+    }
+    self->dirty[self->dirty_len++] = peer;
+    peer->dirty = true;
+    if (self->dirty_len == 1)
+        self->hooks.filled (self->hooks.arg);
+}
+
+/* Sends, or tells the hook what was not sent. */
+static bool s_send (outbox_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    int rc = EHOSTUNREACH;
+    if (peer->parked)
+        rc = EAGAIN;
+    else if (!peer->gone)
+        rc = usi_msg_send (msg, self->socket,
+                           usi_bytes (peer->routing.bytes, peer->routing.len));
+    if (rc == 0)
+        return true;
+    if (rc == EAGAIN)
+        self->hooks.unsent (peer, msg, self->hooks.arg);
+    else
+        self->hooks.gone (peer, msg, self->hooks.arg);
+    usi_msg_clear (msg);
+    return false;
+}
+
+static void s_flush_peer (outbox_t *self, peer_t *peer)
+{
+    for (size_t kind = 0; kind < PEER_OUT_KINDS; kind++) {
+        outmsg_t *out = peer->out[kind];
+        if (!out)
+            continue;
+        peer->out[kind] = NULL;
+        s_send (self, peer, &out->msg);
+        s_give_back (self, out);
+    }
+}
+
+void outbox_flush (outbox_t *self)
+{
+    while (self->dirty_len > 0) {
+        peer_t *peer = self->dirty[--self->dirty_len];
+        peer->dirty = false;
+        s_flush_peer (self, peer);
+    }
+}
+
+static bool s_has_room (const outmsg_t *out, size_t more)
+{
+    return out->msg.items_len < USI_MAX_ITEMS &&
+           (out->msg.items_len == 0 ||
+            out->msg.bytes + out->extra + more <= FULL_BYTES);
+}
+
+static outmsg_t *s_open (outbox_t *self, usi_type_t type)
+{
+    outmsg_t *out =
+        self->pool_len > 0 ? self->pool[--self->pool_len] : usi_new (outmsg_t);
+    usi_msg_begin (&out->msg, type);
+    return out;
+}
+
+usi_fields_t *outbox_add (outbox_t *self, peer_t *peer, usi_type_t type,
+                          usi_bytes_t body, size_t extra, arena_t **arena)
+{
+    size_t kind = s_kind (type);
+    if (peer->out[kind] && !s_has_room (peer->out[kind], body.len + extra))
+        s_flush_peer (self, peer);
+    if (!peer->out[kind])
+        peer->out[kind] = s_open (self, type);
+    s_mark_dirty (self, peer);
+    outmsg_t *out = peer->out[kind];
+    usi_fields_t *item = usi_msg_add (&out->msg);
+    if (body.len > 0)
+        usi_msg_body (&out->msg, body.data, body.len);
+    out->extra += extra;
+    if (arena)
+        *arena = &out->arena;
+    return item;
+}
+
+bool outbox_send (outbox_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    return s_send (self, peer, msg);
+}
+
+bool outbox_send_plain (outbox_t *self, peer_t *peer, usi_type_t type)
+{
+    usi_msg_t msg = USI_MSG_INIT;
+    usi_msg_begin (&msg, type);
+    bool sent = s_send (self, peer, &msg);
+    usi_msg_free (&msg);
+    return sent;
+}
+
+void outbox_forget (outbox_t *self, peer_t *peer)
+{
+    for (size_t kind = 0; kind < PEER_OUT_KINDS; kind++) {
+        if (peer->out[kind])
+            s_give_back (self, peer->out[kind]);
+        peer->out[kind] = NULL;
+    }
+    for (size_t i = 0; i < self->dirty_len; i++) {
+        if (self->dirty[i] == peer) {
+            self->dirty[i] = self->dirty[--self->dirty_len];
+            break;
+        }
+    }
+    peer->dirty = false;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What goes out to peers. Answers of the same type to the same peer are gathered in one
+ * message while a loop turn lasts and sent at its end, or earlier when the message is full.
+ * Sends never block: what a peer does not take is given to the unsent hook, which turns it
+ * into debts (debts.h). */
+#ifndef BROKER_OUTBOX_H
+#define BROKER_OUTBOX_H
+
+#include "arena.h"
+#include "peers.h"
+#include "proto/message.h"
+
+typedef struct outbox outbox_t;
+
+typedef struct outbox_hooks {
+    /* The peer does not read now; the message is dropped after the call. */
+    void (*unsent) (peer_t *peer, const usi_msg_t *msg, void *arg);
+    /* The peer's connection is closed. msg: what it did not get, NULL: nothing. */
+    void (*gone) (peer_t *peer, const usi_msg_t *msg, void *arg);
+    /* The first message of a turn was begun: outbox_flush is to be called soon. */
+    void (*filled) (void *arg);
+    void *arg;
+} outbox_hooks_t;
+
+outbox_t *outbox_new (void *socket, const outbox_hooks_t *hooks);
+void outbox_destroy (outbox_t **self_p);
+
+/* One more item of a gathered type; fill it at once. What its fields point to must last
+ * until it is sent: take it from *arena (may be NULL where no field needs it). The body is
+ * copied. extra: bytes of variable length in the item's fields. */
+usi_fields_t *outbox_add (outbox_t *self, peer_t *peer, usi_type_t type,
+                          usi_bytes_t body, size_t extra, arena_t **arena);
+void outbox_flush (outbox_t *self);
+/* Sends a message of its own now; false where the peer did not take it. msg is cleared. */
+bool outbox_send (outbox_t *self, peer_t *peer, usi_msg_t *msg);
+/* The same for a message that has no fields. */
+bool outbox_send_plain (outbox_t *self, peer_t *peer, usi_type_t type);
+/* Drops what is gathered for the peer. */
+void outbox_forget (outbox_t *self, peer_t *peer);
+
+#endif

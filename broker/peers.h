@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who is connected: clients and nodes that have said HELLO. A peer is found by its routing
+ * id (what arrives) and by its index (what stands in job records and travels through the
+ * store, where a pointer would not last). An index is never used again in the life of a
+ * broker. A peer that is found gone is only marked; it leaves the table at the end of
+ * the turn (peers_reap), so a pointer stays good throughout a handler. */
+#ifndef BROKER_PEERS_H
+#define BROKER_PEERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+#define PEER_ROUTING_MAX 255
+#define PEER_OUT_KINDS   13 /* types of outgoing messages that are gathered, outbox.c */
+#define PEER_UNANSWERED  3  /* PINGs, then the peer is gone */
+
+struct node;
+struct follow;
+struct outmsg;
+struct debt;
+
+typedef struct routing {
+    size_t len;
+    uint8_t bytes[PEER_ROUTING_MAX + 1];
+} routing_t;
+
+typedef struct peer {
+    routing_t routing;
+    uint32_t index;
+    unsigned role;     /* USI_BY_CLIENT or USI_BY_NODE */
+    char *name, *host; /* as told in HELLO, never NULL */
+    uint64_t pid;
+    bool heard;          /* something arrived since the last beat */
+    unsigned unanswered; /* PINGs sent since something arrived */
+    bool parked;         /* does not read: nothing is sent, debts are kept */
+    bool gone;           /* leaves at the end of the turn */
+    bool must_announce;  /* missed an answer of the store: is to say HELLO again */
+    size_t at;           /* in the table's array */
+
+    struct node *node;                  /* a node's own data; nodes.c */
+    struct outmsg *out[PEER_OUT_KINDS]; /* messages being filled; outbox.c */
+    bool dirty;                         /* in the outbox's list */
+    struct debt *debts;                 /* what a parked peer is owed; debts.c */
+    size_t debts_len, debts_cap;
+    struct follow *follows; /* logs it is sent; follows.c */
+} peer_t;
+
+typedef struct peers peers_t;
+
+peers_t *peers_new (void);
+void peers_destroy (peers_t **self_p);
+
+/* The routing id must not be in the table. Texts are copied. */
+peer_t *peers_add (peers_t *self, const routing_t *routing, unsigned role,
+                   usi_bytes_t name, usi_bytes_t host, uint64_t pid);
+peer_t *peers_find (const peers_t *self, const routing_t *routing);
+/* NULL: never there, or gone. */
+peer_t *peers_get (const peers_t *self, uint32_t index);
+
+size_t peers_count (const peers_t *self, unsigned role);
+/* All peers, in no order; valid until the next add or reap. */
+peer_t **peers_all (const peers_t *self, size_t *count);
+
+void peers_mark_gone (peers_t *self, peer_t *peer);
+/* Calls forget for each that is gone, then frees it. forget may mark others gone. */
+typedef void peers_forget_fn (peer_t *peer, void *arg);
+void peers_reap (peers_t *self, peers_forget_fn *forget, void *arg);
+
+/* Called once a heartbeat: what to do about this peer. */
+typedef enum peer_beat { PEER_QUIET, PEER_PING, PEER_GONE } peer_beat_t;
+peer_beat_t peer_beat (peer_t *peer);
+/* Something arrived. */
+void peer_heard (peer_t *peer);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The redis-server that a broker without --redis starts for itself: in the data directory,
+ * on a unix socket, in a process group of its own, ending with the broker. DIR/broker is
+ * locked by the broker alone and holds its pid; DIR/lock is locked by broker and
+ * redis-server both, so a new broker sees apart "in use" and "the old one's Redis is just
+ * ending". */
+#ifndef BROKER_PRIVATE_REDIS_H
+#define BROKER_PRIVATE_REDIS_H
+
+#include <czmq.h>
+
+typedef struct private_redis private_redis_t;
+
+/* Exit codes of sysexits.h that starting may end with. */
+#define EXIT_REDIS 69 /* EX_UNAVAILABLE: missing, too old, does not start */
+#define EXIT_DATA  73 /* EX_CANTCREAT: directory not writable or in use */
+
+/* Locks the directory (made with mode 0700 where it is missing), starts the server and
+ * waits until its socket takes connections. 0, or an exit code with a line for the
+ * operator in *text, which the caller frees. durability: always, everysec, memory. */
+int private_redis_start (private_redis_t **self_p, const char *dir,
+                         const char *durability, char **text);
+/* From now on, a server that dies is started again. */
+void private_redis_attach (private_redis_t *self, zloop_t *loop);
+/* After SIGCHLD. */
+void private_redis_reap (private_redis_t *self);
+/* unix://PATH; borrowed. */
+const char *private_redis_url (const private_redis_t *self);
+/* The next broker may wait for the directory from now on, instead of giving up. */
+void private_redis_ending (private_redis_t *self);
+/* Ends the server: SIGTERM, and SIGKILL where that does not help. */
+void private_redis_destroy (private_redis_t **self_p);
+
+/* $XDG_STATE_HOME/understudy or ~/.local/state/understudy; the caller frees it. */
+char *private_redis_default_dir (void);
+/* Major version in the words of `redis-server --version`; 0 where there is none. */
+int private_redis_major (const char *words);
+
+#endif

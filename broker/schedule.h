@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Bringing jobs and credit together. Three things make a claim: new credit or a wake (a
+ * pass over all channels of the node), jobs that just came in (a claim by nodes with
+ * credit, in the same call of the store), and once a second a look at each channel for
+ * which credit lies idle. Never more is claimed than there is credit. */
+#ifndef BROKER_SCHEDULE_H
+#define BROKER_SCHEDULE_H
+
+#include "broker.h"
+
+/* The node has new credit, or there may be new work for it. */
+void schedule_node (broker_t *self, node_t *node);
+/* So many jobs of a class just went into the channel. */
+void schedule_jobs (broker_t *self, usi_bytes_t channel, uint32_t class_id,
+                    uint32_t count);
+void schedule_look (broker_t *self);
+/* The items of a JOBS message did not reach the node. */
+void schedule_undelivered (broker_t *self, node_t *node, const usi_msg_t *jobs);
+
+#endif

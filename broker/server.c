@@ -1,0 +1,736 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loop: see server.h. A turn is: read what peers sent and hand it to the handlers,
+ * which ask the store; or read what the store answered, whose callbacks fill the outbox;
+ * then send what was gathered. Nothing blocks, and no handler ends the loop but the one
+ * that is meant to. */
+#include "server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker.h"
+#include "debts.h"
+#include "deliver.h"
+#include "follows.h"
+#include "handlers/handlers.h"
+#include "parking.h"
+#include "registry.h"
+#include "schedule.h"
+#include "stop.h"
+
+#define TURN_MAX      256 /* messages read in one turn */
+#define SEND_MARK     256 /* messages queued to a peer, of 512 KiB at most each */
+#define RECEIVE_MARK  256
+#define BACKLOG_OPS   65536 /* with more than this at the store, nothing is read */
+#define BACKLOG_BYTES (64u * 1024 * 1024)
+#define RESUME_MS     2
+#define LINGER_MS     500
+#define STORE_WAIT_MS 5000
+#define END_TICK_MS   10
+#define END_WAIT_MS   3000 /* for the store to answer what is under way */
+#define QUIET_BEATS   4    /* after a pause in reading, peers get time to be heard */
+
+struct server {
+    broker_t core;
+    server_options_t options;
+    private_redis_t *redis;
+    endpoints_t endpoints;
+    zsock_t *router;
+    zmq_pollitem_t signals;
+    usi_msg_t msg; /* received */
+    bool begun;    /* the store was ready once */
+    bool reading;
+    bool was_lost;   /* the store, since it was last ready */
+    bool turn_timer; /* the end of the turn is set */
+    bool parking_timer;
+    unsigned quiet_beats;  /* beats that must pass before peers are counted out */
+    int64_t idle_since_ms; /* no node since then; -1: there is one */
+    int64_t end_at_ms;
+};
+
+static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg);
+
+/* --- peers: what the parts call (broker.h) ------------------------------------------------ */
+
+void broker_refuse (broker_t *self, const routing_t *routing, int type, us_err_t code,
+                    const char *text)
+{
+    usi_msg_t msg = USI_MSG_INIT;
+    usi_msg_begin (&msg, USI_ERROR);
+    USI_SET (&msg.head, CODE, code, code);
+    USI_SET (&msg.head, TEXT, text, usi_bytes_of (text ? text : us_err_text (code)));
+    if (type)
+        USI_SET (&msg.head, COUNT, count, (uint64_t) type);
+    usi_msg_send (&msg, self->socket, usi_bytes (routing->bytes, routing->len));
+    usi_msg_free (&msg);
+}
+
+void broker_must_announce (broker_t *self, uint32_t index)
+{
+    peer_t *peer = peers_get (self->peers, index);
+    if (peer)
+        peer->must_announce = true;
+}
+
+void broker_lose_peer (broker_t *self, peer_t *peer)
+{
+    peers_mark_gone (self->peers, peer);
+}
+
+static void s_forget_node (broker_t *self, node_t *node)
+{
+    usi_info ("node.left", "gone name=%s node=%016llx", node->peer->name,
+              (unsigned long long) node->id);
+    if (node->relayed && !nodes_find (self->nodes, node->id))
+        store_relay (self->store, node->id, false);
+    nodes_remove (self->nodes, node);
+}
+
+static void s_forget (peer_t *peer, void *arg)
+{
+    broker_t *self = arg;
+    outbox_forget (self->outbox, peer);
+    follow_drop_all (self, peer);
+    debts_free (peer);
+    if (peer->node)
+        s_forget_node (self, peer->node);
+}
+
+/* It says HELLO again, as a new peer, and announces what it holds. */
+static void s_ask_announce (broker_t *self, peer_t *peer)
+{
+    broker_refuse (self, &peer->routing, 0, US_ERR_UNKNOWN_PEER,
+                   "the store was away; say HELLO again");
+    peers_mark_gone (self->peers, peer);
+}
+
+static void s_ask_all (broker_t *self, bool everybody)
+{
+    size_t count;
+    peer_t **peers = peers_all (self->peers, &count);
+    for (size_t i = 0; i < count; i++)
+        if (!peers[i]->gone && (everybody || peers[i]->must_announce))
+            s_ask_announce (self, peers[i]);
+}
+
+/* --- the turn ----------------------------------------------------------------------------- */
+
+static void s_end_turn (server_t *self)
+{
+    outbox_flush (self->core.outbox);
+    peers_reap (self->core.peers, s_forget, &self->core);
+}
+
+static int s_on_turn (zloop_t *loop, int timer, void *arg)
+{
+    server_t *self = arg;
+    (void) loop;
+    (void) timer;
+    self->turn_timer = false;
+    s_end_turn (self);
+    return 0;
+}
+
+/* hook of the outbox: a callback of the store has begun to answer. */
+static void s_on_filled (void *arg)
+{
+    server_t *self = arg;
+    if (!self->turn_timer)
+        zloop_timer (self->core.loop, 0, 1, s_on_turn, self);
+    self->turn_timer = true;
+}
+
+static int s_on_parking (zloop_t *loop, int timer, void *arg)
+{
+    server_t *self = arg;
+    if (!parking_retry (&self->core)) {
+        zloop_timer_end (loop, timer);
+        self->parking_timer = false;
+    }
+    return 0;
+}
+
+static void s_on_unsent (peer_t *peer, const usi_msg_t *msg, void *arg)
+{
+    server_t *self = arg;
+    parking_unsent (&self->core, peer, msg);
+    if (!self->parking_timer)
+        zloop_timer (self->core.loop, PARKING_RETRY_MS, 0, s_on_parking, self);
+    self->parking_timer = true;
+}
+
+static void s_on_gone (peer_t *peer, const usi_msg_t *msg, void *arg)
+{
+    server_t *self = arg;
+    if (msg->type == USI_JOBS && peer->node)
+        schedule_undelivered (&self->core, peer->node, msg);
+    peers_mark_gone (self->core.peers, peer);
+}
+
+/* --- receiving ---------------------------------------------------------------------------- */
+
+static void s_ping (broker_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    (void) msg;
+    usi_msg_t pong = USI_MSG_INIT;
+    usi_msg_begin (&pong, USI_PONG);
+    USI_SET (&pong.head, BROKER, broker, self->id);
+    outbox_send (self->outbox, peer, &pong);
+    usi_msg_free (&pong);
+}
+
+static void s_bye (broker_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    (void) msg;
+    uint64_t node = peer->node ? peer->node->id : 0;
+    broker_lose_peer (self, peer);
+    if (node && !nodes_find (self->nodes, node))
+        store_unregister_node (self->store, node);
+}
+
+static void s_nothing (broker_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    (void) self;
+    (void) peer;
+    (void) msg;
+}
+
+static handler_fn *const s_handlers[64] = {
+    [USI_PING] = s_ping,
+    [USI_PONG] = s_nothing,
+    [USI_BYE] = s_bye,
+    [USI_ERROR] = s_nothing,
+    [USI_SUBMIT] = handle_submit,
+    [USI_WATCH] = handle_watch,
+    [USI_UNWATCH] = handle_unwatch,
+    [USI_CANCEL] = handle_cancel,
+    [USI_QUERY] = handle_query,
+    [USI_BLOB_FIND] = handle_blob_find,
+    [USI_BLOB_PUT] = handle_blob_put,
+    [USI_BLOB_GET] = handle_blob_get,
+    [USI_CREDIT] = handle_credit,
+    [USI_STARTED] = handle_started,
+    [USI_RESULT] = handle_result,
+    [USI_LOG] = handle_log,
+    [USI_RENEW] = handle_renew,
+    [USI_HAND_BACK] = handle_hand_back,
+    [USI_RELAY] = handle_relay,
+    [USI_STATUS] = handle_status,
+};
+
+/* Nobody answers an ERROR with an ERROR, nor a stranger's BYE. */
+static bool s_wants_answer (int type)
+{
+    return type != USI_ERROR && type != USI_BYE && type != USI_PONG;
+}
+
+static void s_refuse (server_t *self, const routing_t *routing, us_err_t code,
+                      const char *text)
+{
+    if (code != US_ERR_UNKNOWN_PEER) {
+        self->core.counters.malformed++;
+        usi_notice ("message.refused", "%s type=%s", text,
+                    usi_type_name (self->msg.type));
+    }
+    if (s_wants_answer (self->msg.type))
+        broker_refuse (&self->core, routing, self->msg.type, code, text);
+}
+
+static void s_dispatch (server_t *self, const routing_t *routing)
+{
+    usi_msg_t *msg = &self->msg;
+    unsigned senders = usi_type_senders (msg->type);
+    peer_t *peer = peers_find (self->core.peers, routing);
+    if (msg->type == USI_HELLO) {
+        handle_hello (&self->core, routing, msg);
+        return;
+    }
+    if (!peer) {
+        s_refuse (self, routing, US_ERR_UNKNOWN_PEER, "say HELLO first");
+        return;
+    }
+    peer_heard (peer);
+    if (!(senders & peer->role) || msg->type >= 64 || !s_handlers[msg->type])
+        s_refuse (self, routing, US_ERR_PROTOCOL, "this type is not yours to send");
+    else
+        s_handlers[msg->type](&self->core, peer, msg);
+}
+
+/* One message; false where there is none. */
+static bool s_receive (server_t *self)
+{
+    routing_t routing;
+    int rc = usi_msg_recv (&self->msg, self->core.socket, routing.bytes, &routing.len);
+    if (rc && rc != EPROTO && rc != ENOTSUP)
+        return false;
+    self->core.counters.messages++;
+    if (rc)
+        s_refuse (self, &routing, rc == EPROTO ? US_ERR_PROTOCOL : US_ERR_UNSUPPORTED,
+                  self->msg.why);
+    else
+        s_dispatch (self, &routing);
+    return true;
+}
+
+/* --- back pressure ------------------------------------------------------------------------ */
+
+static bool s_is_over (const server_t *self, unsigned part)
+{
+    size_t bytes = 0;
+    size_t ops = store_backlog (self->core.store, &bytes);
+    return ops > BACKLOG_OPS / part || bytes > BACKLOG_BYTES / part;
+}
+
+static void s_start_reading (server_t *self)
+{
+    zloop_reader (self->core.loop, self->router, s_on_readable, self);
+    zloop_reader_set_tolerant (self->core.loop, self->router);
+    self->reading = true;
+}
+
+static void s_stop_reading (server_t *self)
+{
+    if (self->reading)
+        zloop_reader_end (self->core.loop, self->router);
+    self->reading = false;
+    self->quiet_beats = QUIET_BEATS;
+}
+
+static int s_on_resume (zloop_t *loop, int timer, void *arg)
+{
+    server_t *self = arg;
+    if (!self->core.ending && s_is_over (self, 2))
+        return 0;
+    zloop_timer_end (loop, timer);
+    if (!self->core.ending)
+        s_start_reading (self);
+    return 0;
+}
+
+/* More is at the store than it can answer soon: what peers send stays in their sockets,
+ * and so comes to rest with them. */
+static void s_check_backlog (server_t *self)
+{
+    if (!self->reading || !s_is_over (self, 1))
+        return;
+    s_stop_reading (self);
+    zloop_timer (self->core.loop, RESUME_MS, 0, s_on_resume, self);
+}
+
+static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg)
+{
+    server_t *self = arg;
+    (void) loop;
+    (void) reader;
+    for (int i = 0; i < TURN_MAX && s_receive (self); i++)
+        ;
+    store_flush (self->core.store);
+    s_end_turn (self);
+    s_check_backlog (self);
+    return 0;
+}
+
+/* --- beats -------------------------------------------------------------------------------- */
+
+static void s_beat_peer (server_t *self, peer_t *peer)
+{
+    switch (peer_beat (peer)) {
+    case PEER_PING: outbox_send_plain (self->core.outbox, peer, USI_PING); break;
+    case PEER_GONE:
+        usi_notice ("peer.silent", "does not answer name=%s peer=%u", peer->name,
+                    peer->index);
+        broker_lose_peer (&self->core, peer);
+        break;
+    default: break;
+    }
+}
+
+static void s_beat_peers (server_t *self)
+{
+    size_t count;
+    peer_t **peers = peers_all (self->core.peers, &count);
+    if (self->quiet_beats > 0) {
+        self->quiet_beats--;
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!peers[i]->gone)
+            s_beat_peer (self, peers[i]);
+}
+
+static bool s_is_idle_for_long (server_t *self)
+{
+    if (peers_count (self->core.peers, USI_BY_NODE) > 0)
+        self->idle_since_ms = -1;
+    else if (self->idle_since_ms < 0)
+        self->idle_since_ms = usi_now_ms ();
+    return self->options.exit_when_idle_ms >= 0 && self->idle_since_ms >= 0 &&
+           usi_now_ms () - self->idle_since_ms >= self->options.exit_when_idle_ms;
+}
+
+static void s_begin_end (server_t *self);
+
+static int s_on_beat (zloop_t *loop, int timer, void *arg)
+{
+    server_t *self = arg;
+    (void) loop;
+    (void) timer;
+    if (self->core.ending)
+        return 0;
+    if (store_is_ready (self->core.store))
+        s_ask_all (&self->core, false);
+    s_beat_peers (self);
+    schedule_look (&self->core);
+    s_end_turn (self);
+    if (s_is_idle_for_long (self)) {
+        usi_info ("broker.idle", "no node for %lld ms, ending",
+                  (long long) self->options.exit_when_idle_ms);
+        s_begin_end (self);
+    }
+    return 0;
+}
+
+static int s_on_refresh (zloop_t *loop, int timer, void *arg)
+{
+    server_t *self = arg;
+    (void) loop;
+    (void) timer;
+    registry_refresh (&self->core);
+    return 0;
+}
+
+/* --- what the store tells ------------------------------------------------------------------ */
+
+/* A Redis that has much to load is there before it answers: peers are served from now on. */
+static void s_begin (server_t *self)
+{
+    self->begun = true;
+    s_start_reading (self);
+    registry_refresh (&self->core);
+    if (self->options.ready)
+        self->options.ready (self, self->options.arg);
+}
+
+/* What was under way when the store left is not known: everybody announces anew. */
+static void s_on_ready (void *arg)
+{
+    server_t *self = arg;
+    if (self->core.ending)
+        return;
+    if (!self->begun)
+        s_begin (self);
+    if (self->was_lost) {
+        usi_notice ("store.back", "the store answers again");
+        s_ask_all (&self->core, true);
+        s_end_turn (self);
+    }
+    self->was_lost = false;
+    registry_refresh (&self->core);
+}
+
+/* The store has told the log. */
+static void s_on_lost (void *arg, const char *why)
+{
+    server_t *self = arg;
+    (void) why;
+    self->was_lost = true;
+}
+
+static void s_on_ended (void *arg, const usi_id_t *id, const uint32_t *peers,
+                        size_t count)
+{
+    server_t *self = arg;
+    deliver_ended (&self->core, id, peers, count);
+}
+
+static void s_on_started (void *arg, const usi_id_t *id, const uint32_t *peers,
+                          size_t count)
+{
+    server_t *self = arg;
+    deliver_started (&self->core, id, peers, count);
+}
+
+static void s_on_logged (void *arg, const usi_id_t *id, const uint32_t *peers,
+                         size_t count)
+{
+    server_t *self = arg;
+    deliver_logged (&self->core, id, peers, count);
+}
+
+static void s_on_stop (void *arg, const usi_id_t *id, uint64_t node, uint32_t attempt)
+{
+    server_t *self = arg;
+    stop_job (&self->core, id, node, attempt);
+}
+
+static void s_on_wake (void *arg, uint64_t id)
+{
+    server_t *self = arg;
+    node_t *node = nodes_find (self->core.nodes, id);
+    if (node)
+        outbox_send_plain (self->core.outbox, node->peer, USI_WAKE);
+}
+
+static void s_on_swept (const usi_id_t *id, int state, const uint32_t *peers,
+                        size_t count, void *arg)
+{
+    server_t *self = arg;
+    (void) state;
+    deliver_ended (&self->core, id, peers, count);
+}
+
+/* --- ending ------------------------------------------------------------------------------- */
+
+static void s_say_bye (server_t *self)
+{
+    size_t count;
+    peer_t **peers = peers_all (self->core.peers, &count);
+    s_end_turn (self);
+    for (size_t i = 0; i < count; i++) {
+        usi_msg_t bye = USI_MSG_INIT;
+        usi_msg_begin (&bye, USI_BYE);
+        USI_SET (&bye.head, TEXT, text, usi_bytes_of ("the broker ends"));
+        usi_msg_send (&bye, self->core.socket,
+                      usi_bytes (peers[i]->routing.bytes, peers[i]->routing.len));
+        usi_msg_free (&bye);
+    }
+}
+
+/* Answers of the store are still passed on; then the peers hear BYE and the loop ends. */
+static int s_on_ending (zloop_t *loop, int timer, void *arg)
+{
+    server_t *self = arg;
+    (void) loop;
+    (void) timer;
+    bool answered = store_backlog (self->core.store, NULL) == 0;
+    if (!answered && usi_now_ms () < self->end_at_ms)
+        return 0;
+    s_say_bye (self);
+    return -1;
+}
+
+static void s_begin_end (server_t *self)
+{
+    if (self->core.ending)
+        return;
+    s_stop_reading (self);
+    registry_remove_all (&self->core);
+    self->core.ending = true;
+    if (self->redis)
+        private_redis_ending (self->redis);
+    store_flush (self->core.store);
+    self->end_at_ms = usi_now_ms () + END_WAIT_MS;
+    zloop_timer (self->core.loop, END_TICK_MS, 0, s_on_ending, self);
+}
+
+static int s_on_signal (zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    server_t *self = arg;
+    struct signalfd_siginfo info;
+    (void) loop;
+    while (read (item->fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGCHLD) {
+            if (self->redis)
+                private_redis_reap (self->redis);
+            continue;
+        }
+        if (self->core.ending)
+            return -1;
+        usi_info ("broker.ending", "%s signal=%u",
+                  "finishing what is under way; another signal ends now",
+                  (unsigned) info.ssi_signo);
+        s_begin_end (self);
+    }
+    return 0;
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+static void s_set (void *socket, int option, int value)
+{
+    US_ASSERT (zmq_setsockopt (socket, option, &value, sizeof value) == 0);
+}
+
+static void s_set_options (void *socket)
+{
+    int64_t most = USI_MAX_MESSAGE;
+    s_set (socket, ZMQ_ROUTER_MANDATORY, 1);
+    s_set (socket, ZMQ_SNDHWM, SEND_MARK);
+    s_set (socket, ZMQ_RCVHWM, RECEIVE_MARK);
+    s_set (socket, ZMQ_LINGER, LINGER_MS);
+    s_set (socket, ZMQ_BACKLOG, 1024);
+    s_set (socket, ZMQ_HANDSHAKE_IVL, 5000);
+    US_ASSERT (zmq_setsockopt (socket, ZMQ_MAXMSGSIZE, &most, sizeof most) == 0);
+}
+
+server_t *server_new (void)
+{
+    server_t *self = usi_new (server_t);
+    broker_t *core = &self->core;
+    self->router = zsock_new (ZMQ_ROUTER);
+    self->signals.fd = -1;
+    core->loop = zloop_new ();
+    core->socket = zsock_resolve (self->router);
+    core->peers = peers_new ();
+    core->nodes = nodes_new ();
+    core->unlistened = zlistx_new ();
+    core->endpoints = &self->endpoints;
+    core->id = usi_random32 ();
+    core->started_ms = usi_now_ms ();
+    follows_init (core);
+    const outbox_hooks_t hooks = {.unsent = s_on_unsent,
+                                  .gone = s_on_gone,
+                                  .filled = s_on_filled,
+                                  .arg = self};
+    core->outbox = outbox_new (core->socket, &hooks);
+    s_set_options (core->socket);
+    zloop_set_nonstop (core->loop, true);
+    return self;
+}
+
+/* The store goes first: it answers what is under way, and those answers need the rest. */
+void server_destroy (server_t **self_p)
+{
+    server_t *self = *self_p;
+    if (!self)
+        return;
+    broker_t *core = &self->core;
+    core->ending = true;
+    store_destroy (&core->store);
+    submit_cleanup (core);
+    size_t count;
+    peer_t **peers = peers_all (core->peers, &count);
+    for (size_t i = 0; i < count; i++) {
+        follow_drop_all (core, peers[i]);
+        debts_free (peers[i]);
+    }
+    outbox_destroy (&core->outbox);
+    nodes_destroy (&core->nodes);
+    peers_destroy (&core->peers);
+    follows_destroy (core);
+    zloop_destroy (&core->loop);
+    zsock_destroy (&self->router);
+    usi_msg_free (&self->msg);
+    endpoints_clear (&self->endpoints);
+    if (self->signals.fd >= 0)
+        close (self->signals.fd);
+    free (self);
+    *self_p = NULL;
+}
+
+int server_bind (server_t *self, const char *endpoint, char **text)
+{
+    char *address = endpoint_to_bind (endpoint);
+    char bound[256];
+    /* Only where it is asked for: with it libzmq shows IPv4 addresses in IPv6 dress. */
+    s_set (self->core.socket, ZMQ_IPV6, strchr (endpoint, '[') != NULL);
+    size_t len = sizeof bound;
+    int rc = zmq_bind (self->core.socket, address);
+    int reason = errno;
+    free (address);
+    if (rc == 0 &&
+        zmq_getsockopt (self->core.socket, ZMQ_LAST_ENDPOINT, bound, &len) == 0) {
+        endpoints_add_bound (&self->endpoints, bound);
+        return 0;
+    }
+    bool wrong = reason == EINVAL || reason == EPROTONOSUPPORT;
+    *text =
+        usi_sprintf ("cannot listen on %s: %s%s", endpoint, zmq_strerror (reason),
+                     reason == EADDRINUSE
+                         ? "; another broker may run there: stop it or choose another"
+                           " address with --bind"
+                         : "");
+    return wrong ? EXIT_CONFIG : EXIT_OS;
+}
+
+static int s_open_store (server_t *self, char **text)
+{
+    broker_t *core = &self->core;
+    const store_options_t options = {.url = self->options.redis_url,
+                                     .durability = self->options.durability,
+                                     .broker = core->id,
+                                     .lease_ms = self->options.lease_ms,
+                                     .keep_ms = self->options.keep_ms,
+                                     .keep_jobs = self->options.keep_jobs};
+    const store_events_t events = {.ready = s_on_ready,
+                                   .lost = s_on_lost,
+                                   .ended = s_on_ended,
+                                   .started = s_on_started,
+                                   .logged = s_on_logged,
+                                   .stop = s_on_stop,
+                                   .wake = s_on_wake,
+                                   .arg = self};
+    core->store = store_new (core->loop, &options, &events);
+    if (!core->store) {
+        *text = usi_sprintf (
+            "redis is %s, but must be redis://[user:password@]host[:port][/db]"
+            " or unix:///path[?db=N]",
+            options.url);
+        return EXIT_CONFIG;
+    }
+    us_err_t err = store_check (core->store, STORE_WAIT_MS, text);
+    if (err && !*text)
+        *text = usi_sprintf ("Redis at %s: %s", options.url, us_err_text (err));
+    return err ? EXIT_REDIS : 0;
+}
+
+static void s_watch_signals (server_t *self)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGTERM);
+    sigaddset (&set, SIGINT);
+    sigaddset (&set, SIGCHLD);
+    self->signals =
+        (zmq_pollitem_t){.fd = signalfd (-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+                         .events = ZMQ_POLLIN};
+    US_ASSERT (self->signals.fd >= 0);
+    zloop_poller (self->core.loop, &self->signals, s_on_signal, self);
+    zloop_poller_set_tolerant (self->core.loop, &self->signals);
+}
+
+int server_open (server_t *self, const server_options_t *options,
+                 private_redis_t *redis, char **text)
+{
+    self->options = *options;
+    self->redis = redis;
+    self->core.lease_ms = options->lease_ms;
+    self->core.max_payload = options->max_payload;
+    int rc = s_open_store (self, text);
+    if (rc)
+        return rc;
+    s_watch_signals (self);
+    if (redis)
+        private_redis_attach (redis, self->core.loop);
+    store_sweep_start (self->core.store, s_on_swept, self);
+    zloop_timer (self->core.loop, USI_HEARTBEAT_MS, 0, s_on_beat, self);
+    zloop_timer (self->core.loop, REGISTRY_REFRESH_MS, 0, s_on_refresh, self);
+    self->idle_since_ms = usi_now_ms ();
+    return 0;
+}
+
+void server_run (server_t *self)
+{
+    zloop_start (self->core.loop);
+}
+
+const endpoints_t *server_endpoints (const server_t *self)
+{
+    return &self->endpoints;
+}
+
+const char *server_durability (const server_t *self)
+{
+    return store_durability (self->core.store);
+}
+
+uint32_t server_id (const server_t *self)
+{
+    return self->core.id;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The broker as a whole: one ROUTER socket, one loop, one thread. Life: new, bind, open,
+ * run, destroy. */
+#ifndef BROKER_SERVER_H
+#define BROKER_SERVER_H
+
+#include "endpoints.h"
+#include "private_redis.h"
+
+typedef struct server server_t;
+
+#define EXIT_OS                                                                        \
+    71 /* EX_OSERR: the address is in use, or the system refuses otherwise */
+#define EXIT_CONFIG 78 /* EX_CONFIG */
+
+typedef struct server_options {
+    const char *redis_url;
+    const char *durability;
+    int64_t lease_ms, keep_ms;
+    int64_t keep_jobs;
+    uint64_t max_payload;
+    int64_t exit_when_idle_ms; /* -1: never */
+    /* The store is there and peers are served: called once. */
+    void (*ready) (server_t *server, void *arg);
+    void *arg;
+} server_options_t;
+
+server_t *server_new (void);
+void server_destroy (server_t **self_p);
+
+/* 0, or an exit code and a line for the operator in *text, which the caller frees. */
+int server_bind (server_t *self, const char *endpoint, char **text);
+/* Looks whether the store suits and connects to it. SIGTERM, SIGINT and SIGCHLD must be
+ * blocked. redis may be NULL; it is borrowed. */
+int server_open (server_t *self, const server_options_t *options,
+                 private_redis_t *redis, char **text);
+/* Until a signal, or until it was idle for long enough. */
+void server_run (server_t *self);
+
+/* What an accepted job survives; borrowed. */
+const char *server_durability (const server_t *self);
+/* What others connect to; borrowed. */
+const endpoints_t *server_endpoints (const server_t *self);
+uint32_t server_id (const server_t *self);
+
+#endif

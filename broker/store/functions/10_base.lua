@@ -1,0 +1,464 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What every operation stands on: the run (arguments, time, what is gathered), records,
+-- queues, counters, and who is to be told. The lines before this one are made by
+-- store_library_source: HASH, the table of states (NEXT, END, NAME, STATE) and ERR.
+--
+-- One call applies a batch. An operation checks first and writes afterwards; changes of
+-- queues, counters, indexes and blobs are gathered and written once, by `settle`. The keys
+-- that settle writes are looked at when they are first named, so that one of a wrong type
+-- fails the operation that needs it before anything is written.
+
+-- The header of a record. Until a job is first claimed only its first part stands there
+-- (FLAG_SHORT): a million jobs may wait, few are run.
+local SCHEMA = 1
+local FLAG_CANCEL, FLAG_WATCHED, FLAG_DETACHED, FLAG_RESULT_BLOBS = 1, 2, 4, 8
+local FLAG_SHORT = 16
+local SHORT, HEADER, LONGEST_NAME = 36, 91, 128
+local HEADER_FORMAT = '>BBBBBBI4I4I4I4I6I4I4BBBI6I6I4I4c8I4c8I6I6'
+local ZERO4, ZERO12 = '\0\0\0\0', '\0\0\0\0\0\0\0\0\0\0\0\0'
+local ZERO15 = ZERO12 .. '\0\0\0'
+local NEVER_CLAIMED = ZERO15 .. ZERO15 .. ZERO15 .. '\0\0\0\0\0\0\0\0\0\0'
+local NO_NONCE = '\0\0\0\0\0\0\0\0'
+local MAX_CRASHES, MAX_LOSSES = 3, 10
+local MAX_WAIT_MS = 750
+
+-- Standard functions are not there while the library is loaded, only once it is called.
+local byte, char, sub, format, floor, min, max, pack, unpack, spread
+local call, try
+
+local function bind ()
+    spread = _G.unpack
+    byte, char, sub, format = string.byte, string.char, string.sub, string.format
+    floor, min, max = math.floor, math.min, math.max
+    pack, unpack = struct.pack, struct.unpack
+    call, try = redis.call, redis.pcall
+end
+
+-- The run.
+local prefix, records, cluster, me, me_packed, now, now_packed
+local lease_ms, lease_end, keep_ms, keep_jobs
+local queues, channels, due, named
+
+local function gather ()
+    queues, channels, due, named = {}, {}, {}, {}
+end
+
+local function begin (keys, args)
+    if not call then
+        bind ()
+    end
+    prefix = sub (keys[1], 1, -6)
+    records = prefix .. 'j:'
+    cluster = args[1]
+    me = tonumber (args[2], 16)
+    me_packed = pack ('>I4', me)
+    lease_ms, keep_ms, keep_jobs =
+        tonumber (args[3]), tonumber (args[4]), tonumber (args[5])
+    local time = call ('TIME')
+    now = time[1] * 1000 + floor (time[2] / 1000)
+    now_packed = pack ('>I6', now)
+    lease_end = format ('%.0f', now + lease_ms) -- numbers are dear in redis.call
+    gather ()
+end
+
+-- Lua 5.1 has no bits, and redis' bit library is slower than this for one of them.
+local function has (flags, bit)
+    return flags % (bit + bit) >= bit
+end
+
+local function with (flags, bit)
+    return has (flags, bit) and flags or flags + bit
+end
+
+local function without (flags, bit)
+    return has (flags, bit) and flags - bit or flags
+end
+
+-- --- gathered ------------------------------------------------------------------------
+
+local function channel_of (name)
+    local channel = channels[name]
+    if not channel then
+        channel = {count = {}, counters = prefix .. 'c:' .. name,
+                   ended = {}, history = prefix .. 'e:' .. name}
+        call ('HLEN', channel.counters)
+        call ('LLEN', channel.history)
+        call ('ZCARD', prefix .. 'due')
+        channels[name] = channel
+    end
+    return channel
+end
+
+local function tally (channel, what, by)
+    channel.count[what] = (channel.count[what] or 0) + by
+end
+
+-- class: 4 bytes, as in the record
+local function queue_of (class, name)
+    local of_channel = queues[name]
+    if not of_channel then
+        of_channel = {}
+        queues[name] = of_channel
+    end
+    local queue = of_channel[class]
+    if not queue then
+        local label = format ('%08x:', unpack ('>I4', class)) .. name
+        queue = {label = label, key = prefix .. 'q:' .. label,
+                 waiting = prefix .. 'n:' .. label,
+                 back = {}, front = {}, pushed = 0, claimed = 0}
+        call ('LLEN', queue.key)
+        of_channel[class] = queue
+    end
+    return queue
+end
+
+local function newer_first (a, b)
+    return unpack ('>I6', a) > unpack ('>I6', b)
+end
+
+local function settle_queue (queue)
+    if #queue.back > 0 then
+        call ('RPUSH', queue.key, spread (queue.back))
+        queue.back = {}
+    end
+    if #queue.front > 0 then
+        table.sort (queue.front, newer_first)
+        call ('LPUSH', queue.key, spread (queue.front))
+        queue.front = {}
+    end
+end
+
+-- Topics nobody listens to any more are skipped: their node is gone.
+local function wake (queue, count)
+    local tries = count + 16
+    while count > 0 and tries > 0 do
+        local topics = try ('SPOP', queue.waiting, count)
+        if topics.err or #topics == 0 then
+            return
+        end
+        for _, topic in ipairs (topics) do
+            tries = tries - 1
+            if call ('PUBLISH', topic, '') > 0 then
+                count = count - 1
+            end
+        end
+    end
+end
+
+local function settle_channel (channel)
+    for what, by in pairs (channel.count) do
+        if by ~= 0 then
+            call ('HINCRBY', channel.counters, what, by)
+        end
+    end
+    if #channel.ended > 0 then
+        call ('RPUSH', channel.history, spread (channel.ended))
+    end
+end
+
+local function settle_due ()
+    local set, gone = {}, {}
+    for id, at in pairs (due) do
+        if at then
+            set[#set + 1] = at
+            set[#set + 1] = id
+        else
+            gone[#gone + 1] = id
+        end
+    end
+    if #set > 0 then
+        call ('ZADD', prefix .. 'due', spread (set))
+    end
+    if #gone > 0 then
+        call ('ZREM', prefix .. 'due', spread (gone))
+    end
+end
+
+local function settle_blobs ()
+    for digest, by in pairs (named) do
+        if by ~= 0 and call ('HINCRBY', prefix .. 'blobs', digest, by) <= 0 then
+            call ('HDEL', prefix .. 'blobs', digest)
+        end
+    end
+end
+
+-- Writes what is gathered; what was pushed and not claimed wakes nodes that wait.
+local function settle ()
+    for _, of_channel in pairs (queues) do
+        for _, queue in pairs (of_channel) do
+            settle_queue (queue)
+            if queue.pushed > queue.claimed then
+                wake (queue, queue.pushed - queue.claimed)
+            end
+        end
+    end
+    for _, channel in pairs (channels) do
+        settle_channel (channel)
+    end
+    settle_due ()
+    settle_blobs ()
+    gather ()
+end
+
+-- digests: 32 bytes each
+local function name_blobs (digests, by)
+    if #digests == 0 then
+        return
+    end
+    call ('HLEN', prefix .. 'blobs')
+    for at = 1, #digests, 32 do
+        local digest = sub (digests, at, at + 31)
+        named[digest] = (named[digest] or 0) + by
+    end
+end
+
+-- --- records -------------------------------------------------------------------------
+
+-- The fields that few operations need are unpacked when the first of them is asked for.
+local function unpack_rest (job, field)
+    local _, _, _, _, retries, blobs, class, spec_len, body_len, expire, submitted, origin,
+        peer, crashes, losses, failures, started, ended, holder, attempt, node, boot,
+        nonce, log_base, build_base = unpack (HEADER_FORMAT, job.raw)
+    setmetatable (job, nil)
+    job.whole = true
+    job.retries, job.blobs, job.class, job.spec_len = retries, blobs, class, spec_len
+    job.body_len, job.expire, job.submitted, job.origin = body_len, expire, submitted, origin
+    job.peer, job.crashes, job.losses, job.failures = peer, crashes, losses, failures
+    job.started, job.ended = started, rawget (job, 'ended') or ended
+    job.holder, job.attempt, job.node, job.boot = holder, attempt, node, boot
+    job.nonce, job.log_base, job.build_base = nonce, log_base, build_base
+    return job[field]
+end
+
+-- What may be set while the rest is still packed; before another field is, it is unpacked.
+local ALONE = {ended = true, holding = true, rest = true, record = true, wait = true}
+
+local function set_field (job, field, value)
+    if not ALONE[field] then
+        unpack_rest (job, field)
+    end
+    rawset (job, field, value)
+end
+
+local REST = {__index = unpack_rest, __newindex = set_field}
+
+-- nil: not a record that we know. raw may be cut off behind the channel name. job.raw is
+-- the record with its whole header.
+local function parse (id, raw)
+    if #raw < SHORT or byte (raw) ~= SCHEMA then
+        return nil
+    end
+    local _, state, flags, name_len = byte (raw, 1, 4)
+    local short = has (flags, FLAG_SHORT)
+    if short then
+        raw = sub (raw, 1, SHORT) .. NEVER_CLAIMED .. sub (raw, SHORT + 1)
+    end
+    if not NEXT[state] or #raw < HEADER + name_len then
+        return nil
+    end
+    return setmetatable ({id = id, raw = raw, state = state, flags = flags, short = short,
+                          channel = sub (raw, HEADER + 1, HEADER + name_len)}, REST)
+end
+
+local function pack_header (job)
+    return pack (HEADER_FORMAT, SCHEMA, job.state, job.flags, #job.channel, job.retries,
+                 job.blobs, job.class, job.spec_len, job.body_len, job.expire,
+                 job.submitted, job.origin, job.peer, job.crashes, job.losses,
+                 job.failures, job.started, job.ended, job.holder, job.attempt, job.node,
+                 job.boot, job.nonce, job.log_base, job.build_base)
+end
+
+-- As it is to be written. Nearly all jobs only change their state and flags, and either
+-- who holds them (`holding`: all behind the short part) or when they ended.
+local function header (job)
+    local raw, holding = job.raw, rawget (job, 'holding')
+    if holding then
+        return char (SCHEMA, job.state, job.flags) .. sub (raw, 4, SHORT) .. holding
+    elseif rawget (job, 'whole') then
+        return pack_header (job)
+    end
+    local ended = rawget (job, 'ended') and now_packed or sub (raw, 46, 51)
+    return char (SCHEMA, job.state, job.flags) .. sub (raw, 4, 45) .. ended ..
+        sub (raw, 52, HEADER)
+end
+
+-- rest: all behind the header, where the record is to be written anew.
+local function save (job)
+    local key, rest = records .. job.id, rawget (job, 'rest')
+    if rest then
+        job.record = header (job) .. rest
+        call ('SET', key, job.record)
+    elseif job.short then
+        call ('SETRANGE', key, '0', sub (header (job), 1, SHORT))
+    else
+        call ('SETRANGE', key, '0', header (job))
+    end
+end
+
+-- Before a short record changes its state without having been claimed.
+local function unfold (job)
+    job.rest = sub (call ('GET', records .. job.id), SHORT + 1)
+    job.flags = without (job.flags, FLAG_SHORT)
+    job.short = false
+end
+
+-- The job, or nil and why not.
+local function load (id)
+    local raw = call ('GETRANGE', records .. id, '0', '218') -- HEADER and LONGEST_NAME
+    if raw == '' then
+        return nil, ERR.UNKNOWN_JOB
+    end
+    local job = parse (id, raw)
+    if not job then
+        return nil, ERR.STORE
+    end
+    return job
+end
+
+-- The job a fence speaks of, if it is still that attempt's: attempt, node, boot and nonce
+-- stand together in both.
+local function held (fence)
+    local job, why = load (sub (fence, 1, 16))
+    if not job then
+        return nil, why == ERR.UNKNOWN_JOB and ERR.STALE or why
+    end
+    if sub (job.raw, 56, 79) ~= sub (fence, 17, 40) or sub (fence, 33, 40) == NO_NONCE then
+        return nil, ERR.STALE
+    end
+    return job
+end
+
+local function header_len (job)
+    return job.short and SHORT or HEADER
+end
+
+local function blobs_of (job)
+    if job.blobs == 0 then
+        return ''
+    end
+    local from = header_len (job) + #job.channel
+    return call ('GETRANGE', records .. job.id, from, from + job.blobs * 32 - 1)
+end
+
+-- The record up to its body.
+local function head_of (job)
+    local len = header_len (job) + #job.channel + job.blobs * 32 + job.spec_len
+    return call ('GETRANGE', records .. job.id, 0, len - 1)
+end
+
+-- --- who is to be told ---------------------------------------------------------------
+
+local function publish (broker, message)
+    call ('PUBLISH', format ('us:%s:b:%08x', cluster, broker), message)
+end
+
+local function tell_watchers (job, letter, stream_bit)
+    local peers, seen = {}, {}
+    local function add (broker, peer)
+        if not seen[broker .. peer] then
+            seen[broker .. peer] = true
+            peers[broker] = (peers[broker] or '') .. peer
+        end
+    end
+    if not stream_bit and not has (job.flags, FLAG_DETACHED) then
+        add (sub (job.raw, 29, 32), sub (job.raw, 33, 36))
+    end
+    for _, watcher in ipairs (call ('SMEMBERS', prefix .. 'w:' .. job.id)) do
+        if #watcher == 9 and (not stream_bit or has (byte (watcher, 9), stream_bit)) then
+            add (sub (watcher, 1, 4), sub (watcher, 5, 8))
+        end
+    end
+    for broker, list in pairs (peers) do
+        if broker ~= me_packed then
+            publish (unpack ('>I4', broker), letter .. job.id .. list)
+        end
+    end
+    return peers[me_packed] or ''
+end
+
+-- Tells other brokers; returns the packed peers of this one. stream_bit: only those who
+-- watch that stream, which the origin does not by itself.
+local function tell (job, letter, stream_bit)
+    if has (job.flags, FLAG_WATCHED) then
+        return tell_watchers (job, letter, stream_bit)
+    end
+    if stream_bit or has (job.flags, FLAG_DETACHED) then
+        return ''
+    end
+    local origin, peer = sub (job.raw, 29, 32), sub (job.raw, 33, 36)
+    if origin == me_packed then
+        return peer
+    elseif origin ~= ZERO4 then
+        publish (unpack ('>I4', origin), letter .. job.id .. peer)
+    end
+    return ''
+end
+
+-- --- transitions ---------------------------------------------------------------------
+
+-- When the job next needs care; false: never.
+local function care_at (job)
+    local state = job.state
+    if state == STATE.LEASED or state == STATE.RUNNING then
+        return lease_end
+    elseif state == STATE.BACKOFF then
+        return now + job.wait
+    elseif state == STATE.QUEUED and job.expire > 0 and job.started == 0 then
+        return job.submitted + job.expire
+    end
+    return false
+end
+
+local function entry (at, id)
+    return pack ('>I6', at) .. id
+end
+
+-- The only writer of a job's state, after submit. The target is what the table says; the
+-- caller has changed the other fields.
+local function move (job, event)
+    local from, to = job.state, NEXT[job.state][event]
+    local channel = channel_of (job.channel)
+    local queue = to == STATE.QUEUED and queue_of (sub (job.raw, 7, 10), job.channel)
+    if job.short then
+        unfold (job)
+    end
+    job.state = to
+    if END[to] then
+        job.ended = now
+        if not END[from] then
+            channel.ended[#channel.ended + 1] = now_packed .. job.id
+        end
+    end
+    save (job)
+    due[job.id] = care_at (job)
+    tally (channel, NAME[from], -1)
+    tally (channel, NAME[to], 1)
+    if queue then
+        queue.front[#queue.front + 1] = entry (job.submitted, job.id)
+        queue.pushed = queue.pushed + 1
+    end
+end
+
+-- 50 to 250 ms, doubling with each time. math.random starts the same in every run.
+local function wait_ms (job, times)
+    local jitter = (now + byte (job.nonce, 8) * 7 + byte (job.id, 9)) % 201
+    return min ((50 + jitter) * 2 ^ (times - 1), MAX_WAIT_MS)
+end
+
+-- The end of a job without an envelope of a node: cancelled, expired, lost. The result
+-- is written only where its code does not follow from the state.
+local function finish (job, event, code)
+    if code then
+        local r = pack ('>BBBBi4I6I6I6I6', SCHEMA, NEXT[job.state][event], 0, 0, code,
+                        call ('STRLEN', prefix .. 'l0:' .. job.id),
+                        call ('STRLEN', prefix .. 'l1:' .. job.id), 0, now)
+        call ('SET', prefix .. 'r:' .. job.id, r)
+    end
+    move (job, event)
+    local peers = tell (job, 'E')
+    if has (job.flags, FLAG_WATCHED) then
+        call ('DEL', prefix .. 'w:' .. job.id)
+    end
+    return peers
+end

@@ -1,0 +1,378 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The life of a job: submit, claim, started, renew, done, hand back, cancel. Each function
+-- gets the arguments of the call and the index of its first one.
+
+-- The same content again is the same job; whoever says so becomes its origin.
+local function submit_again (id, record)
+    local old = call ('GET', records .. id)
+    local job = parse (id, old)
+    if not job then
+        return ERR.STORE
+    end
+    -- retries, number of blobs, class, lengths, expire; then everything behind the header
+    if sub (old, 5, 22) ~= sub (record, 5, 22) or
+        sub (job.raw, HEADER + 1) ~= sub (record, SHORT + 1) then
+        return ERR.CONFLICT
+    end
+    if not END[job.state] and sub (old, 29, 36) ~= sub (record, 29, 36) then
+        call ('SETRANGE', records .. id, '28', sub (record, 29, 36))
+    end
+    return job.state
+end
+
+-- The record comes as it is to be stored but for its state and the time.
+local function submit (a, i)
+    local id, record = a[i], a[i + 1]
+    local name_len, _, blobs = byte (record, 4, 6)
+    local name, class = sub (record, SHORT + 1, SHORT + name_len), sub (record, 7, 10)
+    local channel, queue = channel_of (name), queue_of (class, name)
+    local state = NEXT[0].SUBMIT
+    if not queue.known then
+        call ('HSETNX', prefix .. 'k', queue.label, a[i + 2])
+        queue.known = true
+    end
+    if blobs > 0 then
+        call ('HLEN', prefix .. 'blobs')
+    end
+    if call ('SETNX', records .. id, char (SCHEMA, state) .. sub (record, 3, 22) ..
+             now_packed .. sub (record, 29)) == 0 then
+        return submit_again (id, record)
+    end
+    if blobs > 0 then
+        local from = SHORT + name_len + 1
+        name_blobs (sub (record, from, from + 32 * blobs - 1), 1)
+    end
+    queue.back[#queue.back + 1] = now_packed .. id
+    queue.pushed = queue.pushed + 1
+    tally (channel, 'submitted', 1)
+    tally (channel, NAME[state], 1)
+    if sub (record, 19, 22) ~= ZERO4 then
+        due[id] = now + unpack ('>I4', record, 19)
+    end
+    return 0
+end
+
+-- --- claim ---------------------------------------------------------------------------
+
+-- Takes what was looked at out of the list.
+local function cut (queue)
+    if queue.at > 1 then
+        call ('LTRIM', queue.key, queue.at - 1, -1)
+        queue.window, queue.at = {}, 1
+    end
+end
+
+-- The next window of a queue, with the records of its jobs (false where there is none or
+-- something else stands in its place).
+local function look (queue, want)
+    cut (queue)
+    local window = call ('LRANGE', queue.key, 0, want - 1)
+    queue.window, queue.empty = window, #window == 0
+    if not queue.empty then
+        local keys = {}
+        for n, item in ipairs (window) do
+            keys[n] = records .. sub (item, 7)
+        end
+        queue.records = call ('MGET', spread (keys))
+    end
+end
+
+local function peek (queue, want)
+    if queue.at > #queue.window and not queue.empty then
+        look (queue, want)
+    end
+    return queue.window[queue.at]
+end
+
+-- The queue with the oldest head, and that head.
+local function oldest (from, want)
+    if #from == 1 then
+        return from[1], peek (from[1], want)
+    end
+    local best, best_at, head
+    for _, queue in ipairs (from) do
+        local candidate = peek (queue, want)
+        if candidate then
+            local at = unpack ('>I6', candidate)
+            if not best or at < best_at then
+                best, best_at, head = queue, at, candidate
+            end
+        end
+    end
+    return best, head
+end
+
+local function is_late (job)
+    return sub (job.raw, 19, 22) ~= ZERO4 and job.started == 0 and
+        now >= job.submitted + job.expire
+end
+
+-- Behind the short part of the header: counts and times, holder, attempt, node, boot,
+-- nonce, where the attempt's logs begin.
+local function holding (job, holder)
+    local raw = job.raw
+    return sub (raw, 37, 51) .. me_packed .. pack ('>I4', unpack ('>I4', raw, 56) + 1) ..
+        holder.fence .. pack ('>I6I6', call ('STRLEN', prefix .. 'l0:' .. job.id),
+                              call ('STRLEN', prefix .. 'l1:' .. job.id))
+end
+
+-- Gives one queued job to a node: its record as it is now, or nil where the entry is dead.
+-- Jobs met too late end here; the sweep would have found them a moment later.
+local function take (id, raw, holder)
+    local job = raw and parse (id, raw)
+    if not job or not NEXT[job.state].CLAIM or job.channel ~= holder.channel then
+        return nil
+    end
+    if is_late (job) then
+        local peers = finish (job, 'EXPIRE')
+        if #peers > 0 then
+            publish (me, 'E' .. id .. peers)
+        end
+        return nil
+    end
+    job.rest = sub (job.raw, HEADER + 1)
+    if job.short then
+        job.holding = holder.first
+        rawset (job, 'flags', job.flags - FLAG_SHORT)
+        job.short = false
+    else
+        job.holding = holding (job, holder)
+    end
+    move (job, 'CLAIM')
+    return job.record
+end
+
+local function open_queues (classes, name)
+    local from = {}
+    for at = 1, #classes, 4 do
+        local queue = queue_of (sub (classes, at, at + 3), name)
+        settle_queue (queue)
+        queue.window, queue.at, queue.empty = {}, 1, false
+        from[#from + 1] = queue
+    end
+    return from
+end
+
+local MAX_CLAIM_BYTES = 1048576
+
+-- Answer: 1 where it stopped because the answer grew too large, then id and record of
+-- each job; where its logs begin stands in the record.
+local function claim (a, i)
+    local count, waiting = unpack ('>I4B', a[i], 21)
+    local name, topic, fence = a[i + 1], a[i + 3], sub (a[i], 1, 20)
+    local holder = {channel = name, fence = fence,
+                    first = ZERO15 .. me_packed .. '\0\0\0\1' .. fence .. ZERO12}
+    channel_of (name)
+    local from = open_queues (a[i + 2], name)
+    local answer, got, bytes = {0}, 0, 0
+    while got < count and bytes < MAX_CLAIM_BYTES do
+        local queue, item = oldest (from, min (count - got, 128))
+        if not item then
+            break
+        end
+        local id, raw = sub (item, 7), queue.records[queue.at]
+        queue.at = queue.at + 1
+        local record = take (id, raw, holder)
+        if record then
+            got, bytes = got + 1, bytes + #record
+            answer[2 * got], answer[2 * got + 1] = id, record
+            queue.claimed = queue.claimed + 1
+        end
+    end
+    answer[1] = got < count and bytes >= MAX_CLAIM_BYTES and 1 or 0
+    for _, queue in ipairs (from) do
+        cut (queue)
+        if topic ~= '' and got < count and answer[1] == 0 then
+            try ('SADD', queue.waiting, topic)
+        elseif waiting == 1 then
+            try ('SREM', queue.waiting, topic)
+        end
+    end
+    return answer
+end
+
+-- --- while it is held ----------------------------------------------------------------
+
+-- A holder that comes back before anybody claimed the job anew takes it up again.
+local function start (job)
+    if job.state == STATE.RUNNING then
+        due[job.id] = lease_end
+        return ''
+    end
+    job.started, job.holder = now, me
+    move (job, 'START')
+    return tell (job, 'S')
+end
+
+local function started (a, i)
+    local job, why = held (a[i])
+    if not job then
+        return why
+    elseif not NEXT[job.state].START then
+        return ERR.STALE
+    end
+    channel_of (job.channel)
+    return {0, start (job)}
+end
+
+local function renew (a, i)
+    local job, why = held (a[i])
+    if not job then
+        return why
+    end
+    local leased = NEXT[job.state].LOSE
+    if not NEXT[job.state].START or (a[i + 1] ~= '\1' and not leased) then
+        return ERR.STALE
+    end
+    channel_of (job.channel)
+    local peers = ''
+    if a[i + 1] == '\1' then
+        peers = start (job)
+    else
+        due[job.id] = lease_end
+    end
+    if sub (job.raw, 52, 55) ~= me_packed and not rawget (job, 'whole') then
+        call ('SETRANGE', records .. job.id, '51', me_packed)
+    end
+    return {has (job.flags, FLAG_CANCEL) and ERR.CANCELLED or 0, peers}
+end
+
+-- --- the end of an attempt -----------------------------------------------------------
+
+local function count_up (value)
+    return min (value + 1, 255)
+end
+
+-- What the outcome of an attempt means for this job.
+local function verdict (job, outcome, code)
+    local cancelled = has (job.flags, FLAG_CANCEL)
+    if outcome == 1 then
+        return 'SUCCEED'
+    elseif outcome == 2 then
+        local again = not cancelled and job.failures < job.retries and
+            (code == ERR.REMOTE or code == ERR.SHELL)
+        return again and 'RETRY' or 'FAIL'
+    elseif outcome == 3 then
+        if cancelled then
+            return 'STOPPED'
+        end
+        return job.crashes + 1 >= MAX_CRASHES and 'POISON' or 'CRASH'
+    elseif outcome == 4 then
+        return 'STOPPED'
+    end
+end
+
+-- Never more log than is kept: whoever reads up to the end must reach it.
+local function log_ends (job, result)
+    if sub (result, 9, 20) == ZERO12 then
+        return ZERO12
+    end
+    local log_end, build_end = unpack ('>I6I6', result, 9)
+    return pack ('>I6I6', min (log_end, call ('STRLEN', prefix .. 'l0:' .. job.id)),
+                 min (build_end, call ('STRLEN', prefix .. 'l1:' .. job.id)))
+end
+
+-- State, wait before the next attempt, peers of this broker to tell of the end.
+local function done_answer (job, wait, peers)
+    return pack ('>BI2', job.state, wait) .. peers
+end
+
+-- The job has ended: the same result again is welcome, another one is not.
+local function done_again (job, result)
+    local stored = call ('GET', prefix .. 'r:' .. job.id)
+    if not stored or sub (stored, 3, 8) ~= sub (result, 3, 8) or
+        sub (stored, 21, 26) ~= sub (result, 21, 26) or
+        sub (stored, 33) ~= sub (result, 33) then
+        return ERR.STALE
+    end
+    return done_answer (job, 0, tell (job, 'E'))
+end
+
+-- Another run is due. This attempt has been counted: nothing of it is taken again.
+local function again (job, event)
+    job.wait = wait_ms (job, event == 'RETRY' and job.failures or job.crashes)
+    job.nonce = NO_NONCE
+    move (job, event)
+    return done_answer (job, job.wait, '')
+end
+
+-- The result comes as it is to be stored but for its state, the log's ends and the time.
+local function done (a, i)
+    local outcome, result = byte (a[i + 1]), a[i + 2]
+    local job, why = held (a[i])
+    if not job then
+        return why
+    elseif END[job.state] then
+        return done_again (job, result)
+    end
+    local event = verdict (job, outcome, unpack ('>i4', result, 5))
+    local to = event and NEXT[job.state][event]
+    if not to then
+        return ERR.INVALID
+    end
+    channel_of (job.channel)
+    if outcome == 2 then
+        job.failures = count_up (job.failures)
+    elseif outcome == 3 then
+        job.crashes = count_up (job.crashes)
+    end
+    if not END[to] then
+        return again (job, event)
+    end
+    local blobs = byte (result, 4)
+    if blobs > 0 then
+        name_blobs (sub (result, 33, 32 + 32 * blobs), 1)
+        job.flags = with (job.flags, FLAG_RESULT_BLOBS)
+    end
+    call ('SET', prefix .. 'r:' .. job.id, char (SCHEMA, to) .. sub (result, 3, 8) ..
+          log_ends (job, result) .. sub (result, 21, 26) .. now_packed .. sub (result, 33))
+    return done_answer (job, 0, finish (job, event))
+end
+
+-- Uncounted, and nothing more is taken from this attempt.
+local function hand_back (a, i)
+    local job, why = held (a[i])
+    if not job then
+        return why
+    elseif not NEXT[job.state].HAND_BACK then
+        return ERR.STALE
+    end
+    job.attempt = job.attempt - 1
+    job.nonce = NO_NONCE
+    if has (job.flags, FLAG_CANCEL) then
+        return {0, NEXT[job.state].STOPPED, finish (job, 'STOPPED')}
+    end
+    move (job, 'HAND_BACK')
+    return {0, job.state, ''}
+end
+
+-- --- cancel --------------------------------------------------------------------------
+
+local function cancelled (job, code, holder, peers)
+    return {code, job.state, holder, job.node, job.attempt, peers}
+end
+
+local function cancel (a, i)
+    local job, why = load (a[i])
+    if not job then
+        return why
+    end
+    local to = NEXT[job.state].CANCEL
+    if not to then
+        return cancelled (job, ERR.ENDED, 0, '')
+    elseif END[to] then
+        local peers = finish (job, 'CANCEL')
+        return cancelled (job, 0, 0, peers)
+    elseif job.state == STATE.RUNNING and a[i + 1] == '\0' then
+        return cancelled (job, ERR.RUNNING, job.holder, '')
+    end
+    if not has (job.flags, FLAG_CANCEL) then
+        job.flags = with (job.flags, FLAG_CANCEL)
+        save (job)
+    end
+    if job.holder ~= me then
+        publish (job.holder, 'X' .. job.id .. job.node .. pack ('>I4', job.attempt))
+    end
+    return cancelled (job, 0, job.holder, '')
+end

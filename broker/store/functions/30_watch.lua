@@ -1,0 +1,105 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Logs, and those who want to know: append, read, watch, unwatch, get.
+
+local STREAM_BIT = {[0] = 2, [1] = 8}
+
+local function log_key (stream, id)
+    return prefix .. (stream == 0 and 'l0:' or 'l1:') .. id
+end
+
+-- Offsets count from the start of the stream. What is there already is skipped; behind a
+-- gap nothing is taken, and the answer says from where to send again.
+local function log (a, i)
+    local job, why = held (a[i])
+    if not job then
+        return why
+    end
+    local stream, offset, bytes = byte (a[i + 1]), unpack ('>I6', a[i + 2]), a[i + 3]
+    if not STREAM_BIT[stream] then
+        return ERR.INVALID
+    end
+    local key = log_key (stream, job.id)
+    local kept = call ('STRLEN', key)
+    local is_new = offset <= kept and offset + #bytes > kept
+    if END[job.state] and (is_new or offset > kept) then
+        return ERR.STALE
+    elseif not is_new then
+        return {0, kept, ''}
+    end
+    kept = call ('APPEND', key, sub (bytes, kept - offset + 1))
+    return {0, kept, tell (job, 'L', STREAM_BIT[stream])}
+end
+
+local function log_from (a, i)
+    local id, stream = a[i], byte (a[i + 1])
+    local offset, size = unpack ('>I6', a[i + 2]), unpack ('>I4', a[i + 3])
+    if not STREAM_BIT[stream] then
+        return ERR.INVALID
+    end
+    local key = log_key (stream, id)
+    local length = call ('STRLEN', key)
+    if length == 0 and call ('EXISTS', records .. id) == 0 then
+        return ERR.UNKNOWN_JOB
+    end
+    local bytes = ''
+    if size > 0 and offset < length then
+        bytes = call ('GETRANGE', key, offset, offset + size - 1)
+    end
+    return {0, bytes, length}
+end
+
+local function describe (job, with_body)
+    local record = with_body and call ('GET', records .. job.id) or head_of (job)
+    local result = END[job.state] and call ('GET', prefix .. 'r:' .. job.id) or ''
+    return {0, record, result, call ('STRLEN', prefix .. 'l0:' .. job.id),
+            call ('STRLEN', prefix .. 'l1:' .. job.id)}
+end
+
+local function get (a, i)
+    local job, why = load (a[i])
+    return job and describe (job, a[i + 1] == '\1') or why
+end
+
+local function forget_watcher (id, peer)
+    local watcher = me_packed .. peer
+    call ('SREM', prefix .. 'w:' .. id, watcher .. '\0', watcher .. '\2', watcher .. '\8',
+          watcher .. '\10')
+end
+
+-- flags: 2 log, 8 build log, 32 become the origin. A job that has ended needs no watcher.
+local function watch (a, i)
+    local job, why = load (a[i])
+    if not job then
+        return why
+    end
+    local peer, flags = a[i + 1], byte (a[i + 2])
+    local streams = (has (flags, 2) and 2 or 0) + (has (flags, 8) and 8 or 0)
+    if END[job.state] then
+        return describe (job, false)
+    end
+    if has (flags, 32) then
+        job.origin, job.peer = me, unpack ('>I4', peer)
+    end
+    if streams > 0 or not has (flags, 32) then
+        forget_watcher (job.id, peer)
+        call ('SADD', prefix .. 'w:' .. job.id, me_packed .. peer .. char (streams))
+        job.flags = with (job.flags, FLAG_WATCHED)
+    end
+    save (job)
+    return describe (job, false)
+end
+
+local function unwatch (a, i)
+    local job, why = load (a[i])
+    if not job then
+        return why
+    elseif has (job.flags, FLAG_WATCHED) and not END[job.state] then
+        forget_watcher (job.id, a[i + 1])
+        if call ('EXISTS', prefix .. 'w:' .. job.id) == 0 then
+            job.flags = without (job.flags, FLAG_WATCHED)
+            save (job)
+        end
+    end
+    return 0
+end

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Each operation as it is packed for the function library, and its answer unpacked
+ * (docs/redis-keys.md, Functions). */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "store/store_internal.h"
+
+#define RECORD_HEADER 36 /* the short one: the job was never claimed */
+#define FLAG_SHORT    16
+#define RESULT_HEADER 32
+#define FENCE_LEN     40
+#define MAX_PEERS     256
+
+/* --- packing ----------------------------------------------------------------------- */
+
+static void s_put_fence (op_t *op, const store_fence_t *fence)
+{
+    uint8_t *at = op_arg (op, FENCE_LEN);
+    memcpy (at, fence->id.bytes, US_ID_LEN);
+    usi_put_be (at + 16, fence->attempt, 4);
+    usi_put_be (at + 20, fence->node, 8);
+    usi_put_be (at + 28, fence->boot, 4);
+    usi_put_be (at + 32, fence->nonce, 8);
+    op->id = fence->id;
+}
+
+static void s_put_int (op_t *op, uint64_t value, unsigned size)
+{
+    usi_put_be (op_arg (op, size), value, size);
+}
+
+static void s_put_id (op_t *op, const usi_id_t *id)
+{
+    op_arg_copy (op, id->bytes, US_ID_LEN);
+    op->id = *id;
+}
+
+size_t peers_from (usi_bytes_t packed, uint32_t *peers, size_t max)
+{
+    size_t count = packed.len / 4;
+    if (count > max)
+        count = max;
+    for (size_t i = 0; i < count; i++)
+        peers[i] = (uint32_t) usi_get_be (packed.data + 4 * i, 4);
+    return count;
+}
+
+static size_t s_peers_at (const usi_reply_t *answer, size_t index,
+                          uint32_t peers[MAX_PEERS])
+{
+    return peers_from (usi_reply_bytes (usi_reply_at (answer, index)), peers, MAX_PEERS);
+}
+
+/* err where there is one, else the code of the answer */
+static us_err_t s_code (us_err_t err, const usi_reply_t *answer)
+{
+    return err ? err : op_code (answer);
+}
+
+/* --- submit ------------------------------------------------------------------------ */
+
+static void s_submit_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    (void) self;
+    err = s_code (err, answer);
+    op->fn.submit (err, err ? 0 : (int) usi_reply_int (answer), op->arg);
+}
+
+static void s_put_record (store_t *self, op_t *op, const store_submit_t *job)
+{
+    size_t name_len = strlen (job->channel);
+    uint8_t *at =
+        op_arg (op, RECORD_HEADER + name_len + job->blobs.len + job->spec.len + job->body.len);
+    at[0] = 1; /* schema */
+    at[2] = FLAG_SHORT | (job->detached ? RECORD_FLAG_DETACHED : 0);
+    at[3] = (uint8_t) name_len;
+    at[4] = job->retries;
+    at[5] = (uint8_t) (job->blobs.len / USI_DIGEST_LEN);
+    usi_put_be (at + 6, job->class_id, 4);
+    usi_put_be (at + 10, job->spec.len, 4);
+    usi_put_be (at + 14, job->body.len, 4);
+    usi_put_be (at + 18, job->expire_ms, 4);
+    usi_put_be (at + 28, self->broker, 4);
+    usi_put_be (at + 32, job->peer, 4);
+    at += RECORD_HEADER;
+    memcpy (at, job->channel, name_len);
+    at += name_len;
+    const usi_bytes_t parts[] = {job->blobs, job->spec, job->body};
+    for (size_t i = 0; i < 3; i++) {
+        if (parts[i].len)
+            memcpy (at, parts[i].data, parts[i].len);
+        at += parts[i].len;
+    }
+}
+
+void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn, void *arg)
+{
+    const char *needs = job->needs ? job->needs : "";
+    size_t room = US_ID_LEN + RECORD_HEADER + strlen (job->channel) + job->blobs.len +
+                  job->spec.len + job->body.len + strlen (needs);
+    op_t *op = op_new ('S', usi_id_partition (&job->id), room, s_submit_done, arg);
+    op->fn.submit = fn;
+    s_put_id (op, &job->id);
+    s_put_record (self, op, job);
+    op_arg_copy (op, needs, strlen (needs));
+    store_announce (self, job->channel);
+    blobs_guard (self, op, job->blobs);
+}
+
+/* --- claim ------------------------------------------------------------------------- */
+
+static void s_give_claimed (op_t *op, us_err_t err, const usi_buf_t *gathered,
+                            const usi_reply_t *answer)
+{
+    size_t more = usi_reply_count (answer), max = more / 2, count = 0;
+    size_t position = 0;
+    if (gathered)
+        max += gathered->len / (US_ID_LEN + RECORD_HEADER);
+    store_claimed_t *jobs = usi_alloc ((max + 1) * sizeof *jobs);
+    while (gathered && position < gathered->len) {
+        const uint8_t *at = gathered->data + position;
+        usi_id_t id;
+        size_t len = (size_t) usi_get_be (at, 4);
+        memcpy (id.bytes, at + 4, US_ID_LEN);
+        if (record_parse (&jobs[count].record, &id, usi_bytes (at + 20, len)) == US_OK)
+            count++;
+        position += 20 + len;
+    }
+    for (size_t i = 1; i + 1 < more; i += 2) {
+        usi_id_t id = {{0}};
+        usi_bytes_t name = usi_reply_bytes (usi_reply_at (answer, i));
+        if (name.len == US_ID_LEN)
+            memcpy (id.bytes, name.data, US_ID_LEN);
+        if (record_parse (&jobs[count].record, &id,
+                          usi_reply_bytes (usi_reply_at (answer, i + 1))) == US_OK)
+            count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        jobs[i].log_len = jobs[i].record.log_base;
+        jobs[i].build_len = jobs[i].record.build_base;
+    }
+    op->fn.claim (count ? US_OK : err, jobs, count, op->arg);
+    free (jobs);
+}
+
+/* The answer was cut because it grew large: keep this part and ask for the rest. */
+static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer);
+
+static void s_claim_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    err = s_code (err, answer);
+    if (!err && usi_reply_int (usi_reply_at (answer, 0)) == 1)
+        s_claim_on (self, op, answer);
+    else
+        s_give_claimed (op, err, op->gathered, err ? NULL : answer);
+}
+
+static void s_gather_claimed (usi_buf_t *buf, const usi_reply_t *answer)
+{
+    for (size_t i = 1; i + 1 < usi_reply_count (answer); i += 2) {
+        usi_bytes_t id = usi_reply_bytes (usi_reply_at (answer, i));
+        usi_bytes_t record = usi_reply_bytes (usi_reply_at (answer, i + 1));
+        uint8_t len[4];
+        usi_put_be (len, record.len, 4);
+        usi_buf_append (buf, len, sizeof len);
+        usi_buf_append (buf, id.data, id.len);
+        usi_buf_append (buf, record.data, record.len);
+    }
+}
+
+static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer)
+{
+    uint32_t got = (uint32_t) (usi_reply_count (answer) - 1) / 2;
+    op_t *next = op_new ('C', op->partition, op->len, s_claim_done, op->arg);
+    for (unsigned i = 0; i < op->argc; i++)
+        op_arg_copy (next, op->args[i].data, op->args[i].len);
+    next->fn = op->fn;
+    next->remaining = op->remaining - got;
+    usi_put_be (next->data + 20, next->remaining, 4);
+    next->gathered = op->gathered ? op->gathered : usi_new (usi_buf_t);
+    op->gathered = NULL;
+    s_gather_claimed (next->gathered, answer);
+    op_queue (self, next);
+}
+
+void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn, void *arg)
+{
+    char topic[129] = "";
+    store_wake_topic (self, claim->node, topic);
+    size_t name_len = strlen (claim->channel), topic_len = strlen (topic);
+    size_t room = 25 + name_len + 4 * claim->classes_len + topic_len;
+    op_t *op = op_new ('C', store_partition_of (claim->channel), room, s_claim_done, arg);
+    op->fn.claim = fn;
+    op->remaining = claim->count;
+    uint8_t *at = op_arg (op, 25);
+    usi_put_be (at, claim->node, 8);
+    usi_put_be (at + 8, claim->boot, 4);
+    usi_put_be (at + 12, usi_random64 () | 1, 8); /* all zero means none */
+    usi_put_be (at + 20, claim->count, 4);
+    at[24] = claim->waiting;
+    op_arg_copy (op, claim->channel, name_len);
+    at = op_arg (op, 4 * claim->classes_len);
+    for (size_t i = 0; i < claim->classes_len; i++)
+        usi_put_be (at + 4 * i, claim->classes[i], 4);
+    op_arg_copy (op, topic, topic_len);
+    store_learn_channel (self, claim->channel);
+    op_queue (self, op);
+}
+
+/* --- while it is held -------------------------------------------------------------- */
+
+static void s_code_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    (void) self;
+    op->fn.code (s_code (err, answer), op->arg);
+}
+
+/* The answer to started and renew: a code, and our own peers where it has started now. */
+static void s_started_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    uint32_t peers[MAX_PEERS];
+    size_t count = s_peers_at (answer, 1, peers);
+    if (count && self->events.started)
+        self->events.started (self->events.arg, &op->id, peers, count);
+    s_code_done (self, op, err, answer);
+}
+
+static op_t *s_fenced (char letter, const store_fence_t *fence, size_t room,
+                       op_done_fn *done, void *arg)
+{
+    op_t *op =
+        op_new (letter, usi_id_partition (&fence->id), FENCE_LEN + room, done, arg);
+    s_put_fence (op, fence);
+    return op;
+}
+
+void store_started (store_t *self, const store_fence_t *fence, store_code_fn *fn, void *arg)
+{
+    op_t *op = s_fenced ('T', fence, 0, s_started_done, arg);
+    op->fn.code = fn;
+    op_queue (self, op);
+}
+
+void store_renew (store_t *self, const store_fence_t *fence, bool started,
+                  store_code_fn *fn, void *arg)
+{
+    op_t *op = s_fenced ('R', fence, 1, s_started_done, arg);
+    s_put_int (op, started, 1);
+    op->fn.code = fn;
+    op_queue (self, op);
+}
+
+/* A cancelled job ends when it is handed back. */
+static void s_hand_back_done (store_t *self, op_t *op, us_err_t err,
+                              const usi_reply_t *answer)
+{
+    uint32_t peers[MAX_PEERS];
+    int state = (int) usi_reply_int (usi_reply_at (answer, 1));
+    size_t count = s_peers_at (answer, 2, peers);
+    if (us_state_is_end (state) && self->swept)
+        self->swept (&op->id, state, peers, count, self->swept_arg);
+    s_code_done (self, op, err, answer);
+}
+
+void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *fn,
+                      void *arg)
+{
+    op_t *op = s_fenced ('H', fence, 0, s_hand_back_done, arg);
+    op->fn.code = fn;
+    op_queue (self, op);
+}
+
+/* --- done -------------------------------------------------------------------------- */
+
+static void s_done_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    uint32_t peers[MAX_PEERS];
+    usi_bytes_t packed = usi_reply_bytes (answer);
+    if (!err && (!usi_reply_is (answer, USI_REPLY_BYTES) || packed.len < 3))
+        err = op_code (answer) ? op_code (answer) : US_ERR_STORE;
+    if (err) {
+        op->fn.done (err, 0, NULL, 0, op->arg);
+        return;
+    }
+    int state = packed.data[0];
+    int64_t wait_ms = (int64_t) usi_get_be (packed.data + 1, 2);
+    if (wait_ms)
+        sweep_after (self, op->partition, wait_ms);
+    size_t count =
+        peers_from (usi_bytes (packed.data + 3, packed.len - 3), peers, MAX_PEERS);
+    op->fn.done (US_OK, state, peers, count, op->arg);
+}
+
+/* What the result names, the blob that is the result included. */
+static usi_bytes_t s_result_blobs (const store_done_t *done, usi_buf_t *buf)
+{
+    bool listed = done->blob.len == 0;
+    for (size_t i = 0; i + USI_DIGEST_LEN <= done->blobs.len; i += USI_DIGEST_LEN)
+        if (!listed)
+            listed = memcmp (done->blobs.data + i, done->blob.data, USI_DIGEST_LEN) == 0;
+    if (listed)
+        return done->blobs;
+    usi_buf_append (buf, done->blobs.data, done->blobs.len);
+    usi_buf_append (buf, done->blob.data, done->blob.len);
+    return usi_buf_bytes (buf);
+}
+
+void store_done (store_t *self, const store_done_t *done, store_done_fn *fn, void *arg)
+{
+    usi_buf_t buf = {0};
+    usi_bytes_t blobs = s_result_blobs (done, &buf);
+    size_t tail_len = done->blob.len ? USI_DIGEST_LEN + 6 : done->body.len;
+    size_t result_len = RESULT_HEADER + blobs.len + tail_len;
+    op_t *op = s_fenced ('D', &done->fence, 1 + result_len, s_done_done, arg);
+    op->fn.done = fn;
+    s_put_int (op, done->outcome, 1);
+    uint8_t *at = op_arg (op, result_len);
+    at[0] = 1; /* schema */
+    at[2] = done->blob.len ? 1 : 0;
+    at[3] = (uint8_t) (blobs.len / USI_DIGEST_LEN);
+    usi_put_be (at + 4, (uint32_t) done->code, 4);
+    usi_put_be (at + 8, done->log_end, 6);
+    usi_put_be (at + 14, done->build_end, 6);
+    usi_put_be (at + 20, done->dropped, 6);
+    at += RESULT_HEADER;
+    if (blobs.len)
+        memcpy (at, blobs.data, blobs.len);
+    at += blobs.len;
+    if (done->blob.len) {
+        memcpy (at, done->blob.data, USI_DIGEST_LEN);
+        usi_put_be (at + USI_DIGEST_LEN, done->size, 6);
+    } else if (done->body.len) {
+        memcpy (at, done->body.data, done->body.len);
+    }
+    blobs_guard (self, op, blobs);
+    usi_buf_free (&buf);
+}
+
+/* --- logs -------------------------------------------------------------------------- */
+
+static void s_log_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    (void) self;
+    uint32_t peers[MAX_PEERS];
+    size_t count = s_peers_at (answer, 2, peers);
+    op->fn.log (s_code (err, answer), (uint64_t) usi_reply_int (usi_reply_at (answer, 1)),
+                peers, count, op->arg);
+}
+
+void store_log (store_t *self, const store_fence_t *fence, int stream, uint64_t offset,
+                usi_bytes_t bytes, store_log_fn *fn, void *arg)
+{
+    op_t *op = s_fenced ('L', fence, 7 + bytes.len, s_log_done, arg);
+    op->fn.log = fn;
+    s_put_int (op, (uint64_t) stream, 1);
+    s_put_int (op, offset, 6);
+    op_arg_copy (op, bytes.data, bytes.len);
+    op_queue (self, op);
+}
+
+static void s_read_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    (void) self;
+    op->fn.read (s_code (err, answer), usi_reply_bytes (usi_reply_at (answer, 1)),
+                 (uint64_t) usi_reply_int (usi_reply_at (answer, 2)), op->arg);
+}
+
+void store_log_from (store_t *self, const usi_id_t *id, int stream, uint64_t offset,
+                     uint32_t size, store_read_fn *fn, void *arg)
+{
+    op_t *op = op_new ('F', usi_id_partition (id), US_ID_LEN + 11, s_read_done, arg);
+    op->fn.read = fn;
+    s_put_id (op, id);
+    s_put_int (op, (uint64_t) stream, 1);
+    s_put_int (op, offset, 6);
+    s_put_int (op, size, 4);
+    op_queue (self, op);
+}
+
+/* --- cancel ------------------------------------------------------------------------ */
+
+static void s_cancel_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    (void) self;
+    uint32_t peers[MAX_PEERS];
+    store_cancelled_t reply = {0};
+    err = s_code (err, answer);
+    usi_bytes_t node = usi_reply_bytes (usi_reply_at (answer, 3));
+    reply.state = (int) usi_reply_int (usi_reply_at (answer, 1));
+    reply.holder = (uint32_t) usi_reply_int (usi_reply_at (answer, 2));
+    reply.node = node.len == 8 ? usi_get_be (node.data, 8) : 0;
+    reply.attempt = (uint32_t) usi_reply_int (usi_reply_at (answer, 4));
+    reply.peers = peers;
+    reply.peers_len = s_peers_at (answer, 5, peers);
+    op->fn.cancel (err, &reply, op->arg);
+}
+
+void store_cancel (store_t *self, const usi_id_t *id, int mode, store_cancel_fn *fn,
+                   void *arg)
+{
+    op_t *op = op_new ('X', usi_id_partition (id), US_ID_LEN + 1, s_cancel_done, arg);
+    op->fn.cancel = fn;
+    s_put_id (op, id);
+    s_put_int (op, mode != 0, 1);
+    op_queue (self, op);
+}
+
+/* --- watch and get ----------------------------------------------------------------- */
+
+/* Where no envelope was stored, the code follows from the state. */
+static void s_fill_result (store_job_t *job)
+{
+    const store_record_t *record = &job->record;
+    job->result = (store_result_t){
+        .state = record->state,
+        .code = record->state == US_STATE_CANCELLED ? US_ERR_CANCELLED
+                : record->state == US_STATE_EXPIRED ? US_ERR_EXPIRED
+                : record->state == US_STATE_DEAD    ? US_ERR_NODE_LOST
+                                                    : US_ERR_STORE,
+        .log_end = job->log_len,
+        .build_end = job->build_len,
+        .ended_ms = record->ended_ms,
+    };
+}
+
+void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answer,
+                      store_job_fn *fn, void *arg)
+{
+    (void) self;
+    store_job_t job = {0};
+    us_err_t err = record_parse (&job.record, id, usi_reply_bytes (usi_reply_at (answer, 1)));
+    if (err) {
+        fn (err, NULL, arg);
+        return;
+    }
+    job.log_len = (uint64_t) usi_reply_int (usi_reply_at (answer, 3));
+    job.build_len = (uint64_t) usi_reply_int (usi_reply_at (answer, 4));
+    job.has_result = us_state_is_end (job.record.state);
+    usi_bytes_t result = usi_reply_bytes (usi_reply_at (answer, 2));
+    if (job.has_result && record_parse_result (&job.result, result) != US_OK)
+        s_fill_result (&job);
+    fn (US_OK, &job, arg);
+}
+
+static void s_job_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    err = s_code (err, answer);
+    if (err)
+        op->fn.job (err, NULL, op->arg);
+    else
+        job_from_answer (self, &op->id, answer, op->fn.job, op->arg);
+}
+
+void store_watch (store_t *self, const usi_id_t *id, uint32_t peer, unsigned flags,
+                  store_job_fn *fn, void *arg)
+{
+    op_t *op = op_new ('W', usi_id_partition (id), US_ID_LEN + 5, s_job_done, arg);
+    op->fn.job = fn;
+    s_put_id (op, id);
+    s_put_int (op, peer, 4);
+    s_put_int (op, flags & 0xff, 1);
+    op_queue (self, op);
+}
+
+void store_unwatch (store_t *self, const usi_id_t *id, uint32_t peer, store_code_fn *fn,
+                    void *arg)
+{
+    op_t *op = op_new ('U', usi_id_partition (id), US_ID_LEN + 4, s_code_done, arg);
+    op->fn.code = fn;
+    s_put_id (op, id);
+    s_put_int (op, peer, 4);
+    op_queue (self, op);
+}
+
+void store_get (store_t *self, const usi_id_t *id, bool with_body, store_job_fn *fn,
+                void *arg)
+{
+    op_t *op = op_new ('G', usi_id_partition (id), US_ID_LEN + 1, s_job_done, arg);
+    op->fn.job = fn;
+    s_put_id (op, id);
+    s_put_int (op, with_body, 1);
+    op_queue (self, op);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The layouts of docs/redis-keys.md. What stands in Redis may be anybody's, so every
+ * length is checked. */
+#include "store/record.h"
+
+#define SCHEMA         1
+#define SHORT_LEN      36 /* all there is until a job is first claimed */
+#define HEADER_LEN     91
+#define FLAG_SHORT     16
+#define RESULT_LEN     32
+#define RESULT_IS_BLOB 1
+
+static int64_t s_time (const uint8_t *at)
+{
+    return (int64_t) usi_get_be (at, 6);
+}
+
+static void s_short_header (store_record_t *r, const uint8_t *at)
+{
+    r->state = at[1];
+    r->flags = at[2] & (uint8_t) ~FLAG_SHORT;
+    r->retries = at[4];
+    r->class_id = (uint32_t) usi_get_be (at + 6, 4);
+    r->body_len = (uint32_t) usi_get_be (at + 14, 4);
+    r->expire_ms = (uint32_t) usi_get_be (at + 18, 4);
+    r->submitted_ms = s_time (at + 22);
+    r->origin_broker = (uint32_t) usi_get_be (at + 28, 4);
+    r->origin_peer = (uint32_t) usi_get_be (at + 32, 4);
+}
+
+static void s_rest_of_header (store_record_t *r, const uint8_t *at)
+{
+    r->crashes = at[36];
+    r->losses = at[37];
+    r->failures = at[38];
+    r->started_ms = s_time (at + 39);
+    r->ended_ms = s_time (at + 45);
+    r->holder = (uint32_t) usi_get_be (at + 51, 4);
+    r->attempt = (uint32_t) usi_get_be (at + 55, 4);
+    r->node = usi_get_be (at + 59, 8);
+    r->boot = (uint32_t) usi_get_be (at + 67, 4);
+    r->nonce = usi_get_be (at + 71, 8);
+    r->log_base = usi_get_be (at + 79, 6);
+    r->build_base = usi_get_be (at + 85, 6);
+}
+
+static bool s_is_state (uint8_t state)
+{
+    return state >= US_STATE_QUEUED && state <= US_STATE_EXPIRED;
+}
+
+us_err_t record_parse (store_record_t *record, const usi_id_t *id, usi_bytes_t bytes)
+{
+    const uint8_t *at = bytes.data;
+    if (bytes.len < SHORT_LEN || at[0] != SCHEMA || !s_is_state (at[1]))
+        return US_ERR_STORE;
+    bool is_short = at[2] & FLAG_SHORT;
+    size_t header_len = is_short ? SHORT_LEN : HEADER_LEN;
+    size_t name_len = at[3], blobs_len = (size_t) at[5] * USI_DIGEST_LEN;
+    size_t spec_len = (size_t) usi_get_be (at + 10, 4);
+    size_t head_len = header_len + name_len + blobs_len + spec_len;
+    *record = (store_record_t){.id = *id};
+    s_short_header (record, at);
+    if (bytes.len != head_len && bytes.len != head_len + record->body_len)
+        return US_ERR_STORE;
+    if (!is_short)
+        s_rest_of_header (record, at);
+    at += header_len;
+    record->channel = usi_bytes (at, name_len);
+    record->blobs = usi_bytes (at + name_len, blobs_len);
+    record->spec = usi_bytes (at + name_len + blobs_len, spec_len);
+    if (bytes.len > head_len)
+        record->body = usi_bytes (at + head_len - header_len, record->body_len);
+    return US_OK;
+}
+
+us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes)
+{
+    const uint8_t *at = bytes.data;
+    if (bytes.len < RESULT_LEN || at[0] != SCHEMA)
+        return US_ERR_STORE;
+    size_t blobs_len = (size_t) at[3] * USI_DIGEST_LEN;
+    *result = (store_result_t){
+        .state = at[1],
+        .code = (int32_t) (uint32_t) usi_get_be (at + 4, 4),
+        .log_end = usi_get_be (at + 8, 6),
+        .build_end = usi_get_be (at + 14, 6),
+        .dropped = usi_get_be (at + 20, 6),
+        .ended_ms = s_time (at + 26),
+    };
+    if (bytes.len < RESULT_LEN + blobs_len)
+        return US_ERR_STORE;
+    const uint8_t *rest = at + RESULT_LEN + blobs_len;
+    size_t rest_len = bytes.len - RESULT_LEN - blobs_len;
+    if (!(at[2] & RESULT_IS_BLOB)) {
+        result->body = usi_bytes (rest, rest_len);
+        return US_OK;
+    }
+    if (rest_len != USI_DIGEST_LEN + 6)
+        return US_ERR_STORE;
+    result->blob = usi_bytes (rest, USI_DIGEST_LEN);
+    result->size = usi_get_be (rest + USI_DIGEST_LEN, 6);
+    return US_OK;
+}

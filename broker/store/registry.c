@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who lives: entries of brokers and nodes, with the time of Redis as we know it. */
+#include "redis/registry.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "store/store_internal.h"
+
+#define FORGET_MS 600000 /* entries of the long dead are taken out by whoever reads */
+
+static void s_set (store_t *self, const char *key, const char *field, usi_bytes_t value)
+{
+    usi_buf_t entry = {0};
+    if (!self->ready)
+        return;
+    if (usi_registry_seal (value, store_now_ms (self), &entry) != US_OK) {
+        usi_error ("store.registry", "not a registry entry field=%s", field);
+    } else {
+        usi_bytes_t args[] = {text_of ("HSET"), text_of (key), text_of (field),
+                              usi_buf_bytes (&entry)};
+        store_command (self, args, 4, NULL, NULL);
+    }
+    usi_buf_free (&entry);
+}
+
+static void s_node_field (uint64_t node, char field[17])
+{
+    snprintf (field, 17, "%016llx", (unsigned long long) node);
+}
+
+void store_register_broker (store_t *self, usi_bytes_t value)
+{
+    s_set (self, USI_REGISTRY_BROKERS, self->broker_text, value);
+}
+
+void store_unregister_broker (store_t *self)
+{
+    store_text (self, NULL, NULL, "HDEL", USI_REGISTRY_BROKERS, self->broker_text, NULL);
+}
+
+void store_register_node (store_t *self, uint64_t node, usi_bytes_t value)
+{
+    char field[17];
+    s_node_field (node, field);
+    s_set (self, USI_REGISTRY_NODES, field, value);
+}
+
+void store_unregister_node (store_t *self, uint64_t node)
+{
+    char field[17];
+    s_node_field (node, field);
+    store_text (self, NULL, NULL, "HDEL", USI_REGISTRY_NODES, field, NULL);
+}
+
+typedef struct look {
+    store_t *self;
+    const char *key;
+    store_registry_fn *fn;
+    void *arg;
+} look_t;
+
+static void s_forget_dead (look_t *look, usi_bytes_t field, usi_bytes_t entry)
+{
+    int64_t seen = usi_registry_seen (entry);
+    if (seen < 0 || store_now_ms (look->self) - seen < FORGET_MS)
+        return;
+    usi_bytes_t args[] = {text_of ("HDEL"), text_of (look->key), field};
+    store_command (look->self, args, 3, NULL, NULL);
+}
+
+static void s_on_entries (const usi_reply_t *reply, void *arg)
+{
+    look_t *look = arg;
+    size_t pairs = usi_reply_count (reply), count = 0;
+    usi_bytes_t *values = usi_alloc ((pairs + 1) * sizeof *values);
+    int64_t now_ms = store_now_ms (look->self);
+    for (size_t i = 0; i + 1 < pairs; i += 2) {
+        usi_bytes_t entry = usi_reply_bytes (usi_reply_at (reply, i + 1));
+        if (usi_registry_is_live (entry, now_ms))
+            values[count++] = entry;
+        else
+            s_forget_dead (look, usi_reply_bytes (usi_reply_at (reply, i)), entry);
+    }
+    bool known = usi_reply_is (reply, USI_REPLY_ARRAY);
+    look->fn (known ? US_OK : US_ERR_STORE, values, count, look->arg);
+    free (values);
+    free (look);
+}
+
+static void s_look (store_t *self, const char *key, store_registry_fn *fn, void *arg)
+{
+    look_t *look = usi_new (look_t);
+    *look = (look_t){.self = self, .key = key, .fn = fn, .arg = arg};
+    store_text (self, s_on_entries, look, "HGETALL", key, NULL);
+}
+
+void store_brokers (store_t *self, store_registry_fn *fn, void *arg)
+{
+    s_look (self, USI_REGISTRY_BROKERS, fn, arg);
+}
+
+void store_nodes (store_t *self, store_registry_fn *fn, void *arg)
+{
+    s_look (self, USI_REGISTRY_NODES, fn, arg);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The object: its life, what it knows of channels, and its connection's ups and downs. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/library.h"
+#include "store/store_internal.h"
+
+static void s_on_connected (void *arg)
+{
+    setup_start (arg);
+}
+
+/* Caches speak of what may be gone by the next connection. */
+static void s_on_lost (void *arg, const char *why)
+{
+    store_t *self = arg;
+    bool was_ready = self->ready;
+    self->ready = false;
+    self->loading_library = false;
+    zhash_destroy (&self->announced);
+    self->announced = zhash_new ();
+    blobs_forget (self);
+    if (!self->said_lost)
+        usi_warning ("store.lost", "Redis is lost why=\"%s\"", why);
+    self->said_lost = true;
+    batch_fail_waiting (self);
+    if (was_ready && self->events.lost)
+        self->events.lost (self->events.arg, why);
+}
+
+static void s_name_functions (store_t *self)
+{
+    char hash[9];
+    store_library_hash (hash);
+    snprintf (self->library, sizeof self->library, "understudy_%s", hash);
+    snprintf (self->admit, sizeof self->admit, "us_%s_admit", hash);
+    snprintf (self->apply, sizeof self->apply, "us_%s_apply", hash);
+}
+
+static void s_constants (store_t *self, const store_options_t *options)
+{
+    self->broker = options->broker;
+    self->lease_ms = options->lease_ms;
+    self->keep_ms = options->keep_ms;
+    self->keep_jobs = options->keep_jobs;
+    snprintf (self->broker_text, sizeof self->broker_text, "%08x", options->broker);
+    snprintf (self->lease_text, sizeof self->lease_text, "%lld",
+              (long long) options->lease_ms);
+    snprintf (self->keep_text, sizeof self->keep_text, "%lld", (long long) options->keep_ms);
+    snprintf (self->keep_jobs_text, sizeof self->keep_jobs_text, "%lld",
+              (long long) options->keep_jobs);
+    self->sweep_every_ms = options->lease_ms / 4 < 1000 ? options->lease_ms / 4 : 1000;
+}
+
+store_t *store_new (zloop_t *loop, const store_options_t *options,
+                    const store_events_t *events)
+{
+    usi_redis_url_t url;
+    if (usi_redis_url_parse (&url, options->url, NULL, 0) != US_OK) {
+        usi_redis_url_free (&url);
+        return NULL;
+    }
+    store_t *self = usi_new (store_t);
+    self->loop = loop;
+    self->events = *events;
+    self->url = url;
+    self->durability = usi_strdup (options->durability ? options->durability : "always");
+    self->wake_url = usi_strdup ("");
+    s_constants (self, options);
+    s_name_functions (self);
+    self->channels = zhash_new ();
+    self->announced = zhash_new ();
+    zhash_autofree (self->channels);
+    blobs_new (self);
+    usi_redis_events_t redis_events = {s_on_connected, s_on_lost, self};
+    self->redis = usi_redis_new (loop, &self->url, &redis_events);
+    topics_start (self);
+    return self;
+}
+
+void store_destroy (store_t **self_p)
+{
+    store_t *self = *self_p;
+    if (!self)
+        return;
+    self->ready = false;
+    sweep_stop (self);
+    usi_subscriber_destroy (&self->subscriber);
+    /* pending callbacks run now; what they ask for in turn fails as well */
+    usi_redis_close (self->redis);
+    batch_stop (self);
+    usi_redis_destroy (&self->redis);
+    for (unsigned i = 0; i < PARTITIONS; i++)
+        usi_buf_free (&self->partitions[i].channels);
+    zhash_destroy (&self->channels);
+    zhash_destroy (&self->announced);
+    blobs_destroy (self);
+    usi_redis_url_free (&self->url);
+    free (self->durability);
+    free (self->wake_url);
+    free (self->args);
+    free (self);
+    *self_p = NULL;
+}
+
+bool store_is_ready (const store_t *self)
+{
+    return self->ready;
+}
+
+const char *store_cluster (const store_t *self)
+{
+    return self->cluster;
+}
+
+const char *store_wake_url (const store_t *self)
+{
+    return self->wake_url;
+}
+
+const char *store_durability (const store_t *self)
+{
+    return health_durability (&self->health);
+}
+
+size_t store_backlog (const store_t *self, size_t *bytes)
+{
+    if (bytes)
+        *bytes = self->backlog_bytes;
+    return self->backlog_ops;
+}
+
+/* --- channels ---------------------------------------------------------------------- */
+
+uint8_t store_partition_of (const char *channel)
+{
+    return usi_partition (usi_bytes_of (channel));
+}
+
+void store_learn_channel (store_t *self, const char *channel)
+{
+    if (zhash_lookup (self->channels, channel))
+        return;
+    zhash_insert (self->channels, channel, (void *) channel);
+    usi_buf_t *names = &self->partitions[store_partition_of (channel)].channels;
+    if (names->len)
+        usi_buf_text (names, ",");
+    usi_buf_text (names, channel);
+}
+
+void store_announce (store_t *self, const char *channel)
+{
+    store_learn_channel (self, channel);
+    if (!self->ready || zhash_lookup (self->announced, channel))
+        return;
+    zhash_insert (self->announced, channel, self);
+    store_text (self, NULL, NULL, "SADD", "us:channels", channel, NULL);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The rounds: leases, waits, expiries and retention of every partition that has a channel;
+ * the time of Redis against ours; whether it is still the same Redis. Between rounds a
+ * partition is cared for when something falls due (a retry, the end of a lease). */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/store_internal.h"
+
+#define MAX_PEERS       256
+#define RETAIN_EVERY_MS 5000
+#define LEAST_WAIT_MS   5
+#define JUMP_MS         1000
+#define SLOW_REPLY_MS   500
+
+static void s_care (store_t *self, uint8_t number, bool hold, bool retain);
+
+/* --- one partition ----------------------------------------------------------------- */
+
+static void s_tell_ended (store_t *self, const usi_reply_t *list)
+{
+    uint32_t peers[MAX_PEERS];
+    for (size_t i = 0; i + 2 < usi_reply_count (list); i += 3) {
+        usi_id_t id;
+        usi_bytes_t name = usi_reply_bytes (usi_reply_at (list, i));
+        if (name.len != US_ID_LEN)
+            continue;
+        memcpy (id.bytes, name.data, US_ID_LEN);
+        int state = (int) usi_reply_int (usi_reply_at (list, i + 1));
+        size_t count =
+            peers_from (usi_reply_bytes (usi_reply_at (list, i + 2)), peers, MAX_PEERS);
+        self->swept (&id, state, peers, count, self->swept_arg);
+    }
+}
+
+static void s_cared (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    self->partitions[op->partition].sweeping = false;
+    if (err || !usi_reply_is (answer, USI_REPLY_ARRAY) || !self->swept)
+        return;
+    s_tell_ended (self, usi_reply_at (answer, 1));
+    if (usi_reply_int (usi_reply_at (answer, 0)) >= SWEEP_ITEMS) {
+        s_care (self, op->partition, false, true); /* there is more */
+        return;
+    }
+    int64_t wait_ms = usi_reply_int (usi_reply_at (answer, 2));
+    if (wait_ms >= 0)
+        sweep_after (self, op->partition, wait_ms);
+}
+
+static void s_care (store_t *self, uint8_t number, bool hold, bool retain)
+{
+    partition_t *partition = &self->partitions[number];
+    if (partition->sweeping || !self->ready)
+        return;
+    usi_bytes_t names =
+        retain ? usi_buf_bytes (&partition->channels) : usi_bytes ("", 0);
+    op_t *op = op_new ('K', number, 5 + names.len, s_cared, NULL);
+    uint8_t *at = op_arg (op, 5);
+    usi_put_be (at, SWEEP_ITEMS, 4);
+    at[4] = hold;
+    op_arg_copy (op, names.data, names.len);
+    partition->sweeping = true;
+    op_queue (self, op);
+}
+
+static int s_on_due (zloop_t *loop, int timer, void *arg)
+{
+    (void) loop;
+    store_t *self = arg;
+    for (unsigned i = 0; i < PARTITIONS; i++)
+        if (self->partitions[i].care == timer) {
+            self->partitions[i].care = 0;
+            s_care (self, (uint8_t) i, false, false);
+        }
+    return 0;
+}
+
+void sweep_after (store_t *self, uint8_t number, int64_t wait_ms)
+{
+    partition_t *partition = &self->partitions[number];
+    if (!self->swept || wait_ms >= self->sweep_every_ms)
+        return; /* the next round comes before */
+    if (wait_ms < LEAST_WAIT_MS)
+        wait_ms = LEAST_WAIT_MS;
+    int64_t at_ms = usi_now_ms () + wait_ms;
+    if (partition->care && partition->care_at_ms <= at_ms)
+        return;
+    if (partition->care)
+        zloop_timer_end (self->loop, partition->care);
+    partition->care_at_ms = at_ms;
+    partition->care = zloop_timer (self->loop, (size_t) wait_ms, 1, s_on_due, self);
+}
+
+/* --- rounds ------------------------------------------------------------------------ */
+
+static void s_round (store_t *self)
+{
+    unsigned every = (unsigned) (RETAIN_EVERY_MS / self->sweep_every_ms) + 1;
+    bool retain = self->sweep_round++ % every == 0;
+    for (unsigned i = 0; i < PARTITIONS; i++)
+        if (self->partitions[i].channels.len)
+            s_care (self, (uint8_t) i, self->hold, retain);
+    self->hold = false;
+    if (retain)
+        blobs_collect (self);
+}
+
+/* The two clocks went different ways: one of them stepped. */
+static void s_on_time (const usi_reply_t *reply, void *arg)
+{
+    store_t *self = arg;
+    if (usi_reply_count (reply) != 2 || !self->ready)
+        return;
+    int64_t now_ms = usi_now_ms ();
+    int64_t time_ms = usi_reply_int (usi_reply_at (reply, 0)) * 1000 +
+                      usi_reply_int (usi_reply_at (reply, 1)) / 1000;
+    int64_t offset_ms = time_ms - now_ms;
+    int64_t step_ms = offset_ms - self->clock_offset_ms;
+    if (now_ms - self->clock_asked_ms < SLOW_REPLY_MS) {
+        if (step_ms > JUMP_MS || step_ms < -JUMP_MS) {
+            usi_warning ("store.clock_step", "the clock of Redis stepped by_ms=%lld",
+                         (long long) step_ms);
+            self->hold = true;
+        }
+        self->clock_offset_ms = offset_ms;
+    }
+    s_round (self);
+}
+
+static void s_on_cluster (const usi_reply_t *reply, void *arg)
+{
+    store_t *self = arg;
+    if (!reply || !self->ready || usi_reply_is (reply, USI_REPLY_ERROR))
+        return;
+    if (!usi_bytes_equal (usi_reply_bytes (reply), usi_bytes_of (self->cluster)))
+        usi_redis_drop (self->redis, "the store was emptied");
+}
+
+static void s_on_channels (const usi_reply_t *reply, void *arg)
+{
+    store_t *self = arg;
+    for (size_t i = 0; i < usi_reply_count (reply); i++) {
+        usi_bytes_t name = usi_reply_bytes (usi_reply_at (reply, i));
+        if (usi_channel_valid (name))
+            store_learn_channel (self, (const char *) name.data);
+    }
+}
+
+static int s_on_round (zloop_t *loop, int timer, void *arg)
+{
+    (void) loop;
+    (void) timer;
+    store_t *self = arg;
+    if (!self->ready)
+        return 0;
+    self->clock_asked_ms = usi_now_ms ();
+    store_text (self, s_on_cluster, self, "GET", "us:cluster", NULL);
+    if (self->sweep_round % 4 == 0)
+        store_text (self, s_on_channels, self, "SMEMBERS", "us:channels", NULL);
+    store_text (self, s_on_time, self, "TIME", NULL);
+    return 0;
+}
+
+void store_sweep_start (store_t *self, store_swept_fn *fn, void *arg)
+{
+    self->swept = fn;
+    self->swept_arg = arg;
+    if (!self->sweep_timer)
+        self->sweep_timer =
+            zloop_timer (self->loop, (size_t) self->sweep_every_ms, 0, s_on_round, self);
+}
+
+void sweep_stop (store_t *self)
+{
+    self->swept = NULL;
+    if (self->sweep_timer)
+        zloop_timer_end (self->loop, self->sweep_timer);
+    for (unsigned i = 0; i < PARTITIONS; i++)
+        if (self->partitions[i].care)
+            zloop_timer_end (self->loop, self->partitions[i].care);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What other brokers tell us, and wakes that we receive for nodes which cannot. Topics are
+ * named by the cluster, which is known once Redis has answered. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "store/store_internal.h"
+
+#define MAX_PEERS 256
+
+static void s_job_message (store_t *self, usi_bytes_t message)
+{
+    uint32_t peers[MAX_PEERS];
+    usi_id_t id;
+    const store_events_t *events = &self->events;
+    if (message.len < 1 + US_ID_LEN)
+        return;
+    memcpy (id.bytes, message.data + 1, US_ID_LEN);
+    usi_bytes_t rest = usi_bytes (message.data + 1 + US_ID_LEN, message.len - 1 - US_ID_LEN);
+    if (message.data[0] == 'X') {
+        if (rest.len == 12 && events->stop)
+            events->stop (events->arg, &id, usi_get_be (rest.data, 8),
+                          (uint32_t) usi_get_be (rest.data + 8, 4));
+        return;
+    }
+    size_t count = peers_from (rest, peers, MAX_PEERS);
+    if (message.data[0] == 'E' && events->ended)
+        events->ended (events->arg, &id, peers, count);
+    else if (message.data[0] == 'S' && events->started)
+        events->started (events->arg, &id, peers, count);
+    else if (message.data[0] == 'L' && events->logged)
+        events->logged (events->arg, &id, peers, count);
+}
+
+static void s_on_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
+{
+    store_t *self = arg;
+    uint8_t node[8];
+    size_t prefix_len = strlen ("us:") + strlen (self->cluster);
+    if (topic.len < prefix_len + 4)
+        return;
+    const char *kind = (const char *) topic.data + prefix_len;
+    if (strncmp (kind, ":b:", 3) == 0)
+        s_job_message (self, message);
+    else if (strncmp (kind, ":n:", 3) == 0 && usi_unhex (kind + 3, node, 8) == 8 &&
+             self->events.wake)
+        self->events.wake (self->events.arg, usi_get_be (node, 8));
+}
+
+/* Relays of an earlier cluster are asked for anew by their nodes. */
+void topics_start (store_t *self)
+{
+    char topic[129];
+    usi_subscriber_destroy (&self->subscriber);
+    if (!*self->cluster)
+        return;
+    char *url = usi_redis_url_text (&self->url);
+    self->subscriber = usi_subscriber_new (self->loop, url, s_on_message, self);
+    snprintf (topic, sizeof topic, "us:%s:b:%08x", self->cluster, self->broker);
+    usi_subscriber_add (self->subscriber, topic);
+    free (url);
+}
+
+void store_wake_topic (const store_t *self, uint64_t node, char topic[129])
+{
+    snprintf (topic, 129, "us:%s:n:%016llx", self->cluster, (unsigned long long) node);
+}
+
+void store_relay (store_t *self, uint64_t node, bool on)
+{
+    char topic[129];
+    if (!self->subscriber)
+        return;
+    store_wake_topic (self, node, topic);
+    if (on)
+        usi_subscriber_add (self->subscriber, topic);
+    else
+        usi_subscriber_remove (self->subscriber, topic);
+}

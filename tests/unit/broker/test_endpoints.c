@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "endpoints.h"
+#include "private_redis.h"
+
+static void test_local (void **state)
+{
+    (void) state;
+    static const char *const local[]
+        = {"tcp://127.0.0.1:7420", "tcp://127.1.2.3:*", "tcp://localhost:1", "tcp://[::1]:7420",
+           "tcp://lo:7420",        "ipc:///run/x.sock"};
+    static const char *const remote[]
+        = {"tcp://0.0.0.0:7420",    "tcp://*:7420",    "tcp://10.0.0.1:7420", "tcp://[::]:7420",
+           "tcp://127.0.0.1.x:742", "tcp://eth0:7420", "tcp://1270.0.0.1:1"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        assert_true (endpoint_is_valid (local[i]) && endpoint_is_local (local[i]));
+    for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
+        assert_true (endpoint_is_valid (remote[i]) && !endpoint_is_local (remote[i]));
+}
+
+static void test_invalid (void **state)
+{
+    (void) state;
+    static const char *const bad[]
+        = {"", "tcp://", "tcp://:1", "tcp://host:", "udp://127.0.0.1:1", "127.0.0.1:7420",
+           "ipc://", "tcp://127.0.0.1:x", "tcp://127.0.0.1:70000", "tcp://127.0.0.1:"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false (endpoint_is_valid (bad[i]));
+}
+
+static void test_port_zero_is_any (void **state)
+{
+    (void) state;
+    char *any = endpoint_to_bind ("tcp://127.0.0.1:0");
+    char *same = endpoint_to_bind ("tcp://127.0.0.1:10");
+    assert_string_equal (any, "tcp://127.0.0.1:*");
+    assert_string_equal (same, "tcp://127.0.0.1:10");
+    free (any);
+    free (same);
+}
+
+static void test_all_interfaces_become_addresses (void **state)
+{
+    (void) state;
+    endpoints_t list = {0};
+    endpoints_add_bound (&list, "tcp://0.0.0.0:7420");
+    assert_true (list.count > 0);
+    for (size_t i = 0; i < list.count; i++)
+        assert_null (strstr (list.texts[i], "0.0.0.0"));
+    size_t before = list.count;
+    endpoints_add_bound (&list, "tcp://127.0.0.1:9");
+    endpoints_add_bound (&list, "tcp://127.0.0.1:9");
+    assert_int_equal (list.count, before + 1);
+    char *joined = endpoints_join (&list, ",");
+    assert_non_null (strstr (joined, "tcp://127.0.0.1:9"));
+    free (joined);
+    endpoints_clear (&list);
+    assert_int_equal (list.count, 0);
+}
+
+static void test_redis_version (void **state)
+{
+    (void) state;
+    assert_int_equal (private_redis_major ("Redis server v=7.0.15 sha=0"), 7);
+    assert_int_equal (private_redis_major ("Valkey server v=8.1.0 sha=0"), 8);
+    assert_int_equal (private_redis_major ("something else"), 0);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_local),
+        cmocka_unit_test (test_invalid),
+        cmocka_unit_test (test_port_zero_is_any),
+        cmocka_unit_test (test_all_interfaces_become_addresses),
+        cmocka_unit_test (test_redis_version),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What happens around the jobs: sweeps, wakes, watchers, other brokers, retention, lists,
+ * blobs, the registry, and a Redis that comes and goes. On a plain server. */
+#include "proto/limits.h"
+#include "redis/registry.h"
+#include "store_harness.h"
+
+static int s_setup (void **state)
+{
+    harness_t *h = calloc (1, sizeof *h);
+    redis_start (&h->server);
+    harness_open (h, LEASE_MS);
+    *state = h;
+    return 0;
+}
+
+static int s_teardown (void **state)
+{
+    harness_close (*state);
+    free (*state);
+    return 0;
+}
+
+static store_t *s_open_other (harness_t *h, uint32_t broker, told_t *told)
+{
+    store_t *mine = h->store;
+    h->store = store_for (h, broker, LEASE_MS, told);
+    pump (h, s_is_ready);
+    store_t *other = h->store;
+    h->store = mine;
+    return other;
+}
+
+/* --- the clock --------------------------------------------------------------------- */
+
+static void s_set_swept (harness_t *h, int64_t ago_ms)
+{
+    char key[24], value[32];
+    const usi_reply_t *time = usi_ask (h->ask, "TIME", NULL);
+    int64_t now_ms = usi_reply_int (usi_reply_at (time, 0)) * 1000;
+    snprintf (key, sizeof key, "us:{%02x}:clock", usi_partition (usi_bytes_of (CHANNEL)));
+    snprintf (value, sizeof value, "%lld", (long long) (now_ms - ago_ms));
+    usi_ask (h->ask, "HSET", key, "swept", value, NULL);
+}
+
+static void test_nobody_swept_for_long (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t id = submit_one (h);
+    claim_one (h, &id);
+    set_due (h, &id, -1);
+    s_set_swept (h, LEASE_MS);
+    sweep_now (h);
+    assert_int_equal (state_of (h, &id), US_STATE_LEASED); /* nodes could not renew */
+    int64_t next_ms = usi_reply_int (usi_reply_at (sweep_now (h), 2));
+    assert_in_range (next_ms, LEASE_MS - 2000, LEASE_MS);
+}
+
+static void test_broker_says_hold (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t id = submit_one (h);
+    claim_one (h, &id);
+    set_due (h, &id, -1);
+    sweep_with (h, true, LEASE_MS, "100");
+    assert_int_equal (state_of (h, &id), US_STATE_LEASED);
+    set_due (h, &id, -1);
+    sweep_now (h); /* still within the hold */
+    assert_int_equal (state_of (h, &id), US_STATE_LEASED);
+}
+
+static void test_clock_went_back (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t id = submit_one (h);
+    claim_one (h, &id);
+    set_due (h, &id, 3600000); /* as if leased an hour ahead */
+    s_set_swept (h, -3600000);
+    int64_t next_ms = usi_reply_int (usi_reply_at (sweep_now (h), 2));
+    assert_in_range (next_ms, 0, LEASE_MS + 1000); /* does not wait for an hour */
+}
+
+static bool s_was_swept (harness_t *h)
+{
+    return h->told.swept > 0;
+}
+
+static void test_rounds_of_a_store (void **state)
+{
+    harness_t *h = *state;
+    store_sweep_start (h->store, s_ev_swept, &h->told);
+    usi_id_t id = new_id ();
+    store_submit_t job = a_job (&id);
+    job.expire_ms = 30;
+    do_submit (h, &job);
+    pump (h, s_was_swept); /* expiry, without anybody's help */
+    assert_int_equal (h->told.state, US_STATE_EXPIRED);
+    assert_int_equal (h->told.peers[0], 7);
+
+    id = submit_one (h); /* a worker dies: the next attempt is due within a second */
+    store_fence_t fence = claim_one (h, &id);
+    int64_t began_ms = usi_now_ms ();
+    finish_one (h, &fence, USI_CRASHED, US_ERR_WORKER_DIED);
+    while (state_of (h, &id) == US_STATE_BACKOFF)
+        redis_nap ();
+    assert_int_equal (h->got.state, US_STATE_QUEUED);
+    assert_true (usi_now_ms () - began_ms < 1000);
+    store_sweep_start (h->store, NULL, NULL);
+}
+
+/* --- wakes ------------------------------------------------------------------------- */
+
+static bool s_woken (harness_t *h)
+{
+    return h->told.wakes > 0;
+}
+
+static uint64_t waiting (harness_t *h)
+{
+    return counters (h).waiting;
+}
+
+static void test_wake (void **state)
+{
+    harness_t *h = *state;
+    store_relay (h->store, 5, true);
+    store_claim_t claim = a_claim (2);
+    assert_int_equal (do_claim (h, &claim)->count, 0);
+    assert_int_equal (waiting (h), 1);
+    for (unsigned tries = 0; !h->told.wakes; tries++) { /* until it is subscribed */
+        submit_one (h);
+        if (!pump_for (h, s_woken, 50)) {
+            claim.count = 1000;
+            do_claim (h, &claim);
+        }
+        assert_true (tries < 100);
+    }
+    assert_int_equal (h->told.node, 5);
+    assert_int_equal (waiting (h), 0); /* taken out: nobody is woken twice */
+    claim.count = 1;
+    claim.waiting = true;
+    do_claim (h, &claim);
+    assert_int_equal (waiting (h), 0);
+    store_relay (h->store, 5, false);
+}
+
+/* --- others ------------------------------------------------------------------------ */
+
+static bool s_ended_there (harness_t *h)
+{
+    return h->told.ended > 0;
+}
+
+static bool s_started_there (harness_t *h)
+{
+    return h->told.started > 0;
+}
+
+static bool s_logged_there (harness_t *h)
+{
+    return h->told.logged > 0;
+}
+
+static bool s_stopped_there (harness_t *h)
+{
+    return h->told.stops > 0;
+}
+
+/* Submitted here, run by a node of another broker. */
+static void test_two_brokers (void **state)
+{
+    harness_t *h = *state;
+    told_t other_told = {0};
+    store_t *mine = h->store, *other = s_open_other (h, 0x22, &other_told);
+    usi_id_t id = submit_one (h);
+    do_watch (h, &id, 8, USI_WATCH_LOG);
+    assert_int_equal (h->got.state, US_STATE_QUEUED);
+
+    h->store = other;
+    store_fence_t fence = claim_one (h, &id);
+    for (unsigned tries = 0; !h->told.logged; tries++) { /* until we are subscribed */
+        char text[16];
+        snprintf (text, sizeof text, "%04u", tries);
+        do_log (h, &fence, 0, 4 * tries, text);
+        assert_int_equal (h->got.peers_len, 0);
+        pump_for (h, s_logged_there, 50);
+        assert_true (tries < 100);
+    }
+    assert_int_equal (h->told.peers[0], 8);
+    assert_int_equal (do_started (h, &fence), US_OK);
+    pump (h, s_started_there);
+    assert_int_equal (h->told.peers_len, 2); /* origin and watcher */
+
+    h->store = mine;
+    do_cancel (h, &id, 1);
+    assert_int_equal (h->got.holder, 0x22);
+    h->store = other;
+    h->told = (told_t){0};
+    for (unsigned tries = 0; !other_told.stops; tries++) {
+        h->store = mine;
+        do_cancel (h, &id, 1);
+        h->store = other;
+        pump_for (h, s_stopped_there, 20);
+        assert_true (tries < 100);
+    }
+    assert_int_equal (other_told.node, 5);
+    assert_int_equal (other_told.attempt, 1);
+    finish_one (h, &fence, USI_STOPPED, US_ERR_CANCELLED);
+    assert_int_equal (h->got.peers_len, 0); /* none of them is the other broker's */
+    pump (h, s_ended_there);
+    assert_true (usi_id_equal (&h->told.id, &id));
+    assert_int_equal (h->told.peers_len, 2);
+
+    store_destroy (&other);
+    h->store = mine;
+}
+
+static void test_watchers (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t id = submit_one (h);
+    do_watch (h, &id, 8, 0);
+    do_watch (h, &id, 9, USI_WATCH_BUILD);
+    do_watch (h, &id, 9, USI_WATCH_LOG); /* in place of the other */
+    do_watch (h, &id, 10, USI_WATCH_LOG);
+    store_unwatch (h->store, &id, 10, s_on_code, s_begin (h));
+    pump (h, s_answered);
+    do_watch (h, &id, 3, USI_WATCH_ORIGIN);
+    store_fence_t fence = claim_one (h, &id);
+    do_log (h, &fence, 0, 0, "x");
+    assert_int_equal (h->got.peers_len, 1);
+    assert_int_equal (h->got.peers[0], 9);
+    assert_int_equal (do_log (h, &fence, 1, 0, "x")->peers_len, 0);
+    finish_one (h, &fence, USI_SUCCEEDED, 0);
+    assert_int_equal (h->got.peers_len, 3);
+    assert_int_equal (h->got.peers[0] + h->got.peers[1] + h->got.peers[2], 8 + 9 + 3);
+    do_watch (h, &id, 8, 0);
+    assert_int_equal (h->got.state, US_STATE_SUCCEEDED);
+    assert_string_equal (h->got.text, "result");
+    usi_id_t unknown = new_id ();
+    assert_int_equal (do_watch (h, &unknown, 8, 0)->code, US_ERR_UNKNOWN_JOB);
+}
+
+/* --- looking around ---------------------------------------------------------------- */
+
+static void s_end_one (harness_t *h, uint8_t outcome)
+{
+    usi_id_t id = submit_one (h);
+    store_fence_t fence = claim_one (h, &id);
+    finish_one (h, &fence, outcome, outcome == USI_SUCCEEDED ? 0 : US_ERR_REMOTE);
+}
+
+static void test_list_and_purge (void **state)
+{
+    harness_t *h = *state;
+    for (int i = 0; i < 6; i++)
+        s_end_one (h, i % 2 ? USI_FAILED : USI_SUCCEEDED);
+    usi_id_t running = submit_one (h);
+    claim_one (h, &running);
+    for (int i = 0; i < 3; i++)
+        submit_one (h);
+    assert_int_equal (do_list (h, 0, 100, "")->count, 10);
+    assert_string_equal (h->got.cursor, "");
+    assert_int_equal (do_list (h, US_STATE_QUEUED, 100, "")->count, 3);
+    assert_int_equal (do_list (h, US_STATE_LEASED, 100, "")->count, 1);
+    assert_int_equal (do_list (h, US_STATE_FAILED, 100, "")->count, 3);
+    unsigned seen = 0;
+    char cursor[256] = "";
+    do { /* page by page, nothing twice */
+        do_list (h, 0, 3, cursor);
+        assert_true (h->got.count <= 3);
+        seen += (unsigned) h->got.count;
+        strcpy (cursor, h->got.cursor);
+    } while (*cursor);
+    assert_int_equal (seen, 10);
+
+    uint8_t prefix[16];
+    memcpy (prefix, running.bytes, 16);
+    store_find (h->store, prefix, 5, 10, s_on_rows, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (h->got.count, 1);
+    assert_true (usi_id_equal (&h->got.fences[0].id, &running));
+
+    store_purge (h->store, CHANNEL, US_STATE_FAILED, 0, s_on_number, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (h->got.number, 3);
+    assert_int_equal (do_list (h, 0, 100, "")->count, 7);
+    store_purge (h->store, NULL, 0, 3600000, s_on_number, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (h->got.number, 0); /* none is that old */
+    store_purge (h->store, NULL, 0, 0, s_on_number, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (h->got.number, 3);
+    assert_int_equal (do_list (h, 0, 100, "")->count, 4);
+    store_purge (h->store, "no-such-channel", 0, 0, s_on_number, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (h->got.code, US_ERR_UNKNOWN_CHANNEL);
+}
+
+static void test_retention (void **state)
+{
+    harness_t *h = *state;
+    for (int i = 0; i < 8; i++)
+        s_end_one (h, USI_SUCCEEDED);
+    sweep_with (h, false, LEASE_MS, "5");
+    assert_int_equal (do_list (h, 0, 100, "")->count, 5);
+    const usi_reply_t *left = usi_ask (h->ask, "KEYS", "us:{*:[jr]:*", NULL);
+    assert_int_equal (usi_reply_count (left), 10); /* record and result of five */
+    assert_int_equal (counters (h).succeeded, 8);
+}
+
+static void test_memory (void **state)
+{
+    harness_t *h = *state;
+    const unsigned jobs = 20000;
+    char body[40] = "body", spec[60] = "spec";
+    s_begin (h);
+    const usi_reply_t *before = usi_ask (h->ask, "MEMORY", "STATS", NULL);
+    int64_t used = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        const char *info = (const char *) usi_reply_bytes (
+            usi_ask (h->ask, "INFO", "memory", NULL)).data;
+        used = strtoll (strstr (info, "used_memory:") + 12, NULL, 10) - used;
+        for (unsigned i = 0; pass == 0 && i < jobs; i++) {
+            usi_id_t id = new_id ();
+            store_submit_t job = a_job (&id);
+            job.spec = usi_bytes (spec, sizeof spec);
+            job.body = usi_bytes (body, sizeof body);
+            store_submit (h->store, &job, s_on_submit, &h->got);
+            while (h->got.calls + 4096 < i)
+                pump_for (h, s_woken, 1);
+        }
+        while (pass == 0 && h->got.calls < jobs)
+            pump_for (h, s_woken, 1);
+    }
+    (void) before;
+    print_message ("a queued job takes %.0f bytes over its body and spec\n",
+                   (double) used / jobs - sizeof body - sizeof spec);
+    assert_true ((double) used / jobs - sizeof body <= 300);
+}
+
+/* --- blobs and registry ------------------------------------------------------------ */
+
+static void s_on_size (us_err_t code, uint64_t size, void *arg)
+{
+    s_on_number (code, size, arg);
+}
+
+static got_t *s_put_blob (harness_t *h, const uint8_t *digest, uint32_t index, uint64_t size,
+                          usi_bytes_t chunk)
+{
+    store_blob_put (h->store, digest, index, size, chunk, s_on_code, s_begin (h));
+    pump (h, s_answered);
+    return &h->got;
+}
+
+static got_t *s_find_blob (harness_t *h, const uint8_t *digest)
+{
+    store_blob_find (h->store, digest, s_on_size, s_begin (h));
+    pump (h, s_answered);
+    return &h->got;
+}
+
+static void test_blobs (void **state)
+{
+    harness_t *h = *state;
+    static uint8_t big[USI_MAX_CHUNK + 10];
+    uint8_t digest[32], big_digest[32];
+    usi_sha256 ("blob", 4, digest);
+    usi_sha256 (big, sizeof big, big_digest);
+    usi_id_t id = new_id ();
+    store_submit_t job = a_job (&id);
+    job.blobs = usi_bytes (digest, 32);
+    assert_int_equal (s_find_blob (h, digest)->number, 0);
+    assert_int_equal (do_submit (h, &job)->code, US_ERR_MISSING_BLOB);
+    assert_int_equal (s_put_blob (h, digest, 0, 4, usi_bytes_of ("boom"))->code,
+                      US_ERR_INVALID);
+    assert_int_equal (s_put_blob (h, digest, 0, 4, usi_bytes_of ("blob"))->code, US_OK);
+    assert_int_equal (s_find_blob (h, digest)->number, 4);
+    assert_int_equal (do_submit (h, &job)->code, US_OK);
+    store_blob_get (h->store, digest, 0, s_on_read, s_begin (h));
+    pump (h, s_answered);
+    assert_string_equal (h->got.text, "blob");
+    assert_int_equal (h->got.length, 4);
+
+    usi_bytes_t last = usi_bytes (big + USI_MAX_CHUNK, 10);
+    assert_int_equal (s_put_blob (h, big_digest, 1, sizeof big, last)->code, US_OK);
+    assert_int_equal (s_find_blob (h, big_digest)->number, 0); /* not whole yet */
+    s_put_blob (h, big_digest, 0, sizeof big, usi_bytes (big, USI_MAX_CHUNK));
+    assert_int_equal (s_find_blob (h, big_digest)->number, sizeof big);
+    assert_int_equal (s_put_blob (h, big_digest, 2, sizeof big, last)->code,
+                      US_ERR_INVALID);
+
+    store_fence_t fence = claim_one (h, &id); /* a result that is a blob */
+    store_done_t done = a_result (&fence, USI_SUCCEEDED, 0, "");
+    done.blob = usi_bytes (big_digest, 32);
+    done.size = sizeof big;
+    assert_int_equal (do_done (h, &done)->code, US_OK);
+    do_get (h, &id);
+    assert_int_equal (h->got.result.size, sizeof big);
+    char key[32];
+    snprintf (key, sizeof key, "us:{%02x}:blobs", usi_id_partition (&id));
+    assert_int_equal (usi_reply_int (usi_ask (h->ask, "HLEN", key, NULL)), 2);
+    store_purge (h->store, NULL, 0, 0, s_on_number, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (usi_reply_int (usi_ask (h->ask, "HLEN", key, NULL)), 0);
+}
+
+static void s_on_entries (us_err_t code, const usi_bytes_t *values, size_t count, void *arg)
+{
+    got_t *got = arg;
+    got->calls++;
+    got->code = code;
+    got->count = count;
+    if (count)
+        s_keep_text (got, values[0]);
+}
+
+static void test_registry (void **state)
+{
+    harness_t *h = *state;
+    usi_fields_t fields = {0};
+    usi_buf_t value = {0}, list = {0}, found = {0};
+    usi_list_add_str (&list, usi_bytes_of ("tcp://10.1.2.3:7420"));
+    usi_list_add_str (&list, usi_bytes_of ("tcp://127.0.0.1:7420"));
+    USI_SET (&fields, ENDPOINTS, endpoints, usi_list_of (&list, 2));
+    USI_SET (&fields, HOST, host, usi_bytes_of ("elsewhere/1"));
+    usi_fields_encode (&fields, &value);
+    store_register_broker (h->store, usi_buf_bytes (&value));
+    store_brokers (h->store, s_on_entries, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (h->got.count, 1);
+    char why[128];
+    assert_int_equal (
+        usi_registry_brokers (h->server.url, 2000, &found, why, sizeof why), US_OK);
+    usi_buf_append (&found, "", 1);
+    assert_string_equal ((char *) found.data, "tcp://10.1.2.3:7420");
+    store_unregister_broker (h->store);
+    store_register_node (h->store, 77, usi_buf_bytes (&value));
+    store_nodes (h->store, s_on_entries, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (h->got.count, 1);
+    assert_int_equal (
+        usi_registry_brokers (h->server.url, 2000, &found, why, sizeof why),
+        US_ERR_UNREACHABLE);
+    assert_string_equal (why, "no broker is registered there");
+    usi_buf_free (&value);
+    usi_buf_free (&list);
+    usi_buf_free (&found);
+}
+
+/* --- a Redis that comes and goes --------------------------------------------------- */
+
+static bool s_is_lost (harness_t *h)
+{
+    return h->told.lost > 0;
+}
+
+static void test_function_flush (void **state)
+{
+    harness_t *h = *state;
+    usi_ask (h->ask, "FUNCTION", "FLUSH", NULL);
+    usi_id_t id = submit_one (h);
+    claim_one (h, &id);
+    assert_int_equal (h->told.lost, 0);
+}
+
+static void test_redis_is_full (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t id = submit_one (h);
+    usi_ask (h->ask, "CONFIG", "SET", "maxmemory", "1000000", NULL);
+    usi_id_t other = new_id ();
+    store_submit_t job = a_job (&other);
+    got_t refused = {0};
+    store_submit (h->store, &job, s_on_submit, &refused);
+    store_fence_t fence = claim_one (h, &id); /* the same call: only the submit fails */
+    assert_int_equal (refused.calls, 1);
+    assert_int_equal (refused.code, US_ERR_BUSY);
+    assert_int_equal (finish_one (h, &fence, USI_SUCCEEDED, 0)->code, US_OK);
+    usi_ask (h->ask, "CONFIG", "SET", "maxmemory", "0", NULL);
+    assert_int_equal (do_submit (h, &job)->code, US_OK);
+}
+
+static void test_connection_is_cut (void **state)
+{
+    harness_t *h = *state;
+    usi_ask (h->ask, "CONFIG", "SET", "busy-reply-threshold", "1", NULL);
+    usi_id_t id = new_id ();
+    store_submit_t job = a_job (&id);
+    store_submit (h->store, &job, s_on_submit, s_begin (h));
+    usi_ask (h->ask, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL);
+    pump (h, s_is_lost);
+    pump (h, s_answered);
+    assert_int_equal (h->got.calls, 1);
+    pump (h, s_is_ready);
+    do_submit (h, &job); /* the same again is safe */
+    assert_int_equal (h->got.code, US_OK);
+    claim_one (h, &id);
+}
+
+static void test_redis_restarts_empty (void **state)
+{
+    harness_t *h = *state;
+    char cluster[64];
+    snprintf (cluster, sizeof cluster, "%s", store_cluster (h->store));
+    redis_kill (&h->server);
+    pump (h, s_is_lost);
+    store_submit_t job = a_job (&(usi_id_t){{0}});
+    usi_id_t id = new_id ();
+    job = a_job (&id);
+    assert_int_equal (do_submit (h, &job)->code, US_ERR_STORE);
+    redis_launch (&h->server);
+    usi_ask_close (&h->ask);
+    h->ask = redis_ask (&h->server);
+    pump (h, s_is_ready);
+    assert_string_not_equal (store_cluster (h->store), cluster); /* not the same store */
+    assert_int_equal (do_submit (h, &job)->code, US_OK);
+    claim_one (h, &id);
+}
+
+static bool s_new_cluster (harness_t *h)
+{
+    return h->told.ready > 0;
+}
+
+static void test_flushall (void **state)
+{
+    harness_t *h = *state;
+    store_sweep_start (h->store, s_ev_swept, &h->told);
+    usi_ask (h->ask, "FLUSHALL", NULL);
+    pump (h, s_new_cluster); /* noticed within a round */
+    usi_id_t id = submit_one (h);
+    claim_one (h, &id);
+    store_sweep_start (h->store, NULL, NULL);
+}
+
+/* --- check ------------------------------------------------------------------------- */
+
+static us_err_t s_check (harness_t *h, const char *url, char text[512])
+{
+    store_options_t options = {.url = url, .durability = "always", .broker = 1,
+                               .lease_ms = LEASE_MS, .keep_ms = 1000, .keep_jobs = 10};
+    store_events_t events = {0};
+    char *line = NULL;
+    store_t *store = store_new (h->loop, &options, &events);
+    us_err_t err = store_check (store, 2000, &line);
+    snprintf (text, 512, "%s", line ? line : "");
+    free (line);
+    store_destroy (&store);
+    return err;
+}
+
+static void test_check (void **state)
+{
+    harness_t *h = *state;
+    char text[512], url[256];
+    assert_int_equal (s_check (h, h->server.url, text), US_OK);
+    assert_int_equal (s_check (h, "unix:///nonexistent/r.sock", text), US_ERR_UNREACHABLE);
+    assert_non_null (strstr (text, "no Redis answers at unix:///nonexistent/r.sock"));
+    usi_ask (h->ask, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", NULL);
+    assert_int_equal (s_check (h, h->server.url, text), US_ERR_CONFIG);
+    assert_non_null (strstr (text, "CONFIG SET maxmemory-policy noeviction"));
+    usi_ask (h->ask, "CONFIG", "SET", "maxmemory-policy", "noeviction", NULL);
+    usi_ask (h->ask, "CONFIG", "SET", "requirepass", "secret", NULL);
+    assert_int_equal (s_check (h, h->server.url, text), US_ERR_CONFIG);
+    assert_non_null (strstr (text, "user or password"));
+    snprintf (url, sizeof url, "%s?password=wrong", h->server.url);
+    assert_int_equal (s_check (h, url, text), US_ERR_CONFIG);
+    assert_null (strstr (text, "wrong@"));
+    snprintf (url, sizeof url, "%s?password=secret", h->server.url);
+    assert_int_equal (s_check (h, url, text), US_OK);
+    usi_ask (h->ask, "CONFIG", "SET", "requirepass", "", NULL);
+    usi_ask (h->ask, "REPLICAOF", "127.0.0.1", "1", NULL);
+    assert_int_equal (s_check (h, h->server.url, text), US_ERR_CONFIG);
+    assert_non_null (strstr (text, "replica"));
+    usi_ask (h->ask, "REPLICAOF", "NO", "ONE", NULL);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup (test_nobody_swept_for_long, s_empty),
+        cmocka_unit_test_setup (test_broker_says_hold, s_empty),
+        cmocka_unit_test_setup (test_clock_went_back, s_empty),
+        cmocka_unit_test_setup (test_rounds_of_a_store, s_empty),
+        cmocka_unit_test_setup (test_wake, s_empty),
+        cmocka_unit_test_setup (test_two_brokers, s_empty),
+        cmocka_unit_test_setup (test_watchers, s_empty),
+        cmocka_unit_test_setup (test_list_and_purge, s_empty),
+        cmocka_unit_test_setup (test_retention, s_empty),
+        cmocka_unit_test_setup (test_memory, s_empty),
+        cmocka_unit_test_setup (test_blobs, s_empty),
+        cmocka_unit_test_setup (test_registry, s_empty),
+        cmocka_unit_test_setup (test_function_flush, s_empty),
+        cmocka_unit_test_setup (test_redis_is_full, s_empty),
+        cmocka_unit_test_setup (test_connection_is_cut, s_empty),
+        cmocka_unit_test_setup (test_redis_restarts_empty, s_empty),
+        cmocka_unit_test_setup (test_flushall, s_empty),
+        cmocka_unit_test_setup (test_check, s_empty),
+    };
+    return cmocka_run_group_tests (tests, s_setup, s_teardown);
+}
