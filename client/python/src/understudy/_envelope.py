@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: MIT
+"""Call, value, failure and bundle: the bodies of docs/protocol.md section 8.
+
+Client and worker both write and read them with this module. Pickling itself is the
+caller's: ``dumps`` gives the bytes and whether they hold code objects, ``loads`` takes
+bytes. What is wrong with an envelope is told by an exception of understudy.exceptions:
+ProtocolError where it is malformed, PythonVersionError where it holds code of another
+Python, SerializationError where something cannot be pickled.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import sys
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+from understudy._msgpack import (
+    MsgpackError,
+    NotPlain,
+    packb,
+    unpack_from,
+    unpackb,
+)
+
+Dumps = Callable[[Any], Tuple[bytes, bool]]
+Loads = Callable[[bytes], Any]
+
+PYTHON = ".".join(map(str, sys.version_info[:2]))
+PICKLE_PROTOCOL = 5
+
+# How deep, and at how many objects, the search for what cannot be pickled looks.
+_SEARCH_DEPTH = 16
+_SEARCH_COUNT = 10_000
+
+_NONE = b"\x92\xa1m\xc4\x01\xc0"
+
+
+def _malformed(what: str) -> NoReturn:
+    from understudy.exceptions import ProtocolError
+
+    raise ProtocolError(f"malformed envelope: {what}")
+
+
+def _unpack(data: bytes, what: str) -> Any:
+    try:
+        return unpackb(data)
+    except MsgpackError as exc:
+        _malformed(f"{what}: {exc}")
+
+
+# --- Values ---------------------------------------------------------------------------
+
+
+def _bin_head(count: int) -> bytes:
+    if count <= 0xFF:
+        return bytes((0xC4, count))
+    if count <= 0xFFFF:
+        return struct.pack(">BH", 0xC5, count)
+    return struct.pack(">BI", 0xC6, count)
+
+
+def encode_plain(obj: Any) -> bytes:
+    """["m", bin]; NotPlain where it would not come back exactly equal."""
+    if obj is None:
+        return _NONE
+    data = packb(obj)
+    return b"".join((b"\x92\xa1m", _bin_head(len(data)), data))
+
+
+def encode_pickle(data: bytes, has_code: bool) -> bytes:
+    """["p", python, has_code, bin]."""
+    return packb(["p", PYTHON, has_code, data])
+
+
+def plain_pickle(obj: Any) -> Tuple[bytes, bool]:
+    """The dumps for what both ends can import: functions and classes by name."""
+    return pickle.dumps(obj, PICKLE_PROTOCOL), False
+
+
+def encode_value(obj: Any, dumps: Dumps = plain_pickle, name: str = "result") -> bytes:
+    """A result. name: what SerializationError calls it."""
+    try:
+        return encode_plain(obj)
+    except NotPlain:
+        return encode_pickle(*_dumps_or_explain(obj, dumps, name))
+
+
+def encode_args(
+    args: Sequence[Any], kwargs: Mapping[str, Any], dumps: Dumps = plain_pickle
+) -> bytes:
+    try:
+        return encode_plain([list(args), dict(kwargs)])
+    except NotPlain:
+        pass
+    try:
+        return encode_pickle(*dumps((tuple(args), dict(kwargs))))
+    except Exception as exc:
+        for place, value in _named_args(args, kwargs):
+            _dumps_or_explain(value, dumps, place)
+        raise _unpicklable("arguments", (args, kwargs), exc) from exc
+
+
+def decode_value(data: bytes, loads: Loads = pickle.loads, what: str = "value") -> Any:
+    """What encode_value was given. Whatever loads raises comes through."""
+    if data[:4] == b"\x92\xa1m\xc4" and len(data) == data[4] + 5:
+        return _unpack(data[5:], what)
+    if data[:3] == b"\x92\xa1m":
+        parts = _unpack(data, what)
+        if type(parts[1]) is not bytes:
+            _malformed(what)
+        return _unpack(parts[1], what)
+    return loads(pickled(data, what))
+
+
+def pickled(data: bytes, what: str = "value") -> bytes:
+    """The pickle in a value envelope, once it is known that this Python may load it."""
+    parts = _unpack(data, what)
+    if type(parts) is not list or len(parts) != 4 or parts[0] != "p":
+        _malformed(what)
+    _, python, has_code, blob = parts
+    kinds = (type(python), type(has_code), type(blob))
+    if kinds != (str, bool, bytes):
+        _malformed(what)
+    if has_code:
+        check_python(python, what)
+    return blob  # type: ignore[no-any-return]
+
+
+def decode_args(
+    data: bytes, loads: Loads = pickle.loads
+) -> Tuple[Sequence[Any], Dict[str, Any]]:
+    pair = decode_value(data, loads, "arguments")
+    if type(pair) not in (list, tuple) or len(pair) != 2:
+        _malformed("arguments are not a pair")
+    args, kwargs = pair
+    if type(args) not in (list, tuple) or type(kwargs) is not dict:
+        _malformed("arguments are not an array and a map")
+    return args, kwargs
+
+
+def check_python(python: str, what: str) -> None:
+    if python == PYTHON:
+        return
+    from understudy.exceptions import PythonVersionError
+
+    raise PythonVersionError(
+        f"the {what} holds code of Python {python} and this is Python {PYTHON}: "
+        "code goes only between equal minor versions"
+    )
+
+
+def _dumps_or_explain(obj: Any, dumps: Dumps, name: str) -> Tuple[bytes, bool]:
+    try:
+        return dumps(obj)
+    except Exception as exc:
+        place, culprit, cause = find_unpicklable(obj, dumps, name, exc)
+        raise _unpicklable(place, culprit, cause) from cause
+
+
+def _unpicklable(place: str, culprit: Any, cause: Exception) -> Exception:
+    from understudy.exceptions import SerializationError
+
+    kind = type(culprit)
+    name = kind.__qualname__
+    if kind.__module__ != "builtins":
+        name = f"{kind.__module__}.{name}"
+    reason = str(cause) or type(cause).__name__
+    return SerializationError(f"{place} (type {name}) cannot be serialised: {reason}")
+
+
+def _named_args(
+    args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Iterable[Tuple[str, Any]]:
+    for index, value in enumerate(args):
+        yield f"argument {index + 1}", value
+    for key, value in kwargs.items():
+        yield f"argument {key}", value
+
+
+def find_unpicklable(
+    obj: Any, dumps: Dumps, name: str, reason: Exception
+) -> Tuple[str, Any, Exception]:
+    """Path, object and reason of the innermost thing in obj that cannot be pickled."""
+    budget = _SEARCH_COUNT
+    for _ in range(_SEARCH_DEPTH):
+        for place, part in _parts(obj):
+            budget -= 1
+            try:
+                dumps(part)
+            except Exception as exc:
+                obj, name, reason = part, name + place, exc
+                break
+            if budget <= 0:
+                return name, obj, reason
+        else:
+            break
+    return name, obj, reason
+
+
+def _parts(obj: Any) -> Iterable[Tuple[str, Any]]:
+    if isinstance(obj, Mapping):
+        for key, value in list(obj.items()):
+            yield f"[{key!r}]"[:64], value
+    elif isinstance(obj, (list, tuple)):
+        for index, value in enumerate(obj):
+            yield f"[{index}]", value
+    elif isinstance(obj, (set, frozenset)):
+        for value in obj:
+            yield f"{{{value!r}}}"[:64], value
+    elif not isinstance(obj, type):
+        for key, value in list(getattr(obj, "__dict__", {}).items()):
+            yield f".{key}", value
+
+
+# --- Calls ----------------------------------------------------------------------------
+
+
+def code_bundle(digest: bytes, function: str) -> bytes:
+    """A function, "module:qualname", from the modules of a bundle."""
+    return packb({"bundle": digest, "function": function})
+
+
+def code_source(source: str, name: str) -> bytes:
+    """A function of one file's text."""
+    return packb({"source": source, "function": name})
+
+
+def code_pickle(
+    data: bytes, cloudpickle: bytes, bundle: Optional[bytes] = None
+) -> bytes:
+    """A function by value, pickled with the cloudpickle of that digest."""
+    code = {"pickle": data, "python": PYTHON, "cloudpickle": cloudpickle}
+    if bundle is not None:
+        code["bundle"] = bundle
+    return packb(code)
+
+
+def encode_call(code: bytes, args: bytes) -> bytes:
+    """From what code_... and encode_args gave."""
+    return b"".join((b"\x93\x01", code, args))
+
+
+def split_call(body: bytes) -> Tuple[Dict[str, Any], bytes, int]:
+    """Code, its bytes, and where the arguments begin in body."""
+    if body[:1] != b"\x93":
+        _malformed("a call is an array of three")
+    if body[1:2] != b"\x01":
+        _malformed("unknown version of a call")
+    try:
+        code, end = unpack_from(body, 2)
+    except MsgpackError as exc:
+        _malformed(f"code: {exc}")
+    if type(code) is not dict:
+        _malformed("code is not a map")
+    return code, body[2:end], end
+
+
+# --- Failures -------------------------------------------------------------------------
+
+
+class Failure:
+    """Why an attempt failed: the failure envelope."""
+
+    __slots__ = (
+        "code",
+        "detail",
+        "frames",
+        "message",
+        "module",
+        "pickle",
+        "traceback",
+        "type",
+    )
+
+    def __init__(
+        self,
+        code: int,
+        type: str,
+        message: str,
+        module: str = "understudy.exceptions",
+        traceback: str = "",
+        frames: Sequence[Sequence[Any]] = (),
+        pickle: Optional[bytes] = None,
+        detail: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self.code = code
+        self.type = type
+        self.module = module
+        self.message = message
+        self.traceback = traceback
+        self.frames: List[List[Any]] = [list(frame) for frame in frames]
+        self.pickle = pickle
+        self.detail: Dict[str, Any] = dict(detail or {})
+
+    def encode(self) -> bytes:
+        fields: Dict[str, Any] = {
+            "code": self.code,
+            "type": _clean(self.type),
+            "module": _clean(self.module),
+            "message": _clean(self.message),
+            "traceback": _clean(self.traceback),
+            "frames": [
+                [_clean(f), line, _clean(name)] for f, line, name in self.frames
+            ],
+        }
+        if self.pickle is not None:
+            fields["pickle"] = self.pickle
+        if self.detail:
+            fields["detail"] = {
+                key: _clean(value) if type(value) is str else value
+                for key, value in self.detail.items()
+            }
+        return packb(fields)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Failure:
+        fields = _unpack(data, "failure")
+        if type(fields) is not dict:
+            _malformed("a failure is a map")
+        kinds = {"code": int, "type": str, "module": str, "message": str}
+        kinds.update(traceback=str, frames=list)
+        for name, kind in kinds.items():
+            if type(fields.get(name)) is not kind:
+                _malformed(f"{name} of a failure")
+        if not all(_is_frame(frame) for frame in fields["frames"]):
+            _malformed("frames of a failure")
+        if not isinstance(fields.get("pickle", b""), bytes):
+            _malformed("pickle of a failure")
+        if not isinstance(fields.get("detail", {}), dict):
+            _malformed("detail of a failure")
+        known: Dict[str, Any] = {name: fields[name] for name in kinds}
+        return cls(**known, pickle=fields.get("pickle"), detail=fields.get("detail"))
+
+
+def _is_frame(frame: Any) -> bool:
+    return type(frame) is list and [type(part) for part in frame] == [str, int, str]
+
+
+def _clean(text: str) -> str:
+    """Lone surrogates, as in undecodable file names, do not travel in msgpack."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+# --- Bundles --------------------------------------------------------------------------
+
+
+def encode_bundle(files: Mapping[str, bytes]) -> bytes:
+    """Same files, same bytes: the keys are sorted."""
+    for path in files:
+        _check_path(path)
+    return packb(dict(sorted(files.items())))
+
+
+def decode_bundle(data: bytes) -> Dict[str, bytes]:
+    files = _unpack(data, "bundle")
+    if type(files) is not dict:
+        _malformed("a bundle is a map")
+    for path, content in files.items():
+        if type(path) is not str or type(content) is not bytes:
+            _malformed("a bundle is a map from str to bin")
+        _check_path(path)
+    return files
+
+
+def _check_path(path: str) -> None:
+    if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        _malformed(f"path {path!r} in a bundle")

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""From the code in a call envelope to something that can be called.
+
+What has been found is kept by the bytes of its code, so that a repeated call costs one
+comparison. Not kept is what a call may change and the next must not see: a function by
+value that brings state of its own, such as a closure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import linecache
+import os
+import pickle
+import sys
+from types import FunctionType, ModuleType
+from typing import Any, Callable, Dict, Mapping, NoReturn, Optional, Sequence, Tuple
+
+from understudy import exceptions
+from understudy._context import give_logger
+from understudy._envelope import (
+    PICKLE_PROTOCOL,
+    Dumps,
+    Loads,
+    check_python,
+    decode_args,
+    plain_pickle,
+    split_call,
+)
+from understudy._worker import bundles
+
+_KEPT = 256
+_NO_ARGS = b"\x92\xa1m\xc4\x03\x92\x90\x80"  # ["m", [[], {}]]
+_SOURCE = "understudy_source_"
+_IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)
+_WRAPPERS = "understudy.decorators"
+
+
+class Target:
+    """What a call's code stands for, with the pickling that belongs to it."""
+
+    __slots__ = ("dumps", "function", "loads", "owner", "prefix")
+
+    def __init__(
+        self, function: Callable[..., Any], dumps: Dumps, loads: Loads
+    ) -> None:
+        self.function = function
+        self.dumps = dumps
+        self.loads = loads
+        self.owner = _owner(function)
+        self.prefix = b""
+
+    def equip(self, args: Sequence[Any]) -> None:
+        """Where it is a method: its instance gets a logger."""
+        if self.owner and args:
+            for cls in type(args[0]).__mro__:
+                if cls.__qualname__ == self.owner:
+                    give_logger(args[0])
+                    return
+
+
+class Calls:
+    def __init__(self, path: bundles.Path) -> None:
+        self._path = path
+        self._kept: Dict[bytes, Target] = {}
+        self._last: Optional[Target] = None
+        self._cloudpickles: Dict[bytes, Dict[str, ModuleType]] = {}
+
+    def find(self, body: bytes) -> Target:
+        """The target of a call envelope. Whatever the code raises comes through."""
+        last = self._last
+        # No encoding of one object is the beginning of another's: a prefix is enough.
+        if last is not None and body.startswith(last.prefix):
+            return last
+        code, key, end = split_call(body)
+        target = self._kept.get(key)
+        if target is None:
+            target = self._resolve(code)
+            if _is_stateless(target.function) or "pickle" not in code:
+                self._keep(key, target)
+        target.prefix = body[:end]
+        self._last = target if key in self._kept else None
+        return target
+
+    @staticmethod
+    def args(target: Target, body: bytes) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+        data = body[len(target.prefix) :]
+        if data == _NO_ARGS:
+            return (), {}
+        return decode_args(data, target.loads)
+
+    def _keep(self, key: bytes, target: Target) -> None:
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+            self._last = None
+            for name in [name for name in sys.modules if name.startswith(_SOURCE)]:
+                del sys.modules[name]
+        self._kept[key] = target
+
+    def _resolve(self, code: Mapping[str, Any]) -> Target:
+        if "pickle" in code:
+            return self._by_value(code)
+        if "source" in code:
+            return self._from_source(code)
+        if "bundle" not in code:
+            _malformed("code is neither bundle, source nor pickle")
+        return self._from_bundle(code)
+
+    # --- Functions by name ------------------------------------------------------------
+
+    def _from_bundle(self, code: Mapping[str, Any]) -> Target:
+        self._activate(_field(code, "bundle", bytes))
+        module_name, colon, qualname = _field(code, "function", str).partition(":")
+        if not (module_name and colon and qualname):
+            _malformed("a function is module:qualname")
+        module = importlib.import_module(module_name)
+        dumps, loads = self._pickling(code)
+        return Target(_lookup(module, qualname), dumps, loads)
+
+    def _activate(self, digest: bytes) -> None:
+        if digest not in self._path.places:
+            _malformed("the bundle is not among the job's blobs")
+        self._path.activate(digest)
+
+    # --- Functions of a file's text ---------------------------------------------------
+
+    def _from_source(self, code: Mapping[str, Any]) -> Target:
+        source = _field(code, "source", str)
+        for digest in reversed(list(self._path.places)):
+            if not self._is_cloudpickle(digest):
+                self._path.activate(digest)
+        module = _source_module(source)
+        function = _lookup(module, _field(code, "function", str))
+
+        def dumps(obj: Any) -> Tuple[bytes, bool]:
+            data = pickle.dumps(obj, PICKLE_PROTOCOL)
+            if module.__name__.encode() in data:
+                raise pickle.PicklingError("its class is in the job's source text only")
+            return data, False
+
+        return Target(function, dumps, pickle.loads)
+
+    # --- Functions by value -----------------------------------------------------------
+
+    def _by_value(self, code: Mapping[str, Any]) -> Target:
+        check_python(_field(code, "python", str), "function")
+        if "bundle" in code:
+            self._activate(_field(code, "bundle", bytes))
+        dumps, loads = self._pickling(code)
+        function = loads(_field(code, "pickle", bytes))
+        if not callable(function) and not hasattr(function, "__wrapped__"):
+            raise TypeError(f"{type(function).__name__} object is not callable")
+        return Target(_unwrap(function), dumps, loads)
+
+    def _pickling(self, code: Mapping[str, Any]) -> Tuple[Dumps, Loads]:
+        digest = self._find_cloudpickle(code)
+        if digest is None:
+            return plain_pickle, pickle.loads
+        modules = self._cloudpickles.get(digest)
+        if modules is None:
+            place = self._path.places[digest]
+            modules = bundles.import_aside(place, "cloudpickle")
+            self._cloudpickles[digest] = modules
+        return _cloudpickling(modules)
+
+    def _find_cloudpickle(self, code: Mapping[str, Any]) -> Optional[bytes]:
+        if "cloudpickle" in code:
+            digest: bytes = _field(code, "cloudpickle", bytes)
+            if digest not in self._path.places:
+                _malformed("the cloudpickle is not among the job's blobs")
+            return digest
+        return next((d for d in self._path.places if self._is_cloudpickle(d)), None)
+
+    def _is_cloudpickle(self, digest: bytes) -> bool:
+        entries = set(os.listdir(self._path.places[digest])) - {"__pycache__"}
+        return entries == {"cloudpickle"}
+
+
+def _malformed(what: str) -> NoReturn:
+    raise exceptions.ProtocolError(f"malformed envelope: {what}")
+
+
+def _field(code: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = code.get(name)
+    if type(value) is not kind:
+        _malformed(f"{name} of the code")
+    return value
+
+
+def _lookup(module: ModuleType, qualname: str) -> Callable[..., Any]:
+    """Looks past descriptors, which would bind or submit what they are asked for."""
+    found: Any = module
+    for part in qualname.split("."):
+        try:
+            if isinstance(found, type):
+                found = inspect.getattr_static(found, part)
+            else:
+                found = getattr(found, part)
+        except AttributeError:
+            raise AttributeError(
+                f"module {module.__name__} has no function {qualname}"
+            ) from None
+    found = _unwrap(found)
+    if not callable(found):
+        raise TypeError(f"{module.__name__}:{qualname} is not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def _unwrap(found: Any) -> Any:
+    """The plain function in our own wrapper and in static and class methods: a method
+    takes its instance as first argument, a class method its class. Wrappers of other
+    decorators stay: what they do is part of the function."""
+    while True:
+        if isinstance(found, (staticmethod, classmethod)):
+            found = found.__func__
+        elif type(found).__module__ == _WRAPPERS and hasattr(found, "__wrapped__"):
+            found = found.__wrapped__
+        else:
+            return found
+
+
+def _owner(function: Callable[..., Any]) -> str:
+    """Qualified name of the class that a method belongs to; else empty."""
+    qualname = getattr(function, "__qualname__", "")
+    if type(function) is not FunctionType or type(qualname) is not str:
+        return ""
+    owner = qualname.rpartition(".")[0]
+    return "" if owner.endswith("<locals>") else owner
+
+
+def _is_stateless(function: Any) -> bool:
+    return (
+        type(function) is FunctionType
+        and not function.__closure__
+        and not function.__kwdefaults__
+        and all(type(value) in _IMMUTABLE for value in function.__defaults__ or ())
+    )
+
+
+def _source_module(source: str) -> ModuleType:
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    name, filename = _SOURCE + digest, f"<source {digest}>"
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        return loaded
+    module = ModuleType(name)
+    module.__file__ = filename
+    lines = source.splitlines(keepends=True)
+    linecache.cache[filename] = (len(source), None, lines, filename)
+    sys.modules[name] = module
+    try:
+        exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _cloudpickling(modules: Dict[str, ModuleType]) -> Tuple[Dumps, Loads]:
+    """Pickling with the client's cloudpickle, which goes by its own name in the pickles
+    and is to be found under it only while they are made or read."""
+
+    def dumps(obj: Any) -> Tuple[bytes, bool]:
+        with bundles.shadowed(modules):
+            try:
+                return plain_pickle(obj)
+            except Exception:
+                dump = modules["cloudpickle"].dumps
+                return dump(obj, protocol=PICKLE_PROTOCOL), True
+
+    def loads(data: bytes) -> Any:
+        with bundles.shadowed(modules):
+            return pickle.loads(data)
+
+    return dumps, loads

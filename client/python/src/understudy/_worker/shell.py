@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Shell jobs: /bin/sh -c, standard output is the value and also goes to the log."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from typing import Any, Iterator, List, Optional, Union
+
+from understudy import exceptions
+from understudy._envelope import Failure
+
+_CHUNK = 65536
+_OUTPUT_IN_FAILURE = 64 * 1024
+_COMMAND_IN_FAILURE = 4096
+_PIPE_HOLDS = 1024 * 1024
+_TERM_SECONDS = 1.0
+# Before Linux 5.3 a process has no descriptor, and its end is looked for this often.
+_LOOK_MS = 20
+
+
+class ShellFailed(Exception):
+    """The command ended with something else than 0, or said too much."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def run(command: bytes, max_payload: int) -> Union[str, bytes]:
+    """The command's standard output. ShellFailed; interrupts end the command."""
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
+    try:
+        output, size = _capture(process, max_payload)
+        status = process.wait()
+    except BaseException:
+        _end_group(process)
+        raise
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
+    if status != 0:
+        raise ShellFailed(_failure(command, status, output))
+    if size > max_payload:
+        raise ShellFailed(_too_large(size, max_payload))
+    return _as_text(output)
+
+
+def _capture(process: subprocess.Popen[bytes], limit: int) -> tuple[bytes, int]:
+    """Copies the output to the log until the shell has ended, and keeps up to limit
+    bytes of it. Gives what was kept and how much there was."""
+    assert process.stdout is not None
+    fd = process.stdout.fileno()
+    os.set_blocking(fd, False)
+    kept: List[bytes] = []
+    size = 0
+    for chunk in _chunks(process, fd):
+        _write_all(1, chunk)
+        if size < limit:
+            kept.append(chunk[: limit - size])
+        size += len(chunk)
+    return b"".join(kept), size
+
+
+def _chunks(process: subprocess.Popen[bytes], fd: int) -> Iterator[bytes]:
+    """Until all have closed the pipe, or the shell has ended and the pipe is empty:
+    what the shell has left running in the background may hold it for ever."""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    watch = _open_pidfd(process.pid)
+    if watch is not None:
+        poller.register(watch, select.POLLIN)
+    try:
+        after_end = 0
+        while after_end < _PIPE_HOLDS:
+            try:
+                chunk = os.read(fd, _CHUNK)
+            except BlockingIOError:
+                if process.returncode is not None:
+                    return
+                poller.poll(None if watch is not None else _LOOK_MS)
+                process.poll()
+                continue
+            if not chunk:
+                return
+            if process.returncode is not None:
+                after_end += len(chunk)
+            yield chunk
+    finally:
+        if watch is not None:
+            os.close(watch)
+
+
+def _open_pidfd(pid: int) -> Optional[int]:
+    try:
+        return os.pidfd_open(pid)  # type: ignore[attr-defined, no-any-return, unused-ignore]
+    except (AttributeError, OSError):
+        return None
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            os.set_blocking(fd, True)
+
+
+def _as_text(output: bytes) -> Union[str, bytes]:
+    try:
+        return output.decode()
+    except UnicodeDecodeError:
+        return output
+
+
+def _failure(command: bytes, status: int, output: bytes) -> Failure:
+    detail: dict[str, Any] = {
+        "command": command[:_COMMAND_IN_FAILURE].decode(errors="replace"),
+        "output": _as_text(output[-_OUTPUT_IN_FAILURE:]),
+    }
+    if status < 0:
+        detail["signal"] = -status
+        message = f"the shell command was ended by signal {-status}"
+    else:
+        detail["exit_code"] = status
+        message = f"the shell command ended with exit code {status}"
+    return Failure(exceptions.ShellError.code, "ShellError", message, detail=detail)
+
+
+def _too_large(size: int, limit: int) -> Failure:
+    message = f"the output of the shell command has {size} bytes; the limit is {limit}"
+    return Failure(exceptions.PayloadTooLarge.code, "PayloadTooLarge", message)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to what the command has started, then SIGKILL.
+
+    The command shares the worker's process group, so that the daemon reaches both; the
+    worker itself is spared.
+    """
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        os.killpg(0, signal.SIGTERM)
+        deadline = time.monotonic() + _TERM_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for pid in _group():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _group() -> Iterator[int]:
+    """The other processes of this process's group."""
+    group, own = os.getpgid(0), os.getpid()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != own:
+            try:
+                if os.getpgid(int(entry)) == group:
+                    yield int(entry)
+            except OSError:
+                continue

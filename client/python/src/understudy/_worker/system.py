@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""What Python has no call for: prctl, fflush, the command line of a forked process.
+
+An interpreter without ctypes does without: then the C library's own buffers are not
+flushed, and workers end with the daemon only because their socket does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+from typing import Callable, Optional, Tuple
+
+try:
+    import ctypes
+
+    _libc: Optional[ctypes.CDLL] = ctypes.CDLL(None)
+except (ImportError, OSError):
+    _libc = None
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option: int, argument: object) -> None:
+    if _libc is not None:
+        _libc.prctl(option, argument, 0, 0, 0)
+
+
+def die_with_parent(signum: int) -> None:
+    """signum comes when the parent of this moment ends."""
+    _prctl(_PR_SET_PDEATHSIG, signum)
+
+
+def adopt_orphans() -> None:
+    """Grandchildren whose parent ends become children of this process."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def make_c_flush() -> Callable[[], object]:
+    """A function that writes out what C code has printed."""
+    if _libc is None:
+        return lambda: None
+    fflush = _libc.fflush
+    fflush.argtypes = [ctypes.c_void_p]
+    return lambda: fflush(None)
+
+
+def keep_descriptor(fd: int) -> int:
+    """Moves fd out of the way of a job, which may count from 3 upwards."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    for lowest in (1000, 250, 100, 20):
+        if limit == resource.RLIM_INFINITY or lowest + 8 < limit:
+            moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+            os.close(fd)
+            return moved
+    return fd
+
+
+class CommandLine:
+    """Where the kernel keeps argv; a fork may write its own name there."""
+
+    def __init__(self) -> None:
+        self._place: Optional[Tuple[int, int]] = None
+        try:
+            with open("/proc/self/stat", "rb") as stat:
+                fields = stat.read().rpartition(b")")[2].split()
+            start, end = int(fields[45]), int(fields[46])
+            with open("/proc/self/cmdline", "rb") as line:
+                size = len(line.read())
+        except (OSError, ValueError, IndexError):
+            return
+        if start and end - start == size:
+            self._place = (start, size)
+
+    def write(self, text: str) -> None:
+        _prctl(_PR_SET_NAME, ctypes.c_char_p(text.encode()[:15]) if _libc else None)
+        if _libc is None or self._place is None:
+            return
+        start, size = self._place
+        data = text.encode()[: size - 1]
+        ctypes.memset(start, 0, size)
+        ctypes.memmove(start, data, len(data))

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: MIT
+"""The worker: takes jobs from its socket, one at a time, until it is told to leave.
+
+The loop is the path of every job, so it does little: what can be prepared is prepared
+in start, what was found is kept by Calls. Jobs run on the main thread; an interrupt is
+an exception raised in the job by the handler of SIGUSR1, and only while a job runs.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found, unused-ignore]
+import array
+import atexit
+import faulthandler
+import os
+import pickle
+import socket
+import struct
+import sys
+import traceback
+from types import FrameType, ModuleType
+from typing import Any, List, Mapping, NoReturn, Optional, Sequence, Tuple
+
+from understudy import _context, exceptions
+from understudy._envelope import Dumps, Failure, Loads, encode_value, plain_pickle
+from understudy._worker import bundles, calls, leftovers, shell, streams, system
+from understudy._worker.failures import Failures
+
+INLINE_LIMIT = 64 * 1024
+EXIT_BROKEN = 70
+
+_SUCCEEDED, _FAILED, _CANCELLED = 1, 2, 4
+_BODY_IN_MEMFD, _SHELL = 1, 2
+_CANCEL, _SOFT_LIMIT = 1, 2
+_NO_LIMIT = 1 << 40
+
+_JOB = struct.Struct(">xIB16sIIH")
+_INTERRUPT = struct.Struct(">xIB")
+_RESULT = struct.Struct(">cIBBi").pack
+_ROOM = _JOB.size + 0xFFFF + INLINE_LIMIT
+_ANCILLARY = socket.CMSG_SPACE(struct.calcsize("i"))
+_CUT_SHORT = socket.MSG_TRUNC | socket.MSG_CTRUNC
+_END_SECONDS = 5.0
+
+_Message = Tuple[bytes, List[int]]
+
+
+class Worker:
+    def __init__(
+        self,
+        job_socket: socket.socket,
+        lines: streams.Streams,
+        found: calls.Calls,
+        failures: Failures,
+        max_payload: int,
+    ) -> None:
+        self._socket = job_socket
+        self._streams = lines
+        self._calls = found
+        self._failures = failures
+        self._max_payload = max_payload
+        self._is_fork = False
+        os.register_at_fork(after_in_child=self._note_fork)
+        self._room = bytearray(_ROOM)
+        self._rooms = [self._room]
+        # Of interrupts: the job that runs (-1: none), what was raised in it, the last
+        # interrupt that was taken, a signal whose interrupt stood behind a job.
+        self._running = -1
+        self._raised: Optional[BaseException] = None
+        self._early = (-1, 0)
+        self._look_again = True
+        self._soft_ms = 0
+        self._taken: List[_Message] = []
+        _signal.signal(_signal.SIGUSR1, self._on_interrupt)
+        self._leftovers = leftovers.Leftovers()
+
+    def serve(self) -> None:
+        """Until END or the end of the daemon."""
+        self._socket.send(b"W" + struct.pack(">I", os.getpid()))
+        while True:
+            message, descriptors = self._taken.pop(0) if self._taken else self._take()
+            kind = message[:1]
+            if kind == b"J":
+                self._serve_job(message, descriptors)
+            elif kind == b"I":
+                self._early = _INTERRUPT.unpack_from(message)
+            elif kind in (b"Q", b""):
+                return
+
+    def _note_fork(self) -> None:
+        self._is_fork = True
+
+    def _take(self) -> _Message:
+        """The next datagram; empty at the end of the daemon."""
+        size, ancillary, flags, _ = self._socket.recvmsg_into(self._rooms, _ANCILLARY)
+        if flags & _CUT_SHORT:
+            raise ValueError("a datagram over the limit")
+        message = bytes(memoryview(self._room)[:size])
+        return message, _descriptors(ancillary) if ancillary else []
+
+    # --- One job ----------------------------------------------------------------------
+
+    def _serve_job(self, message: bytes, descriptors: Sequence[int]) -> None:
+        seq, flags, _, _, self._soft_ms, name_len = _JOB.unpack_from(message)
+        body = message[_JOB.size + name_len :]
+        if flags & _BODY_IN_MEMFD:
+            body = _read_all(descriptors[0])
+        outcome, code, answer = self._run(seq, flags, body)
+        self._raised = None  # it holds on to the job's frames
+        if self._is_fork:
+            os._exit(1)  # a child of the job's went on where only the worker should
+        self._streams.end_job(seq)
+        left = self._leftovers.end_job()
+        if len(answer) <= INLINE_LIMIT:
+            self._socket.send(_RESULT(b"R", seq, outcome, left, code) + answer)
+        else:
+            head = _RESULT(b"R", seq, outcome, left | _BODY_IN_MEMFD, code)
+            _send_large(self._socket, head, answer)
+
+    def _run(self, seq: int, flags: int, body: bytes) -> Tuple[int, int, bytes]:
+        """Outcome, code and body of RESULT."""
+        dumps: Dumps = plain_pickle
+        loads: Loads = pickle.loads
+        own = True  # what goes wrong is ours to tell, not the job's exception
+        # Two levels: an interrupt may come just as the inner one is left.
+        try:
+            try:
+                self._running = seq
+                if self._early[0] == seq or self._look_again:
+                    self._catch_up(seq)
+                if flags & _SHELL:
+                    value: Any = shell.run(body, self._max_payload)
+                else:
+                    target = self._calls.find(body)
+                    dumps, loads = target.dumps, target.loads
+                    args, kwargs = self._calls.args(target, body)
+                    if target.owner:
+                        target.equip(args)
+                    own = False
+                    value = target.function(*args, **kwargs)
+                    own = True
+            finally:
+                self._running = -1
+            return _SUCCEEDED, 0, encode_value(value, dumps)
+        except BaseException as exc:
+            self._running = -1
+            if self._is_fork:
+                _leave_fork(exc)
+            return self._explain(exc, dumps, loads, own)
+
+    def _explain(
+        self, exc: BaseException, dumps: Dumps, loads: Loads, own: bool
+    ) -> Tuple[int, int, bytes]:
+        raised = self._raised
+        if isinstance(raised, exceptions.JobCancelled):
+            return _CANCELLED, raised.code, b""
+        if isinstance(exc, shell.ShellFailed):
+            failure = exc.failure
+        else:
+            own = exc is raised or (own and isinstance(exc, exceptions.UnderstudyError))
+            failure = self._failures.of(exc, dumps, loads, own)
+        return _FAILED, failure.code, failure.encode()
+
+    # --- Interrupts -------------------------------------------------------------------
+
+    def _on_interrupt(self, signum: int, frame: Optional[FrameType]) -> None:
+        try:
+            head = self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            if head != b"I":
+                # It stands behind a job that was sent before it.
+                self._look_again = head == b"J"
+                return
+            # Not into the room of _take, which this handler may have interrupted.
+            message, ancillary, _, _ = self._socket.recvmsg(
+                _ROOM, _ANCILLARY, socket.MSG_DONTWAIT
+            )
+        except BlockingIOError:
+            return
+        if message[:1] != b"I":
+            # The daemon has taken it back in between.
+            self._taken.append((message, _descriptors(ancillary)))
+            return
+        self._early = _INTERRUPT.unpack_from(message)
+        if self._early[0] == self._running:
+            self._raise()
+
+    def _catch_up(self, seq: int) -> None:
+        """Interrupts that were there before their job began."""
+        if self._early[0] == seq:
+            self._raise()
+        self._look_again = False
+        self._on_interrupt(_signal.SIGUSR1, None)
+
+    def _raise(self) -> NoReturn:
+        _, why = self._early
+        self._early = (-1, 0)
+        if why == _CANCEL:
+            self._raised = exceptions.JobCancelled("the job was cancelled")
+        else:
+            limit = self._soft_ms / 1000
+            self._raised = exceptions.TimeLimitExceeded(
+                f"the job ran over its soft time limit of {limit:g} s"
+            )
+        raise self._raised
+
+
+def _descriptors(ancillary: Sequence[Tuple[int, int, bytes]]) -> List[int]:
+    descriptors = array.array("i")
+    for _, _, data in ancillary:
+        descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return list(descriptors)
+
+
+def _read_all(fd: int) -> bytes:
+    """What a memfd holds; closes it."""
+    try:
+        size = os.fstat(fd).st_size
+        parts: List[bytes] = []
+        done = 0
+        while done < size:
+            part = os.pread(fd, size - done, done)
+            if not part:
+                break
+            parts.append(part)
+            done += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+def _send_large(job_socket: socket.socket, head: bytes, answer: bytes) -> None:
+    fd = os.memfd_create("understudy-result", os.MFD_CLOEXEC)
+    try:
+        view = memoryview(answer)
+        while view:
+            view = view[os.write(fd, view) :]
+        descriptors = array.array("i", [fd])
+        job_socket.sendmsg(
+            [head], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
+        )
+    finally:
+        os.close(fd)
+
+
+def _leave_fork(exc: BaseException) -> NoReturn:
+    """A job has forked, and its child ends as a program does."""
+    status = 1
+    try:
+        if isinstance(exc, SystemExit):
+            status = exc.code if type(exc.code) is int else int(exc.code is not None)
+        else:
+            traceback.print_exception(type(exc), exc, exc.__traceback__)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status & 0xFF)
+
+
+# --- Beginning and end ----------------------------------------------------------------
+
+
+def start(
+    job_socket: socket.socket,
+    pipe: int,
+    request: Mapping[str, Any],
+    path: bundles.Path,
+    problem: Optional[Failure],
+    runtime: str,
+) -> NoReturn:
+    """Life of a worker, from just after the fork. problem: why it cannot work."""
+    status = EXIT_BROKEN
+    try:
+        job_socket, pipe = _move(job_socket, pipe)
+        _settle(pipe)
+        if problem is not None:
+            job_socket.send(b"X" + problem.encode()[:INLINE_LIMIT])
+            status = 0
+        else:
+            lines = streams.Streams(pipe, request["token"], system.make_c_flush())
+            limit = request.get("max_payload") or _NO_LIMIT
+            failures = Failures(runtime, path.relative)
+            Worker(job_socket, lines, calls.Calls(path), failures, limit).serve()
+            status = 0
+            _say_goodbye()
+    except (ConnectionError, streams.PipeClosed):
+        pass  # the daemon is gone: nobody to tell
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _move(job_socket: socket.socket, pipe: int) -> Tuple[socket.socket, int]:
+    """Both to descriptors that a job does not meet by counting."""
+    moved = system.keep_descriptor(job_socket.detach())
+    return socket.socket(fileno=moved), system.keep_descriptor(pipe)
+
+
+def _settle(pipe: int) -> None:
+    """Makes the process what a job expects to run in."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    faulthandler.enable(pipe)
+    system.adopt_orphans()
+    # Jobs find no program in __main__: what they pickle of theirs goes by value.
+    sys.modules["__main__"] = ModuleType("__main__")
+    sys.argv = ["understudy-worker"]
+    _reseed()
+    _context.in_worker = True
+
+
+def _reseed() -> None:
+    """What is not loaded yet takes its seed from the system when it is."""
+    for name in ("random", "numpy.random"):
+        if name in sys.modules:
+            sys.modules[name].seed()
+
+
+def _say_goodbye() -> None:
+    """What the jobs' modules have registered for the end; not for long."""
+    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+    _signal.setitimer(_signal.ITIMER_REAL, _END_SECONDS)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()

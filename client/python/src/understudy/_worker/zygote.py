@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""The zygote: an interpreter of one environment that forks workers when it is told to.
+
+It stays single-threaded, and everything a worker needs is imported before the first
+fork. Workers are children of the daemon (it forks twice), which therefore sees how they
+end. In turn the zygote sees the end of the daemon, and then kills what its workers have
+started: they themselves may be busy with their jobs and see nothing.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from typing import Any, Dict, FrozenSet, List, NoReturn, Optional, Tuple
+
+from understudy import exceptions
+from understudy._envelope import Failure
+from understudy._msgpack import packb, unpackb
+from understudy._worker import bundles, system, worker
+
+_ROOM = 64 * 1024
+_ANCILLARY = socket.CMSG_SPACE(2 * struct.calcsize("i"))
+_DAEMON_END_SECONDS = 2.0
+_LOOK_MS = 50
+
+
+class _Leave(Exception):
+    pass
+
+
+class Zygote:
+    def __init__(self, fd: int, runtime: str, startup: FrozenSet[str]) -> None:
+        self._control = socket.socket(fileno=fd)
+        self._control.set_inheritable(False)
+        self._runtime = runtime
+        self._startup = startup
+        self._daemon = os.getppid()
+        self._daemon_fd = _watch(self._daemon)
+        self._store = bundles.Store()
+        self._command_line = system.CommandLine()
+        self._workers: Dict[int, int] = {}  # pidfd: pid, which is its group as well
+
+    def run(self) -> None:
+        self._control.send(
+            b"R" + packb({"python": ".".join(map(str, sys.version_info[:3]))})
+        )
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        while True:
+            for fd, _ in poller.poll():
+                if fd in self._workers:
+                    poller.unregister(fd)
+                    self._forget(fd)
+                elif fd == self._control.fileno():
+                    watch = self._serve()
+                    if watch is not None:
+                        poller.register(watch, select.POLLIN)
+
+    def end(self) -> None:
+        """After the control socket was closed: did the daemon want that, or die?
+
+        A daemon that ends closes its sockets a little before it is gone. Workers that
+        end while it is still there were ended by it.
+        """
+        deadline = time.monotonic() + _DAEMON_END_SECONDS
+        poller = select.poll()
+        for fd in self._workers:
+            poller.register(fd, select.POLLIN)
+        if self._daemon_fd is not None:
+            poller.register(self._daemon_fd, select.POLLIN)
+        running = set(self._workers)
+        while running and time.monotonic() < deadline:
+            for fd, _ in poller.poll(_LOOK_MS):
+                if fd in running:
+                    running.remove(fd)
+                    poller.unregister(fd)
+            # Workers go after the daemon: were they the first, this is still true.
+            if os.getppid() != self._daemon:
+                self._kill_groups()
+                return
+
+    def _kill_groups(self) -> None:
+        for pid in self._workers.values():
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except OSError:
+                pass
+
+    def _forget(self, fd: int) -> None:
+        del self._workers[fd]
+        os.close(fd)
+
+    def _serve(self) -> Optional[int]:
+        """One request of the daemon; a descriptor to watch."""
+        data, ancillary, _, _ = self._control.recvmsg(
+            _ROOM, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+        )
+        if not data:
+            raise _Leave
+        descriptors = array.array("i")
+        for _, _, raw in ancillary:
+            descriptors.frombytes(raw[: len(raw) - len(raw) % descriptors.itemsize])
+        try:
+            return self._fork(data, list(descriptors))
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            self._control.send(b"E" + f"{type(exc).__name__}: {exc}".encode()[:4096])
+            return None
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+
+    def _fork(self, data: bytes, descriptors: List[int]) -> Optional[int]:
+        if data[:1] != b"F" or len(descriptors) != 2:
+            raise ValueError("not a request to fork")
+        request = unpackb(data[1:])
+        path, problem = self._prepare(request)
+        told, tell = os.pipe()
+        try:
+            middle = os.fork()
+            if middle == 0:
+                self._fork_again(descriptors, request, path, problem, tell)
+            os.waitpid(middle, 0)
+            os.set_blocking(told, False)
+            pid = int(os.read(told, 16) or b"0")
+        finally:
+            os.close(told)
+            os.close(tell)
+        if pid == 0:
+            raise OSError("the second fork failed")
+        watch = _watch(pid)
+        if watch is not None:
+            self._workers[watch] = pid
+        return watch
+
+    def _prepare(
+        self, request: Dict[str, Any]
+    ) -> Tuple[bundles.Path, Optional[Failure]]:
+        try:
+            places = self._store.unpack(request["cache"], request["bundles"])
+            return bundles.Path(places, self._startup), None
+        except (OSError, exceptions.ProtocolError) as exc:
+            message = f"the job's modules cannot be unpacked: {exc}"
+            code = exceptions.SystemFailure.code
+            if isinstance(exc, exceptions.ProtocolError):
+                code = exc.code
+            failure = Failure(code, type(exc).__name__, message, type(exc).__module__)
+            return bundles.Path({}, self._startup), failure
+
+    def _fork_again(
+        self,
+        descriptors: List[int],
+        request: Dict[str, Any],
+        path: bundles.Path,
+        problem: Optional[Failure],
+        tell: int,
+    ) -> NoReturn:
+        """In the process between zygote and worker, then in the worker."""
+        middle = os.getpid()
+        try:
+            pid = os.fork()
+            if pid:
+                os.write(tell, b"%d" % pid)
+        except BaseException:
+            os._exit(1)
+        if pid:
+            os._exit(0)
+        try:
+            self._become_worker(middle, tell)
+            job_socket = socket.socket(fileno=descriptors[0])
+        except BaseException:
+            os._exit(worker.EXIT_BROKEN)
+        worker.start(job_socket, descriptors[1], request, path, problem, self._runtime)
+
+    def _become_worker(self, middle: int, tell: int) -> None:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._command_line.write("understudy-worker")
+        os.close(tell)
+        self._control.close()
+        for fd in [*self._workers, self._daemon_fd]:
+            if fd is not None:
+                os.close(fd)
+        # Only once the daemon is the parent does its end mean ours.
+        while os.getppid() == middle:
+            os.sched_yield()
+        system.die_with_parent(signal.SIGKILL)
+
+
+def _watch(pid: int) -> Optional[int]:
+    """A descriptor that becomes readable when the process ends."""
+    try:
+        return os.pidfd_open(pid)  # type: ignore[attr-defined, no-any-return, unused-ignore]
+    except (AttributeError, OSError):
+        return None
+
+
+def _on_sigterm(signum: int, frame: object) -> NoReturn:
+    raise _Leave
+
+
+def main(fd: int, runtime: str, startup: FrozenSet[str]) -> NoReturn:
+    """startup: the modules that were loaded before the runtime's."""
+    zygote = Zygote(fd, runtime, startup)
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A worker that has no handler yet would die of its first interrupt.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    # Not SIGKILL: the end of the daemon leaves something to do.
+    system.die_with_parent(signal.SIGTERM)
+    gc.collect()
+    gc.freeze()
+    status = 0
+    try:
+        zygote.run()
+    except (_Leave, ConnectionError):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        zygote.end()
+    except BaseException as exc:
+        status = worker.EXIT_BROKEN
+        try:
+            zygote._control.send(b"E" + repr(exc).encode()[:4096])
+        except OSError:
+            pass
+    os._exit(status)

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fetching and putting blobs: see blobs.h. A fetch asks for one chunk at a time, in
+ * order, so it is hashed and written as it comes. A put is hashed in steps between which
+ * the loop turns, for hashing 64 MiB takes longer than a heartbeat should wait. */
+#include "blobs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "link.h"
+#include "pool.h"
+
+#define REPEAT_MS   5000 /* an answer is overdue */
+#define HASH_STEP   ((size_t) 4 * 1024 * 1024)
+#define PUT_WINDOW  4
+#define TIDY_MS     60000
+#define CACHE_SHARE 4 /* blobs may take one part in so many of the limit */
+
+typedef struct waiter {
+    struct waiter *next;
+    blob_fn *fn;
+    const void *arg;
+} waiter_t;
+
+typedef struct fetch {
+    struct fetch *next;
+    uint8_t digest[USI_DIGEST_LEN];
+    waiter_t *waiters;
+    char *temporary;
+    int fd;
+    uint32_t index; /* the chunk that is asked for */
+    uint64_t size, got;
+    int64_t asked_ms; /* 0: not yet */
+    crypto_hash_sha256_state hash;
+} fetch_t;
+
+typedef struct put {
+    struct put *next;
+    usi_bytes_t bytes;
+    blob_put_fn *fn;
+    void *arg;
+    crypto_hash_sha256_state hash;
+    size_t hashed;
+    bool named; /* hashed to the end */
+    uint8_t digest[USI_DIGEST_LEN];
+    uint32_t sent, kept, chunks;
+    int64_t heard_ms;
+} put_t;
+
+struct blobs {
+    node_t *node;
+    char *dir;
+    fetch_t *fetches;
+    put_t *puts;
+    int step_timer;
+    int64_t tidied_ms;
+    unsigned names;
+    usi_msg_t msg;
+};
+
+/* --- files ------------------------------------------------------------------------------- */
+
+blobs_t *blobs_new (node_t *node)
+{
+    blobs_t *self = usi_new (blobs_t);
+    self->node = node;
+    self->dir = usi_sprintf ("%s/blobs", node->options.cache);
+    mkdir (self->dir, 0700);
+    return self;
+}
+
+char *blobs_path (const blobs_t *self, const uint8_t digest[USI_DIGEST_LEN])
+{
+    char name[2 * USI_DIGEST_LEN + 1];
+    usi_hex (digest, USI_DIGEST_LEN, name);
+    return usi_sprintf ("%s/%s", self->dir, name);
+}
+
+int blobs_open (blobs_t *self, const uint8_t digest[USI_DIGEST_LEN])
+{
+    char *path = blobs_path (self, digest);
+    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        futimens (fd, NULL); /* least recently used goes first */
+    free (path);
+    return fd;
+}
+
+/* --- fetching ----------------------------------------------------------------------------- */
+
+static void s_fetch_reset (fetch_t *fetch)
+{
+    crypto_hash_sha256_init (&fetch->hash);
+    fetch->index = 0;
+    fetch->got = 0;
+    fetch->asked_ms = 0;
+    if (ftruncate (fetch->fd, 0) != 0)
+        usi_warning ("blob.file", "cannot truncate: %s", strerror (errno));
+}
+
+static void s_ask (blobs_t *self, fetch_t *fetch)
+{
+    if (!link_can_send (self->node->link))
+        return; /* blobs_tidy or blobs_announce asks */
+    usi_msg_begin (&self->msg, USI_BLOB_GET);
+    usi_fields_t *item = usi_msg_add (&self->msg);
+    USI_SET (item, BLOB, blob, usi_bytes (fetch->digest, USI_DIGEST_LEN));
+    USI_SET (item, INDEX, index, fetch->index);
+    fetch->asked_ms = usi_now_ms ();
+    link_send (self->node->link, &self->msg);
+}
+
+static fetch_t **s_find_fetch (blobs_t *self, const uint8_t *digest)
+{
+    fetch_t **at = &self->fetches;
+    while (*at && memcmp ((*at)->digest, digest, USI_DIGEST_LEN) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
+static void s_fetch_end (blobs_t *self, fetch_t **at, us_err_t err, const char *why)
+{
+    fetch_t *fetch = *at;
+    *at = fetch->next;
+    if (fetch->fd >= 0)
+        close (fetch->fd);
+    if (err != US_OK && fetch->temporary)
+        unlink (fetch->temporary);
+    while (fetch->waiters) {
+        waiter_t *waiter = fetch->waiters;
+        fetch->waiters = waiter->next;
+        if (waiter->fn)
+            waiter->fn (self->node, (void *) waiter->arg, err, why);
+        free (waiter);
+    }
+    free (fetch->temporary);
+    free (fetch);
+}
+
+static fetch_t *s_fetch_new (blobs_t *self, const uint8_t *digest)
+{
+    fetch_t *fetch = usi_new (fetch_t);
+    memcpy (fetch->digest, digest, USI_DIGEST_LEN);
+    fetch->temporary = usi_sprintf ("%s/.%d-%u", self->dir, (int) getpid (), ++self->names);
+    fetch->fd = open (fetch->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fetch->fd < 0)
+        usi_error ("blob.file", "cannot write %s: %s", fetch->temporary, strerror (errno));
+    else
+        s_fetch_reset (fetch);
+    fetch->next = self->fetches;
+    self->fetches = fetch;
+    return fetch;
+}
+
+bool blobs_need (blobs_t *self, const uint8_t digest[USI_DIGEST_LEN], blob_fn *fn,
+                 void *arg)
+{
+    char *path = blobs_path (self, digest);
+    bool here = access (path, R_OK) == 0;
+    free (path);
+    if (here)
+        return true;
+    fetch_t *fetch = *s_find_fetch (self, digest);
+    if (!fetch) {
+        fetch = s_fetch_new (self, digest);
+        if (fetch->fd >= 0)
+            s_ask (self, fetch);
+    }
+    waiter_t *waiter = usi_new (waiter_t);
+    *waiter = (waiter_t){.next = fetch->waiters, .fn = fn, .arg = arg};
+    fetch->waiters = waiter;
+    return false;
+}
+
+/* Where the disk does not take it: the fetch ends in blobs_tidy, never inside blobs_need,
+ * whose caller is not ready for an answer. */
+static void s_fetch_chunk (blobs_t *self, fetch_t **at, const usi_fields_t *item,
+                           usi_bytes_t body)
+{
+    fetch_t *fetch = *at;
+    fetch->size = item->size;
+    uint64_t most = self->node->limits.max_payload;
+    bool last = fetch->got + body.len == fetch->size;
+    if (fetch->size > most || fetch->got + body.len > fetch->size
+        || (!last && body.len != USI_MAX_CHUNK)) {
+        s_fetch_end (self, at, US_ERR_PROTOCOL, "a blob is not as long as it says");
+        return;
+    }
+    if (pwrite (fetch->fd, body.data, body.len, (off_t) fetch->got) != (ssize_t) body.len) {
+        s_fetch_end (self, at, US_ERR_SYSTEM, "a blob cannot be written to the cache");
+        return;
+    }
+    crypto_hash_sha256_update (&fetch->hash, body.data, body.len);
+    fetch->got += body.len;
+    fetch->index++;
+    if (!last) {
+        s_ask (self, fetch);
+        return;
+    }
+    uint8_t digest[USI_DIGEST_LEN];
+    crypto_hash_sha256_final (&fetch->hash, digest);
+    char *path = blobs_path (self, fetch->digest);
+    if (memcmp (digest, fetch->digest, USI_DIGEST_LEN) != 0)
+        s_fetch_end (self, at, US_ERR_PROTOCOL, "a blob does not have the sum it is named by");
+    else if (rename (fetch->temporary, path) != 0)
+        s_fetch_end (self, at, US_ERR_SYSTEM, "a blob cannot be kept in the cache");
+    else
+        s_fetch_end (self, at, US_OK, NULL);
+    free (path);
+}
+
+void blobs_data (blobs_t *self, const usi_msg_t *msg)
+{
+    for (size_t i = 0; i < msg->items_len; i++) {
+        const usi_fields_t *item = &msg->items[i];
+        if (item->blob.len != USI_DIGEST_LEN)
+            continue;
+        fetch_t **at = s_find_fetch (self, item->blob.data);
+        if (!*at || (*at)->fd < 0 || item->index != (*at)->index)
+            continue;
+        if (item->code == US_OK)
+            s_fetch_chunk (self, at, item, usi_msg_item_body (msg, i));
+        else if (item->code == US_ERR_MISSING_BLOB)
+            s_fetch_end (self, at, US_ERR_MISSING_BLOB,
+                         "bytes that the job needs are not in the store any more");
+    }
+}
+
+/* --- putting --------------------------------------------------------------------------------- */
+
+static void s_put_end (blobs_t *self, put_t **at, us_err_t err)
+{
+    put_t *put = *at;
+    *at = put->next;
+    if (put->fn)
+        put->fn (self->node, put->arg, err, put->digest);
+    free (put);
+}
+
+static void s_put_send (blobs_t *self, put_t *put)
+{
+    while (put->named && put->fn && put->sent < put->chunks
+           && put->sent - put->kept < PUT_WINDOW && link_can_send (self->node->link)) {
+        size_t from = (size_t) put->sent * USI_MAX_CHUNK;
+        size_t len = put->bytes.len - from;
+        usi_msg_begin (&self->msg, USI_BLOB_PUT);
+        usi_fields_t *item = usi_msg_add (&self->msg);
+        USI_SET (item, BLOB, blob, usi_bytes (put->digest, USI_DIGEST_LEN));
+        USI_SET (item, SIZE, size, put->bytes.len);
+        USI_SET (item, INDEX, index, put->sent);
+        usi_msg_body (&self->msg, put->bytes.data + from,
+                      len < USI_MAX_CHUNK ? len : USI_MAX_CHUNK);
+        put->sent++;
+        put->heard_ms = usi_now_ms ();
+        link_send (self->node->link, &self->msg);
+    }
+}
+
+static void s_put_hash (put_t *put)
+{
+    size_t left = put->bytes.len - put->hashed;
+    size_t len = left < HASH_STEP ? left : HASH_STEP;
+    crypto_hash_sha256_update (&put->hash, put->bytes.data + put->hashed, len);
+    put->hashed += len;
+    if (put->hashed == put->bytes.len) {
+        crypto_hash_sha256_final (&put->hash, put->digest);
+        put->named = true;
+    }
+}
+
+static int s_on_step (zloop_t *loop, int timer, void *arg)
+{
+    blobs_t *self = arg;
+    (void) loop, (void) timer;
+    self->step_timer = 0;
+    for (put_t *put = self->puts; put; put = put->next) {
+        if (!put->named && put->fn) {
+            s_put_hash (put);
+            self->step_timer = node_after (self->node, 0, s_on_step, self);
+            s_put_send (self, put);
+            break;
+        }
+    }
+    return 0;
+}
+
+void blobs_put (blobs_t *self, usi_bytes_t bytes, blob_put_fn *fn, void *arg)
+{
+    put_t *put = usi_new (put_t);
+    *put = (put_t){.bytes = bytes,
+                   .fn = fn,
+                   .arg = arg,
+                   .chunks = (uint32_t) ((bytes.len + USI_MAX_CHUNK - 1) / USI_MAX_CHUNK),
+                   .next = self->puts};
+    crypto_hash_sha256_init (&put->hash);
+    self->puts = put;
+    if (!self->step_timer)
+        self->step_timer = node_after (self->node, 0, s_on_step, self);
+}
+
+void blobs_kept (blobs_t *self, const usi_msg_t *msg)
+{
+    for (size_t i = 0; i < msg->items_len; i++) {
+        const usi_fields_t *item = &msg->items[i];
+        for (put_t **at = &self->puts; *at; at = &(*at)->next) {
+            put_t *put = *at;
+            if (!put->named || !put->fn || item->blob.len != USI_DIGEST_LEN
+                || memcmp (item->blob.data, put->digest, USI_DIGEST_LEN) != 0)
+                continue;
+            put->heard_ms = usi_now_ms ();
+            if (item->code == US_OK)
+                put->kept++;
+            else if (item->code == US_ERR_TOO_LARGE)
+                put->kept = UINT32_MAX;
+            /* Anything else: blobs_tidy sends all again. */
+            if (put->kept == UINT32_MAX)
+                s_put_end (self, at, US_ERR_TOO_LARGE);
+            else if (put->kept >= put->chunks)
+                s_put_end (self, at, US_OK);
+            else
+                s_put_send (self, put);
+            break;
+        }
+    }
+}
+
+/* --- both ------------------------------------------------------------------------------------ */
+
+void blobs_forget (blobs_t *self, const void *arg)
+{
+    if (!self->fetches && !self->puts)
+        return;
+    for (fetch_t *fetch = self->fetches; fetch; fetch = fetch->next)
+        for (waiter_t *waiter = fetch->waiters; waiter; waiter = waiter->next)
+            if (waiter->arg == arg)
+                waiter->fn = NULL;
+    for (put_t *put = self->puts; put; put = put->next)
+        if (put->arg == arg)
+            put->fn = NULL; /* its bytes are gone: freed in blobs_tidy */
+}
+
+static void s_put_again (blobs_t *self, put_t *put)
+{
+    put->sent = put->kept = 0;
+    s_put_send (self, put);
+}
+
+void blobs_announce (blobs_t *self)
+{
+    for (fetch_t *fetch = self->fetches; fetch; fetch = fetch->next)
+        if (fetch->fd >= 0)
+            s_ask (self, fetch);
+    for (put_t *put = self->puts; put; put = put->next)
+        s_put_again (self, put);
+}
+
+static void s_tidy_transfers (blobs_t *self, int64_t now_ms)
+{
+    for (fetch_t **at = &self->fetches; *at;) {
+        fetch_t *fetch = *at;
+        if (fetch->fd < 0) {
+            s_fetch_end (self, at, US_ERR_SYSTEM, "the cache of the node is not writable");
+            at = &self->fetches; /* what was called may have changed the list */
+            continue;
+        }
+        if (now_ms - fetch->asked_ms > REPEAT_MS)
+            s_ask (self, fetch);
+        at = &fetch->next;
+    }
+    for (put_t **at = &self->puts; *at;) {
+        put_t *put = *at;
+        if (!put->fn) {
+            s_put_end (self, at, US_OK);
+            continue;
+        }
+        if (put->named && now_ms - put->heard_ms > REPEAT_MS)
+            s_put_again (self, put);
+        at = &put->next;
+    }
+}
+
+typedef struct blob_file {
+    char name[2 * USI_DIGEST_LEN + 1];
+    int64_t used;
+    uint64_t size;
+} blob_file_t;
+
+static int s_older (const void *a, const void *b)
+{
+    int64_t one = ((const blob_file_t *) a)->used, two = ((const blob_file_t *) b)->used;
+    return (one > two) - (one < two);
+}
+
+static size_t s_list_files (DIR *dir, blob_file_t **files, uint64_t *total)
+{
+    size_t count = 0, cap = 0;
+    for (struct dirent *entry; (entry = readdir (dir));) {
+        struct stat st;
+        if (strlen (entry->d_name) != 2 * USI_DIGEST_LEN
+            || fstatat (dirfd (dir), entry->d_name, &st, 0) != 0)
+            continue;
+        if (count == cap) {
+            cap = cap ? cap * 2 : 64;
+            *files = usi_realloc (*files, cap * sizeof **files);
+        }
+        blob_file_t *file = &(*files)[count++];
+        memcpy (file->name, entry->d_name, sizeof file->name);
+        file->used = st.st_mtim.tv_sec;
+        file->size = (uint64_t) st.st_size;
+        *total += file->size;
+    }
+    return count;
+}
+
+static void s_tidy_files (blobs_t *self)
+{
+    uint64_t total = 0, limit = self->node->options.cache_limit / CACHE_SHARE;
+    blob_file_t *files = NULL;
+    DIR *dir = opendir (self->dir);
+    if (!dir)
+        return;
+    size_t count = s_list_files (dir, &files, &total);
+    if (total > limit)
+        qsort (files, count, sizeof *files, s_older);
+    for (size_t i = 0; i < count && total > limit; i++) {
+        uint8_t digest[USI_DIGEST_LEN];
+        if (usi_unhex (files[i].name, digest, sizeof digest) < 0
+            || pools_use_blob (self->node, digest))
+            continue;
+        if (unlinkat (dirfd (dir), files[i].name, 0) == 0)
+            total -= files[i].size;
+    }
+    closedir (dir);
+    free (files);
+}
+
+void blobs_tidy (blobs_t *self)
+{
+    int64_t now_ms = usi_now_ms ();
+    s_tidy_transfers (self, now_ms);
+    if (now_ms - self->tidied_ms < TIDY_MS)
+        return;
+    self->tidied_ms = now_ms;
+    s_tidy_files (self);
+}
+
+void blobs_destroy (blobs_t **self_p)
+{
+    blobs_t *self = *self_p;
+    if (!self)
+        return;
+    for (fetch_t *fetch = self->fetches; fetch; fetch = fetch->next)
+        for (waiter_t *waiter = fetch->waiters; waiter; waiter = waiter->next)
+            waiter->fn = NULL;
+    while (self->fetches)
+        s_fetch_end (self, &self->fetches, US_ERR_CLOSED, "");
+    while (self->puts) {
+        self->puts->fn = NULL;
+        s_put_end (self, &self->puts, US_ERR_CLOSED);
+    }
+    usi_msg_free (&self->msg);
+    free (self->dir);
+    free (self);
+    *self_p = NULL;
+}

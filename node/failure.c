@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Failure envelopes: see failure.h. */
+#include "failure.h"
+
+#include "proto/pack.h"
+
+/* Length of the UTF-8 sequence at the front; 0 where there is none. */
+static size_t s_sequence (const uint8_t *at, size_t len)
+{
+    if (at[0] < 0x80)
+        return at[0] != 0;
+    size_t want = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
+    return want <= len && usi_is_text (at, want) ? want : 0;
+}
+
+static void s_text (usi_buf_t *out, usi_bytes_t bytes)
+{
+    if (usi_is_text (bytes.data, bytes.len)) {
+        usi_pack_str (out, bytes.data, bytes.len);
+        return;
+    }
+    usi_buf_t clean = {0};
+    for (size_t at = 0; at < bytes.len;) {
+        size_t len = s_sequence (bytes.data + at, bytes.len - at);
+        if (len > 0)
+            usi_buf_append (&clean, bytes.data + at, len);
+        else
+            usi_buf_text (&clean, "\xef\xbf\xbd");
+        at += len ? len : 1;
+    }
+    usi_pack_str (out, clean.data, clean.len);
+    usi_buf_free (&clean);
+}
+
+static void s_pair (usi_buf_t *out, const char *key, usi_bytes_t text)
+{
+    usi_pack_str (out, key, strlen (key));
+    s_text (out, text);
+}
+
+static void s_number (usi_buf_t *out, const char *key, int64_t value)
+{
+    usi_pack_str (out, key, strlen (key));
+    usi_pack_int (out, value);
+}
+
+static void s_detail (usi_buf_t *out, const failure_t *failure)
+{
+    uint32_t count = (failure->node != NULL) + (failure->command != NULL)
+                     + (failure->output.len > 0) + (failure->log.len > 0)
+                     + (failure->signal > 0) + (failure->exit_code >= 0);
+    usi_pack_str (out, "detail", 6);
+    usi_pack_map (out, count);
+    if (failure->node)
+        s_pair (out, "node", usi_bytes_of (failure->node));
+    if (failure->command)
+        s_pair (out, "command", usi_bytes_of (failure->command));
+    if (failure->output.len > 0)
+        s_pair (out, "output", failure->output);
+    if (failure->log.len > 0)
+        s_pair (out, "log", failure->log);
+    if (failure->signal > 0)
+        s_number (out, "signal", failure->signal);
+    if (failure->exit_code >= 0)
+        s_number (out, "exit_code", failure->exit_code);
+}
+
+void failure_pack (usi_buf_t *out, const failure_t *failure)
+{
+    usi_pack_map (out, 7);
+    s_number (out, "code", failure->code);
+    s_pair (out, "type", usi_bytes_of (us_err_python (failure->code)));
+    s_pair (out, "module", usi_bytes_of ("understudy.exceptions"));
+    s_pair (out, "message", usi_bytes_of (failure->message));
+    s_pair (out, "traceback", usi_bytes_of (""));
+    usi_pack_str (out, "frames", 6);
+    usi_pack_array (out, 0);
+    s_detail (out, failure);
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * understudy-node: settings, what has to be right before anything starts, and the loop. */
+#include <czmq.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon.h"
+#include "redis/url.h"
+#include "understudy/version.h"
+
+#define SLOTS_MAX  4096
+#define LIST_MAX   64
+#define PYTHON_MAX 16
+
+static const usi_setting_t s_settings[] = {
+    {"broker", 'b', "ENDPOINT", USI_DEFAULT_BROKER,
+     "Brokers to connect to, one at a time; by comma or repeated", true},
+    {"redis", 'r', "URL", NULL,
+     "Find brokers in the registry of this Redis, instead of --broker", false},
+    {"channel", 'c', "NAME", USI_DEFAULT_CHANNEL, "Listen on this channel; may be repeated",
+     true},
+    {"slots", 's', "N", NULL, "Jobs that run at the same time (default: the cores)", false},
+    {"python", 'p', "PATH", NULL,
+     "Offer this interpreter; may be repeated (default: the system's python3)", true},
+    {"cache", 'C', "DIR", NULL,
+     "Environments, bundles and blobs (default: $XDG_CACHE_HOME/understudy)", false},
+    {"cache-limit", 'L', "SIZE", "10G", "How much the cache may hold", false},
+    {"name", 'n', "NAME", NULL, "What people call this node (default: host-pid)", false},
+    {"index-url", 'i', "URL", NULL,
+     "Take packages from this index only (default: what the machine is configured for)",
+     false},
+    {"grace", 'g', "TIME", "5s", "How long running jobs go on when the node has to end",
+     false},
+    {"parent-pid", 256, "PID", NULL, "End when this process ends", false},
+    {"runtime", 257, "DIR", NULL, "Where the Python package understudy lies", false},
+    {"ready-fd", 258, "FD", NULL, "Write \"ready\" to this descriptor once connected",
+     false},
+    {"log-level", 'l', "LEVEL", "info", "error, warning, notice, info or debug", false},
+    {0}};
+
+static const char s_doc[] =
+    "Runs jobs of Understudy: connects to a broker, takes jobs of its channels, runs them "
+    "in Python workers with the packages they ask for, and sends back logs and results.\v"
+    "Every option is also a variable (UNDERSTUDY_SLOTS, …; lists by comma) and a key of "
+    "understudy.conf, in the section \"node\".\n\n"
+    "  understudy-node\n"
+    "      listens on the channel \"default\" of the broker on this machine\n"
+    "  understudy-node --broker tcp://10.0.0.1:7420 --channel gpu --slots 2\n"
+    "      two jobs at a time of the channel \"gpu\"\n"
+    "  understudy-node --python /usr/bin/python3 --python ~/.pyenv/versions/3.12.1/bin/python3\n"
+    "      offers two Pythons; jobs say which one they need\n\n"
+    "SIGTERM and SIGINT: takes no more jobs, gives running ones --grace, hands back the "
+    "rest; a second signal ends at once.\n\n"
+    "Exit codes: 0 ended as told; 64 wrong usage; 69 something needed is missing "
+    "(a Python interpreter); 73 the cache cannot be written; 78 wrong configuration.";
+
+typedef struct setup {
+    usi_config_t *config;
+    node_options_t options;
+    const char *brokers[LIST_MAX], *channels[LIST_MAX];
+    python_t pythons[PYTHON_MAX];
+    char *cache, *name, *runtime;
+    pid_t parent;
+} setup_t;
+
+static int s_refuse (int code, const char *text)
+{
+    usi_error ("start", "%s", text);
+    return code;
+}
+
+static int s_bad_setting (const setup_t *self)
+{
+    return s_refuse (EX_CONFIG, usi_config_error (self->config));
+}
+
+/* --- single settings -------------------------------------------------------------------- */
+
+static int s_read_lists (setup_t *self)
+{
+    node_options_t *options = &self->options;
+    options->brokers = self->brokers;
+    options->channels = self->channels;
+    options->brokers_len = usi_config_count (self->config, "broker");
+    options->channels_len = usi_config_count (self->config, "channel");
+    if (options->brokers_len > LIST_MAX || options->channels_len > LIST_MAX)
+        return s_refuse (EX_CONFIG, "more than 64 brokers or channels");
+    for (size_t i = 0; i < options->brokers_len; i++) {
+        self->brokers[i] = usi_config_item (self->config, "broker", i);
+        if (strncmp (self->brokers[i], "tcp://", 6) != 0
+            && strncmp (self->brokers[i], "ipc://", 6) != 0) {
+            usi_error ("start", "not an address: %s; write tcp://HOST:PORT",
+                       self->brokers[i]);
+            return EX_CONFIG;
+        }
+    }
+    for (size_t i = 0; i < options->channels_len; i++) {
+        self->channels[i] = usi_config_item (self->config, "channel", i);
+        if (!usi_channel_valid (usi_bytes_of (self->channels[i]))) {
+            usi_error ("start", "not a channel name: %s", self->channels[i]);
+            return EX_CONFIG;
+        }
+    }
+    return 0;
+}
+
+static unsigned s_cores (void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity (0, sizeof set, &set) == 0 ? CPU_COUNT (&set) : 0;
+    return count > 0 ? (unsigned) count : 1;
+}
+
+static int s_read_numbers (setup_t *self)
+{
+    uint64_t slots = s_cores (), parent = 0, ready_fd = 0;
+    node_options_t *options = &self->options;
+    usi_config_t *config = self->config;
+    if ((usi_config_get (config, "slots")
+         && usi_config_uint (config, "slots", SLOTS_MAX, &slots) != US_OK)
+        || (usi_config_get (config, "parent-pid")
+            && usi_config_uint (config, "parent-pid", INT_MAX, &parent) != US_OK)
+        || (usi_config_get (config, "ready-fd")
+            && usi_config_uint (config, "ready-fd", INT_MAX, &ready_fd) != US_OK)
+        || usi_config_bytes (config, "cache-limit", &options->cache_limit) != US_OK
+        || usi_config_ms (config, "grace", &options->grace_ms) != US_OK)
+        return s_bad_setting (self);
+    if (slots == 0)
+        return s_refuse (EX_CONFIG, "slots must be at least 1");
+    options->slots = (unsigned) slots;
+    options->ready_fd = usi_config_get (config, "ready-fd") ? (int) ready_fd : -1;
+    self->parent = (pid_t) parent;
+    return 0;
+}
+
+static int s_read_texts (setup_t *self)
+{
+    usi_config_t *config = self->config;
+    char host[256] = "node", why[256] = "";
+    int level = usi_log_level_parse (usi_config_get (config, "log-level"));
+    if (level < 0)
+        return s_refuse (EX_CONFIG, "log-level: error, warning, notice, info or debug");
+    usi_log_set_level ((us_log_level_t) level);
+    self->options.redis = usi_config_get (config, "redis");
+    if (self->options.redis) {
+        usi_redis_url_t url;
+        us_err_t err = usi_redis_url_parse (&url, self->options.redis, why, sizeof why);
+        usi_redis_url_free (&url);
+        if (err != US_OK) {
+            usi_error ("start", "redis: %s", why);
+            return EX_CONFIG;
+        }
+    }
+    self->options.index_url = usi_config_get (config, "index-url");
+    gethostname (host, sizeof host - 1);
+    self->name = usi_config_get (config, "name")
+                     ? usi_strdup (usi_config_get (config, "name"))
+                     : usi_sprintf ("%.200s-%d", host, (int) getpid ());
+    self->options.name = self->name;
+    return 0;
+}
+
+/* --- files -------------------------------------------------------------------------------- */
+
+static int s_make_dirs (char *path)
+{
+    for (char *at = path + 1; *at; at++) {
+        if (*at != '/')
+            continue;
+        *at = 0;
+        int rc = mkdir (path, 0700);
+        *at = '/';
+        if (rc != 0 && errno != EEXIST)
+            return -1;
+    }
+    return mkdir (path, 0700) != 0 && errno != EEXIST ? -1 : 0;
+}
+
+static int s_find_cache (setup_t *self)
+{
+    const char *given = usi_config_get (self->config, "cache");
+    const char *xdg = getenv ("XDG_CACHE_HOME"), *home = getenv ("HOME");
+    char *path;
+    if (given)
+        path = usi_strdup (given);
+    else if (xdg && *xdg == '/')
+        path = usi_sprintf ("%s/understudy", xdg);
+    else if (home && *home == '/')
+        path = usi_sprintf ("%s/.cache/understudy", home);
+    else
+        return s_refuse (EX_CONFIG, "no place for the cache: HOME is not set; give --cache");
+    /* Scripts in environments carry their path: it has to be the real one. */
+    bool made = s_make_dirs (path) == 0;
+    self->cache = made ? realpath (path, NULL) : NULL;
+    int code = 0;
+    if (!self->cache || access (self->cache, W_OK | X_OK) != 0) {
+        usi_error ("start", "the cache %s cannot be written: %s; give --cache", path,
+                   strerror (errno));
+        code = EX_CANTCREAT;
+    }
+    free (path);
+    self->options.cache = self->cache;
+    return code;
+}
+
+static bool s_is_runtime (const char *dir)
+{
+    char *file = usi_sprintf ("%s/understudy/_worker/main.py", dir);
+    bool is = access (file, R_OK) == 0;
+    free (file);
+    return is;
+}
+
+static int s_find_runtime (setup_t *self)
+{
+    const char *given = usi_config_get (self->config, "runtime");
+    char exe[PATH_MAX] = "";
+    ssize_t len = readlink ("/proc/self/exe", exe, sizeof exe - 1);
+    exe[len > 0 ? len : 0] = 0;
+    char *slash = strrchr (exe, '/');
+    if (slash)
+        *slash = 0;
+    char *beside = usi_sprintf ("%s/../share/understudy/python", exe);
+    const char *places[] = {given ? given : beside, given ? NULL : US_RUNTIME_SOURCE};
+    for (size_t i = 0; i < 2 && !self->runtime; i++)
+        if (places[i] && s_is_runtime (places[i]))
+            self->runtime = realpath (places[i], NULL);
+    self->options.runtime = self->runtime;
+    int code = 0;
+    if (!self->runtime) {
+        usi_error ("start", "the Python part of Understudy is not in %s; give --runtime",
+                   places[0]);
+        code = EX_CONFIG;
+    }
+    free (beside);
+    return code;
+}
+
+static int s_probe (setup_t *self, const char *path)
+{
+    char *why = NULL;
+    if (self->options.pythons_len == PYTHON_MAX)
+        return s_refuse (EX_CONFIG, "more than 16 Pythons");
+    if (python_probe (&self->pythons[self->options.pythons_len], path, &why) == US_OK) {
+        self->options.pythons_len++;
+        return 0;
+    }
+    usi_error ("start", "%s", why);
+    free (why);
+    return EX_UNAVAILABLE;
+}
+
+static int s_find_pythons (setup_t *self)
+{
+    size_t count = usi_config_count (self->config, "python");
+    int code = 0;
+    self->options.pythons = self->pythons;
+    for (size_t i = 0; i < count && code == 0; i++)
+        code = s_probe (self, usi_config_item (self->config, "python", i));
+    if (count > 0)
+        return code;
+    char *path = python_default ();
+    code = path ? s_probe (self, path)
+                : s_refuse (EX_UNAVAILABLE, "there is no python3: install it, or give "
+                                            "--python PATH");
+    free (path);
+    return code;
+}
+
+/* --- start ---------------------------------------------------------------------------------- */
+
+static void s_announce (const setup_t *self)
+{
+    const node_options_t *options = &self->options;
+    usi_buf_t channels = {0}, pythons = {0};
+    for (size_t i = 0; i < options->channels_len; i++)
+        usi_buf_printf (&channels, "%s%s", i ? "," : "", options->channels[i]);
+    for (size_t i = 0; i < options->pythons_len; i++)
+        usi_buf_printf (&pythons, "%s%s", i ? "," : "", options->pythons[i].version);
+    usi_info ("start",
+              "understudy-node %s starts name=%s channels=%.*s slots=%u pythons=%.*s "
+              "cache=%s pid=%d",
+              US_VERSION_STRING, options->name, (int) channels.len, channels.data,
+              options->slots, (int) pythons.len, pythons.data, options->cache,
+              (int) getpid ());
+    usi_buf_free (&channels);
+    usi_buf_free (&pythons);
+}
+
+static int s_prepare (setup_t *self)
+{
+    int code;
+    if ((code = s_read_texts (self)) || (code = s_read_lists (self))
+        || (code = s_read_numbers (self)) || (code = s_find_cache (self))
+        || (code = s_find_runtime (self)) || (code = s_find_pythons (self)))
+        return code;
+    return 0;
+}
+
+int main (int argc, char **argv)
+{
+    setup_t self = {.config = usi_config_new ("node", s_settings)};
+    int code = EX_CONFIG;
+    if (usi_config_parse (self.config, argc, argv, NULL, s_doc, NULL) != US_OK) {
+        s_bad_setting (&self);
+    } else if ((code = s_prepare (&self)) == 0) {
+        /* Signals are ours: they arrive through the loop. */
+        setenv ("ZSYS_SIGHANDLER", "false", 1);
+        zsys_init ();
+        zsys_handler_set (NULL);
+        s_announce (&self);
+        code = daemon_run (&self.options, self.parent);
+        zsys_shutdown ();
+    }
+    for (size_t i = 0; i < self.options.pythons_len; i++)
+        python_clear (&self.pythons[i]);
+    free (self.cache);
+    free (self.name);
+    free (self.runtime);
+    usi_config_destroy (&self.config);
+    return code;
+}

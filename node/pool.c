@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pools: see pool.h. */
+#include "pool.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "blobs.h"
+#include "slots.h"
+
+#define QUEUE_US     5000  /* of work that one worker may hold */
+#define LONG_US      10000 /* jobs of this length never queue behind each other */
+#define DEPTH_MAX    64
+#define IDLE_MS      (10 * 60 * 1000)
+
+/* --- depth ----------------------------------------------------------------------------- */
+
+unsigned pool_depth_for (uint64_t ewma_us)
+{
+    if (ewma_us == 0 || ewma_us > LONG_US)
+        return 1;
+    uint64_t depth = 1 + QUEUE_US / ewma_us;
+    return depth < DEPTH_MAX ? (unsigned) depth : DEPTH_MAX;
+}
+
+unsigned pool_depth (const pool_t *pool)
+{
+    return pool->fresh ? 1 : pool_depth_for (pool->ewma_us);
+}
+
+void pool_measure (uint64_t *ewma_us, int64_t sample_us)
+{
+    int64_t old = (int64_t) *ewma_us;
+    int64_t next = old ? old + (sample_us - old) / 8 : sample_us;
+    *ewma_us = next > 0 ? (uint64_t) next : 1;
+}
+
+/* --- finding --------------------------------------------------------------------------- */
+
+static bool s_same_blobs (const pool_t *pool, const usi_list_t *blobs)
+{
+    size_t position = 0;
+    usi_bytes_t digest;
+    if (pool->blobs_len != blobs->count)
+        return false;
+    for (size_t i = 0; usi_list_next (blobs, &position, &digest); i++)
+        if (memcmp (pool->blobs[i], digest.data, USI_DIGEST_LEN) != 0)
+            return false;
+    return true;
+}
+
+static pool_t *s_new (node_t *node, env_t *env, const usi_list_t *blobs, bool fresh)
+{
+    pool_t *pool = usi_new (pool_t);
+    size_t position = 0;
+    usi_bytes_t digest;
+    pool->node = node;
+    pool->env = env;
+    pool->fresh = fresh;
+    pool->used_ms = usi_now_ms ();
+    pool->blobs = usi_alloc ((blobs->count + 1) * sizeof *pool->blobs);
+    while (usi_list_next (blobs, &position, &digest))
+        memcpy (pool->blobs[pool->blobs_len++], digest.data, USI_DIGEST_LEN);
+    job_list_init (&pool->queue, JOB_LINK_PLACE);
+    pool->next = node->pools;
+    node->pools = pool;
+    return pool;
+}
+
+pool_t *pool_get (node_t *node, env_t *env, const usi_list_t *blobs, bool fresh)
+{
+    for (pool_t *pool = node->pools; pool; pool = pool->next)
+        if (pool->env == env && pool->fresh == fresh && s_same_blobs (pool, blobs))
+            return pool;
+    return s_new (node, env, blobs, fresh);
+}
+
+static void s_free (pool_t *pool)
+{
+    blobs_forget (pool->node->blobs, pool);
+    free (pool->blobs);
+    free (pool);
+}
+
+void pools_tidy (node_t *node)
+{
+    int64_t now_ms = usi_now_ms ();
+    for (pool_t **at = &node->pools; *at;) {
+        pool_t *pool = *at;
+        if (pool->queue.count > 0)
+            pool->used_ms = now_ms;
+        if (pool->refs > 0 || now_ms - pool->used_ms < IDLE_MS) {
+            at = &pool->next;
+            continue;
+        }
+        *at = pool->next;
+        s_free (pool);
+    }
+}
+
+void pools_clear (node_t *node)
+{
+    while (node->pools) {
+        pool_t *pool = node->pools;
+        node->pools = pool->next;
+        s_free (pool);
+    }
+}
+
+/* --- what it needs --------------------------------------------------------------------- */
+
+void pool_fail (pool_t *pool, int code, usi_bytes_t envelope)
+{
+    while (pool->queue.first) {
+        usi_buf_t body = {0};
+        usi_buf_append (&body, envelope.data, envelope.len);
+        job_end (pool->node, pool->queue.first, USI_FAILED, code, &body);
+    }
+}
+
+static void s_fail_with (pool_t *pool, us_err_t code, const char *why)
+{
+    while (pool->queue.first)
+        job_fail (pool->node, pool->queue.first, USI_FAILED, code, why);
+}
+
+static void s_check (pool_t *pool)
+{
+    env_t *env = pool->env;
+    if (pool->state != POOL_PREPARING)
+        return;
+    if (env->state == ENV_FAILED) {
+        pool->state = POOL_COLD;
+        pool_fail (pool, US_ERR_ENV_BUILD, usi_buf_bytes (&env->failure));
+    } else if (env->state == ENV_READY && pool->missing == 0) {
+        pool->state = POOL_READY;
+        for (job_t *job = pool->queue.first; job; job = job_next (job, JOB_LINK_PLACE))
+            job_set_state (pool->node, job, JOB_READY);
+        node_touch (pool->node);
+    }
+}
+
+static void s_on_bundle (node_t *node, void *arg, us_err_t err, const char *why)
+{
+    pool_t *pool = arg;
+    (void) node;
+    if (pool->missing > 0)
+        pool->missing--;
+    if (err == US_OK) {
+        s_check (pool);
+        return;
+    }
+    pool->state = POOL_COLD;
+    pool->missing = 0;
+    blobs_forget (node->blobs, pool);
+    s_fail_with (pool, err, why);
+}
+
+static void s_prepare (pool_t *pool)
+{
+    pool->state = POOL_PREPARING;
+    pool->missing = 0;
+    for (size_t i = 0; i < pool->blobs_len; i++)
+        if (!blobs_need (pool->node->blobs, pool->blobs[i], s_on_bundle, pool))
+            pool->missing++;
+    env_want (pool->env);
+    s_check (pool);
+}
+
+void pool_cool (pool_t *pool)
+{
+    if (pool->state != POOL_READY)
+        return;
+    pool->state = POOL_COLD;
+    for (job_t *job = pool->queue.first; job; job = job_next (job, JOB_LINK_PLACE))
+        job_set_state (pool->node, job, JOB_WAITING);
+    if (pool->queue.first)
+        s_prepare (pool);
+}
+
+/* --- jobs ------------------------------------------------------------------------------ */
+
+static void s_enqueue (pool_t *pool, job_t *job)
+{
+    job_list_push (&pool->queue, job);
+    pool->used_ms = job->since_us / 1000;
+    if (pool->state == POOL_READY) {
+        job_set_state (pool->node, job, JOB_READY);
+    } else {
+        job_set_state (pool->node, job, JOB_WAITING);
+        const usi_buf_t *output = &pool->env->output;
+        if (pool->env->state == ENV_BUILDING)
+            job_write_log (pool->node, job, 1, output->data, output->len);
+        if (pool->state == POOL_COLD)
+            s_prepare (pool);
+    }
+    node_touch (pool->node);
+}
+
+static void s_on_body (node_t *node, void *arg, us_err_t err, const char *why)
+{
+    job_t *job = arg;
+    if (err == US_OK)
+        s_enqueue (job->pool, job);
+    else
+        job_fail (node, job, USI_FAILED, err, why);
+}
+
+void pool_add (pool_t *pool, job_t *job)
+{
+    job->pool = pool;
+    if (job->recipe->has_blob
+        && !blobs_need (pool->node->blobs, job->recipe->blob, s_on_body, job)) {
+        job_set_state (pool->node, job, JOB_WAITING);
+        return;
+    }
+    s_enqueue (pool, job);
+}
+
+void pool_return (pool_t *pool, job_t *job)
+{
+    job_list_remove (job, JOB_LINK_PLACE);
+    job->worker = NULL;
+    job->marked = false;
+    job_list_push_front (&pool->queue, job);
+    job_set_state (pool->node, job, pool->state == POOL_READY ? JOB_READY : JOB_WAITING);
+    if (pool->state == POOL_COLD)
+        s_prepare (pool);
+    node_touch (pool->node);
+}
+
+/* --- environments ------------------------------------------------------------------------ */
+
+void pools_env_changed (node_t *node, env_t *env)
+{
+    for (pool_t *pool = node->pools; pool; pool = pool->next) {
+        if (pool->env != env)
+            continue;
+        if (env->state == ENV_FAILED && pool->state == POOL_READY)
+            pool->state = POOL_PREPARING; /* it turned out to be broken */
+        if (env->state == ENV_READY || env->state == ENV_FAILED)
+            s_check (pool);
+        else
+            pool_cool (pool);
+    }
+    node->status_changed = true;
+    node_touch (node);
+}
+
+void pools_env_output (node_t *node, env_t *env, usi_bytes_t bytes)
+{
+    for (pool_t *pool = node->pools; pool; pool = pool->next)
+        for (job_t *job = pool->env == env ? pool->queue.first : NULL; job;
+             job = job_next (job, JOB_LINK_PLACE))
+            job_write_log (node, job, 1, bytes.data, bytes.len);
+}
+
+bool pools_use_env (const node_t *node, const env_t *env)
+{
+    for (const pool_t *pool = node->pools; pool; pool = pool->next)
+        if (pool->env == env && (pool->queue.count > 0 || pool->workers > 0))
+            return true;
+    return false;
+}
+
+unsigned pools_env_workers (const node_t *node, const env_t *env)
+{
+    unsigned count = 0;
+    for (const pool_t *pool = node->pools; pool; pool = pool->next)
+        if (pool->env == env)
+            count += pool->workers;
+    return count;
+}
+
+bool pools_use_blob (const node_t *node, const uint8_t digest[USI_DIGEST_LEN])
+{
+    for (const pool_t *pool = node->pools; pool; pool = pool->next)
+        for (size_t i = 0; i < pool->blobs_len; i++)
+            if (memcmp (pool->blobs[i], digest, USI_DIGEST_LEN) == 0)
+                return true;
+    return false;
+}

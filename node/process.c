@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Starting and ending processes: see process.h. */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define MAX_CHILDREN 4096
+#define END_MS       5000
+
+static void s_default_signals (void)
+{
+    sigset_t none;
+    sigemptyset (&none);
+    sigprocmask (SIG_SETMASK, &none, NULL);
+    for (int number = 1; number < NSIG; number++)
+        signal (number, SIG_DFL);
+}
+
+static void s_die_with (pid_t parent)
+{
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid () != parent)
+        _exit (127); /* it died before we asked */
+}
+
+/* The child's side of process_start: only async-signal-safe calls, for the daemon has
+ * threads (those of libzmq). */
+static _Noreturn void s_child (const process_t *process, pid_t parent)
+{
+    s_default_signals ();
+    s_die_with (parent);
+    setpgid (0, 0);
+    int null = open ("/dev/null", O_RDWR);
+    dup2 (null, STDIN_FILENO);
+    if (process->err > 0)
+        dup2 (process->err, STDERR_FILENO);
+    dup2 (process->out > 0 ? process->out : STDERR_FILENO, STDOUT_FILENO);
+    for (int i = 0; i < 2; i++)
+        if (process->keep[i] > 0)
+            fcntl (process->keep[i], F_SETFD, 0);
+    if (process->cwd && chdir (process->cwd) != 0)
+        _exit (126);
+    execve (process->argv[0], process->argv, process->env ? process->env : environ);
+    _exit (127);
+}
+
+pid_t process_start (const process_t *process)
+{
+    pid_t parent = getpid ();
+    pid_t pid = fork ();
+    if (pid == 0)
+        s_child (process, parent);
+    if (pid > 0)
+        setpgid (pid, pid); /* whoever comes first; the other call fails harmlessly */
+    return pid;
+}
+
+void process_become_child (pid_t parent, const int *keep)
+{
+    s_default_signals ();
+    s_die_with (parent);
+    setpgid (0, 0);
+    int from = 3;
+    for (; *keep >= 0; from = *keep++ + 1)
+        if (*keep > from)
+            close_range ((unsigned) from, (unsigned) *keep - 1, 0);
+    close_range ((unsigned) from, ~0U, 0);
+}
+
+static size_t s_children_of (pid_t pid, pid_t *pids, size_t max)
+{
+    char path[64];
+    snprintf (path, sizeof path, "/proc/%d/task/%d/children", (int) pid, (int) pid);
+    FILE *file = fopen (path, "re");
+    if (!file)
+        return 0;
+    size_t count = 0;
+    int child;
+    while (count < max && fscanf (file, "%d", &child) == 1)
+        pids[count++] = (pid_t) child;
+    fclose (file);
+    return count;
+}
+
+void process_kill_tree (pid_t pid)
+{
+    pid_t pids[MAX_CHILDREN];
+    size_t count = 1;
+    pids[0] = pid;
+    /* Stopped first, so that nobody forks while we look. */
+    kill (-pid, SIGSTOP);
+    for (size_t i = 0; i < count; i++) {
+        kill (pids[i], SIGSTOP);
+        count += s_children_of (pids[i], pids + count, MAX_CHILDREN - count);
+    }
+    while (count-- > 0)
+        kill (pids[count], SIGKILL);
+    kill (-pid, SIGKILL);
+}
+
+size_t process_children (pid_t *pids, size_t max)
+{
+    return s_children_of (getpid (), pids, max);
+}
+
+void process_end_all (void)
+{
+    static pid_t pids[MAX_CHILDREN];
+    int64_t deadline = usi_now_ms () + END_MS;
+    /* Killing a parent hands its children to us: look again until there are none. */
+    while (usi_now_ms () < deadline) {
+        size_t count = process_children (pids, MAX_CHILDREN);
+        for (size_t i = 0; i < count; i++)
+            process_kill_tree (pids[i]);
+        pid_t pid = waitpid (-1, NULL, count > 0 ? 0 : WNOHANG);
+        if (pid < 0 && errno == ECHILD)
+            return;
+    }
+}
+
+size_t process_rss (pid_t pid)
+{
+    char path[64];
+    unsigned long pages = 0, resident = 0;
+    snprintf (path, sizeof path, "/proc/%d/statm", (int) pid);
+    FILE *file = fopen (path, "re");
+    if (!file)
+        return 0;
+    int got = fscanf (file, "%lu %lu", &pages, &resident);
+    fclose (file);
+    return got == 2 ? resident * (size_t) sysconf (_SC_PAGESIZE) : 0;
+}

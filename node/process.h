@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Child processes of the daemon: each in a process group of its own, ended with the
+ * daemon, with no signal blocked and no descriptor but those it is given. */
+#ifndef NODE_PROCESS_H
+#define NODE_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+typedef struct process {
+    char *const *argv; /* argv[0] is the file; no PATH search */
+    char *const *env;  /* NULL: the daemon's own */
+    const char *cwd;   /* NULL: the daemon's own */
+    int out;           /* becomes stdout; 0: stderr's */
+    int err;           /* becomes stderr; 0: the daemon's own */
+    int keep[2];       /* more descriptors that it inherits under their number; 0: none */
+} process_t;
+
+/* -1 with errno. */
+pid_t process_start (const process_t *process);
+/* In a forked child that goes on in this program: as process_start makes it, before exec.
+ * keep: ascending list of descriptors that stay open beside 0 to 2, closed by -1. */
+void process_become_child (pid_t parent, const int *keep);
+/* Kills the group of pid and all descendants that can still be found. */
+void process_kill_tree (pid_t pid);
+/* Children of this process now, at most max. */
+size_t process_children (pid_t *pids, size_t max);
+/* Kills and reaps every child there is, adopted ones included. */
+void process_end_all (void);
+/* Resident memory in bytes; 0 where unknown. */
+size_t process_rss (pid_t pid);
+
+#endif

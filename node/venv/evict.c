@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Removing environments: see evict.h. */
+#include "venv/evict.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "process.h"
+#include "venv/build.h"
+
+#define UNFINISHED_S 3600 /* without `.ready` for so long: nobody will finish it */
+
+typedef struct item {
+    char *path;
+    bool ready;
+    int64_t used_ms;
+    uint64_t size;
+} item_t;
+
+void evict_touch (const char *env)
+{
+    char *path = usi_sprintf ("%s/.used", env);
+    int fd = open (path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        futimens (fd, NULL);
+        close (fd);
+    }
+    free (path);
+}
+
+int64_t evict_last_used (const char *env)
+{
+    struct stat st;
+    char *path = usi_sprintf ("%s/.used", env);
+    int rc = stat (path, &st);
+    free (path);
+    if (rc != 0 && stat (env, &st) != 0)
+        return 0;
+    return (int64_t) st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
+static int s_older (const void *a, const void *b)
+{
+    int64_t one = ((const item_t *) a)->used_ms, two = ((const item_t *) b)->used_ms;
+    return (one > two) - (one < two);
+}
+
+static size_t s_list (const char *dir_path, item_t **items, uint64_t *total)
+{
+    size_t count = 0, cap = 0;
+    DIR *dir = opendir (dir_path);
+    for (struct dirent *entry; dir && (entry = readdir (dir));) {
+        env_facts_t facts;
+        if (strlen (entry->d_name) != ENV_KEY_LEN)
+            continue;
+        if (count == cap) {
+            cap = cap ? cap * 2 : 32;
+            *items = usi_realloc (*items, cap * sizeof **items);
+        }
+        item_t *item = &(*items)[count++];
+        *item = (item_t){.path = usi_sprintf ("%s/%s", dir_path, entry->d_name)};
+        item->used_ms = evict_last_used (item->path);
+        item->ready = build_read_facts (item->path, &facts);
+        if (item->ready) {
+            item->size = facts.size;
+            env_facts_clear (&facts);
+        }
+        *total += item->size;
+    }
+    if (dir)
+        closedir (dir);
+    return count;
+}
+
+/* Out of sight at once, by rename; the exclusive lock says that nobody uses it. */
+static bool s_remove (const item_t *item, const char *trash)
+{
+    static unsigned names;
+    char *lock_path = usi_sprintf ("%s.lock", item->path);
+    char *gone = usi_sprintf ("%s/%d-gone-%u", trash, (int) getpid (), ++names);
+    int lock = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool done = lock >= 0 && flock (lock, LOCK_EX | LOCK_NB) == 0
+                && rename (item->path, gone) == 0;
+    if (lock >= 0)
+        close (lock);
+    if (done)
+        usi_info ("env.evicted", "an environment is removed env=%.12s",
+                  strrchr (item->path, '/') + 1);
+    free (lock_path);
+    free (gone);
+    return done;
+}
+
+static pid_t s_cleaner;
+
+bool evict_owns (pid_t pid)
+{
+    return pid == s_cleaner;
+}
+
+/* Removing thousands of files takes its time: a child does it. */
+void evict_empty (const char *trash)
+{
+    static const char script[] = "exec find \"$1\" -mindepth 1 -maxdepth 1"
+                                 " -exec rm -rf -- {} +";
+    char *argv[] = {"/bin/sh", "-c", (char *) script, "understudy-clean", (char *) trash,
+                    NULL};
+    process_t process = {.argv = argv};
+    s_cleaner = process_start (&process);
+    if (s_cleaner < 0)
+        usi_warning ("env.clean", "cannot start a process to remove old files");
+}
+
+void evict_run (const char *dir, const char *trash, uint64_t limit)
+{
+    item_t *items = NULL;
+    uint64_t total = 0;
+    bool removed = false;
+    size_t count = s_list (dir, &items, &total);
+    int64_t unfinished_ms = usi_wall_ms () - UNFINISHED_S * 1000LL;
+    if (count > 0)
+        qsort (items, count, sizeof *items, s_older);
+    for (size_t i = 0; i < count; i++) {
+        bool abandoned = !items[i].ready && items[i].used_ms < unfinished_ms;
+        if ((abandoned || (items[i].ready && total > limit)) && s_remove (&items[i], trash)) {
+            total -= items[i].size;
+            removed = true;
+        }
+        free (items[i].path);
+    }
+    free (items);
+    if (removed)
+        evict_empty (trash);
+}

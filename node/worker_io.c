@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker's job socket and log pipe (docs/worker-protocol.md): see worker.h. Results come
+ * in batches; the marker of each stands in the pipe before the result is sent, so the
+ * pipe is read exactly when it has what is needed. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "blobs.h"
+#include "process.h"
+#include "proto/pack.h"
+#include "slots.h"
+#include "worker_internal.h"
+
+#define INLINE_MAX  (64 * 1024)
+#define BATCH       16
+#define RESULT_HEAD 11
+#define JOB_HEAD    32
+#define NAME_MAX_LEN 256
+#define RECYCLE_JOBS 10000
+#define RECYCLE_RSS  ((size_t) 1024 * 1024 * 1024)
+#define RSS_EVERY    256      /* jobs between two looks at its memory */
+#define RSS_LONG_US  100000   /* a job of this length is worth a look by itself */
+#define LOOSE_MAX    (64 * 1024)
+#define STARTED_MS   2
+
+#define FLAG_MEMFD    1
+#define FLAG_SHELL    2
+#define FLAG_CHILDREN 2
+#define FLAG_REPLACE  4
+
+/* --- the log pipe ---------------------------------------------------------------------- */
+
+static job_t *s_log_owner (worker_t *self)
+{
+    job_t *job = self->jobs.first;
+    while (job && job->marked)
+        job = job_next (job, JOB_LINK_PLACE);
+    return job;
+}
+
+static void s_on_bytes (void *arg, const uint8_t *data, size_t len)
+{
+    worker_t *self = arg;
+    job_t *job = s_log_owner (self);
+    if (job)
+        job_write_log (self->node, job, 0, data, len);
+    else if (self->loose.len + len <= LOOSE_MAX)
+        usi_buf_append (&self->loose, data, len);
+}
+
+static void s_on_marker (void *arg, uint32_t seq)
+{
+    job_t *job = s_log_owner (arg);
+    /* Marks of jobs that are settled already mean nothing any more. */
+    if (job && job->seq == seq)
+        job->marked = true;
+}
+
+static int s_on_pipe (zloop_t *loop, zmq_pollitem_t *item, void *arg);
+
+void worker_watch_pipe (worker_t *self, bool on)
+{
+    if (self->pipe_watched == on || self->pipe < 0 || (on && self->pipe_ended))
+        return;
+    self->pipe_watched = on;
+    if (on)
+        node_watch (self->node, self->pipe, s_on_pipe, self);
+    else
+        node_unwatch (self->node, self->pipe);
+}
+
+/* false: there is nothing to read now. */
+static bool s_read_pipe (worker_t *self)
+{
+    const log_pipe_sink_t sink = {s_on_bytes, s_on_marker, self};
+    long got = self->pipe_ended ? 0 : log_pipe_read (&self->log, self->pipe, &sink);
+    if (got > 0)
+        return true;
+    if (got == 0 && !self->pipe_ended) {
+        self->pipe_ended = true;
+        log_pipe_end (&self->log, &sink);
+        worker_watch_pipe (self, false);
+    }
+    return false;
+}
+
+static bool s_read_up_to (worker_t *self, const job_t *job)
+{
+    while (!job->marked)
+        if (!s_read_pipe (self))
+            return false;
+    return true;
+}
+
+/* --- giving jobs ------------------------------------------------------------------------- */
+
+static int s_memfd_of (const usi_buf_t *bytes)
+{
+    int fd = memfd_create ("understudy-body", MFD_CLOEXEC);
+    for (size_t at = 0; fd >= 0 && at < bytes->len;) {
+        ssize_t put = write (fd, bytes->data + at, bytes->len - at);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0) {
+            close (fd);
+            return -1;
+        }
+        at += (size_t) put;
+    }
+    if (fd >= 0)
+        lseek (fd, 0, SEEK_SET);
+    return fd;
+}
+
+/* The body as a descriptor: -1 with *needed set where it has to be one and is not there. */
+static int s_body_fd (worker_t *self, const job_t *job, bool *needed)
+{
+    *needed = job->recipe->has_blob || job->body.len > INLINE_MAX;
+    if (job->recipe->has_blob)
+        return blobs_open (self->node->blobs, job->recipe->blob);
+    return *needed ? s_memfd_of (&job->body) : -1;
+}
+
+static size_t s_fill_head (uint8_t *head, const job_t *job, bool has_fd)
+{
+    const recipe_t *recipe = job->recipe;
+    size_t name_len = recipe->name ? strlen (recipe->name) : 0;
+    if (name_len > NAME_MAX_LEN)
+        name_len = NAME_MAX_LEN;
+    head[0] = 'J';
+    usi_put_be (head + 1, job->seq, 4);
+    head[5] = (uint8_t) ((has_fd ? FLAG_MEMFD : 0) | (recipe->shell ? FLAG_SHELL : 0));
+    memcpy (head + 6, job->id.bytes, 16);
+    usi_put_be (head + 22, job->attempt, 4);
+    usi_put_be (head + 26, recipe->soft_ms, 4);
+    usi_put_be (head + 30, name_len, 2);
+    if (name_len > 0)
+        memcpy (head + JOB_HEAD, recipe->name, name_len);
+    return JOB_HEAD + name_len;
+}
+
+static bool s_send_job (worker_t *self, const job_t *job, int fd)
+{
+    uint8_t head[JOB_HEAD + NAME_MAX_LEN];
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE (sizeof (int))];
+    } control;
+    struct iovec parts[2] = {
+        {.iov_base = head, .iov_len = s_fill_head (head, job, fd >= 0)},
+        {.iov_base = job->body.data, .iov_len = fd < 0 ? job->body.len : 0},
+    };
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (fd >= 0) {
+        memset (&control, 0, sizeof control);
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR (&message);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN (sizeof fd);
+        memcpy (CMSG_DATA (cmsg), &fd, sizeof fd);
+    }
+    return sendmsg (self->sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+static void s_begin_head (worker_t *self, int64_t now_us)
+{
+    self->head_since_us = now_us;
+    self->soft_sent = false;
+    self->long_head = false;
+    const recipe_t *recipe = self->jobs.first ? self->jobs.first->recipe : NULL;
+    if (recipe)
+        slots_watch_clock (self->node->slots, STARTED_MS);
+}
+
+bool worker_give (worker_t *self, job_t *job)
+{
+    bool needs_fd;
+    int fd = s_body_fd (self, job, &needs_fd);
+    if (needs_fd && fd < 0) {
+        job_list_remove (job, JOB_LINK_PLACE);
+        if (job->recipe->has_blob) /* evicted meanwhile: fetched again */
+            pool_add (self->pool, job);
+        else
+            job_fail (self->node, job, USI_FAILED, US_ERR_SYSTEM, strerror (errno));
+        return true;
+    }
+    job->seq = self->next_seq;
+    bool sent = s_send_job (self, job, fd);
+    if (fd >= 0)
+        close (fd);
+    if (!sent) {
+        self->full = true;
+        return false;
+    }
+    self->next_seq++;
+    job_list_remove (job, JOB_LINK_PLACE);
+    job_list_push (&self->jobs, job);
+    job->worker = self;
+    job->marked = false;
+    job_set_state (self->node, job, JOB_GIVEN);
+    if (self->loose.len > 0) {
+        job_write_log (self->node, job, 0, self->loose.data, self->loose.len);
+        usi_buf_free (&self->loose);
+    }
+    if (self->jobs.count == 1)
+        s_begin_head (self, job->since_us);
+    return true;
+}
+
+static job_t *s_job_of (const worker_t *self, uint32_t seq)
+{
+    job_t *job = self->jobs.last;
+    while (job && job->seq != seq)
+        job = job->links[JOB_LINK_PLACE].prev;
+    return job;
+}
+
+/* The worker may take some at the same time, so what we got need not be the last ones. */
+void worker_take_back (worker_t *self)
+{
+    uint8_t head[JOB_HEAD];
+    job_list_t taken;
+    if (self->peer < 0 || self->jobs.count == 0)
+        return;
+    job_list_init (&taken, JOB_LINK_PLACE);
+    /* Descriptors that travel along are closed by the kernel: there is no room for them. */
+    for (ssize_t got; (got = recv (self->peer, head, sizeof head, MSG_DONTWAIT)) > 0;) {
+        job_t *job = head[0] == 'J' ? s_job_of (self, (uint32_t) usi_get_be (head + 1, 4))
+                                    : NULL;
+        if (job) {
+            job_list_remove (job, JOB_LINK_PLACE);
+            job_list_push (&taken, job);
+        }
+    }
+    while (taken.last)
+        pool_return (self->pool, taken.last);
+}
+
+/* --- results --------------------------------------------------------------------------------- */
+
+static void s_fault (worker_t *self, const char *what)
+{
+    usi_error ("worker.fault", "a worker broke the protocol: %s slot=%u pid=%d", what,
+               self->slot, (int) self->pid);
+    if (!self->fault)
+        self->fault = usi_sprintf ("the worker was killed: %s", what);
+    worker_begin_stop (self, STOP_FAULT, true);
+}
+
+static bool s_read_fd (int fd, usi_buf_t *out)
+{
+    struct stat st;
+    if (fd < 0 || fstat (fd, &st) != 0 || !usi_buf_reserve (out, (size_t) st.st_size))
+        return false;
+    while (out->len < (size_t) st.st_size) {
+        ssize_t got = pread (fd, out->data + out->len, (size_t) st.st_size - out->len,
+                             (off_t) out->len);
+        if (got <= 0)
+            return false;
+        out->len += (size_t) got;
+    }
+    return true;
+}
+
+static bool s_wants_rest (worker_t *self, int64_t took_us)
+{
+    if (self->done >= RECYCLE_JOBS)
+        return true;
+    bool look = self->done % RSS_EVERY == 0 || took_us > RSS_LONG_US;
+    return look && process_rss (self->pid) > RECYCLE_RSS;
+}
+
+static void s_measure (worker_t *self, int64_t now_us)
+{
+    int64_t took_us = now_us - self->head_since_us;
+    pool_measure (&self->pool->ewma_us, took_us);
+    pool_measure (&self->node->slots->ewma_us, took_us);
+    self->done++;
+    self->full = false;
+    if (s_wants_rest (self, took_us))
+        self->replace = true;
+    s_begin_head (self, now_us);
+}
+
+/* A worker that was being stopped and finished instead is used no more. */
+static void s_after_job (worker_t *self, unsigned flags)
+{
+    if (flags & FLAG_CHILDREN)
+        self->children = true;
+    if (flags & (FLAG_CHILDREN | FLAG_REPLACE))
+        self->replace = true;
+    if (self->state == WORKER_STOPPING && self->stop != STOP_FAULT
+        && worker_apply (self, WORKER_RESUME)) {
+        self->stop = STOP_NONE;
+        self->replace = true;
+    }
+    if (self->replace)
+        worker_take_back (self);
+    job_t *next = self->jobs.first;
+    if (next && (next->cancelled || next->forgotten))
+        worker_begin_stop (self, next->forgotten ? STOP_DROP : STOP_CANCEL,
+                           next->forgotten);
+    self->throttled = false;
+    worker_watch_pipe (self, false);
+    node_touch (self->node);
+}
+
+static void s_finish (worker_t *self, job_t *job, const uint8_t *head, usi_buf_t *body)
+{
+    int outcome = head[5];
+    int32_t code = (int32_t) usi_get_be (head + 7, 4);
+    bool drained = self->stop == STOP_DRAIN && outcome == USI_STOPPED;
+    if (drained) {
+        usi_buf_free (body);
+        job_hand_back (self->node, job);
+    } else {
+        job_end (self->node, job, outcome, code, body);
+    }
+}
+
+static void s_on_result (worker_t *self, const uint8_t *data, size_t len, int fd,
+                         int64_t now_us)
+{
+    job_t *job = self->jobs.first;
+    usi_buf_t body = {0};
+    if (!job || len < RESULT_HEAD || usi_get_be (data + 1, 4) != job->seq
+        || data[5] < USI_SUCCEEDED || data[5] > USI_STOPPED || data[5] == USI_CRASHED) {
+        s_fault (self, "a result that does not belong to its job");
+        return;
+    }
+    if (!s_read_up_to (self, job)) {
+        s_fault (self, "a result without its marker in the log");
+        return;
+    }
+    if (data[6] & FLAG_MEMFD) {
+        if (!s_read_fd (fd, &body)) {
+            usi_buf_free (&body);
+            s_fault (self, "a result without its body");
+            return;
+        }
+    } else {
+        usi_buf_append (&body, data + RESULT_HEAD, len - RESULT_HEAD);
+    }
+    s_finish (self, job, data, &body);
+    s_measure (self, now_us);
+    s_after_job (self, data[6]);
+}
+
+static void s_on_ready (worker_t *self, const uint8_t *data, size_t len, int64_t now_us)
+{
+    int status;
+    if (len < 5 || self->pid > 0)
+        return;
+    self->pid = (pid_t) usi_get_be (data + 1, 4);
+    worker_apply (self, WORKER_READY);
+    self->pool->start_failures = 0;
+    self->head_since_us = now_us;
+    worker_watch_pipe (self, false);
+    node_touch (self->node);
+    if (slots_was_reaped (self->node->slots, self->pid, &status))
+        self->ended = true, self->end_status = status;
+}
+
+static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int fd,
+                           int64_t now_us)
+{
+    switch (data[0]) {
+    case 'W': s_on_ready (self, data, len, now_us); break;
+    case 'R': s_on_result (self, data, len, fd, now_us); break;
+    case 'X':
+        usi_buf_free (&self->refusal);
+        usi_buf_append (&self->refusal, data + 1, len - 1);
+        break;
+    default: s_fault (self, "an unknown message");
+    }
+}
+
+/* --- receiving -------------------------------------------------------------------------------- */
+
+typedef struct slab {
+    uint8_t data[INLINE_MAX + 4096];
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE (sizeof (int))];
+    } control;
+} slab_t;
+
+static int s_fd_of (struct msghdr *message)
+{
+    int fd = -1;
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR (message);
+    if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+        memcpy (&fd, CMSG_DATA (cmsg), sizeof fd);
+    return fd;
+}
+
+/* Returns how many datagrams were there. */
+static int s_receive (worker_t *self)
+{
+    static slab_t slabs[BATCH]; /* one thread, one batch at a time */
+    struct mmsghdr messages[BATCH];
+    struct iovec parts[BATCH];
+    for (int i = 0; i < BATCH; i++) {
+        parts[i] = (struct iovec){slabs[i].data, sizeof slabs[i].data};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i],
+                                              .msg_iovlen = 1,
+                                              .msg_control = slabs[i].control.bytes,
+                                              .msg_controllen = sizeof slabs[i].control};
+    }
+    int got = recvmmsg (self->sock, messages, BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+    int64_t now_us = usi_now_us ();
+    for (int i = 0; i < got; i++) {
+        int fd = s_fd_of (&messages[i].msg_hdr);
+        if (messages[i].msg_hdr.msg_flags & MSG_TRUNC)
+            s_fault (self, "a message over its limit");
+        else if (messages[i].msg_len > 0)
+            s_on_datagram (self, slabs[i].data, messages[i].msg_len, fd, now_us);
+        if (fd >= 0)
+            close (fd);
+    }
+    return got;
+}
+
+int worker_on_socket (zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    worker_t *self = arg;
+    (void) loop, (void) item;
+    s_receive (self);
+    if (self->ended)
+        worker_gone (self, self->end_status);
+    return 0;
+}
+
+void worker_drain (worker_t *self)
+{
+    while (s_receive (self) > 0)
+        ;
+    while (s_read_pipe (self))
+        ;
+    log_pipe_end (&self->log, &(log_pipe_sink_t){s_on_bytes, s_on_marker, self});
+}
+
+static int s_on_pipe (zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    worker_t *self = arg;
+    (void) loop, (void) item;
+    bool more = s_read_pipe (self);
+    if (!more && self->pipe_ended && self->state == WORKER_STARTING && self->pid == 0) {
+        s_receive (self); /* it may have said who it is */
+        if (self->ended)
+            worker_gone (self, self->end_status);
+        else if (self->pid == 0)
+            worker_lost (self, "it ended before it was ready");
+        return 0;
+    }
+    const job_t *job = self->jobs.first;
+    if (job && job_log_is_full (self->node, job)) {
+        self->throttled = true;
+        worker_watch_pipe (self, false);
+    }
+    return 0;
+}
+
+int worker_envelope_code (usi_bytes_t envelope)
+{
+    us_reader_t reader = usi_reader (envelope);
+    us_value_t map = usi_read (&reader);
+    for (uint32_t i = 0; map.type == US_TYPE_MAP && i < map.as.count; i++) {
+        us_value_t key = usi_read (&reader);
+        if (key.type == US_TYPE_STR && key.len == 4 && memcmp (key.data, "code", 4) == 0) {
+            us_value_t value = usi_read (&reader);
+            return value.type == US_TYPE_INT ? (int) value.as.integer : US_ERR_INTERNAL;
+        }
+        if (!usi_skip (&reader, NULL, NULL))
+            break;
+    }
+    return US_ERR_INTERNAL;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Zygotes: see zygote.h. */
+#include "zygote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "blobs.h"
+#include "pool.h"
+#include "process.h"
+#include "proto/pack.h"
+
+#define FAILURES_MAX 3 /* ends before it was ready, in a row: the environment is broken */
+#define MAX_WORDS    4096
+
+struct zygote {
+    zygote_t *next;
+    env_t *env;
+    pid_t pid;
+    int sock;
+    bool ready;
+    bool ending;
+    char why[256]; /* what it said went wrong */
+};
+
+static void s_unlink (zygote_t *self)
+{
+    node_t *node = self->env->node;
+    for (zygote_t **at = &node->zygotes; *at; at = &(*at)->next) {
+        if (*at == self) {
+            *at = self->next;
+            break;
+        }
+    }
+}
+
+static void s_close (zygote_t *self)
+{
+    if (self->sock < 0)
+        return;
+    node_unwatch (self->env->node, self->sock);
+    close (self->sock);
+    self->sock = -1;
+}
+
+static void s_hear (zygote_t *self, const uint8_t *data, size_t len)
+{
+    if (len > 0 && data[0] == 'R') {
+        self->ready = true;
+        self->env->zygote_failures = 0;
+    } else if (len > 0 && data[0] == 'E') {
+        snprintf (self->why, sizeof self->why, "%.*s", (int) len - 1, data + 1);
+        usi_warning ("zygote.error", "%s env=%.12s", self->why, self->env->request.key);
+    }
+}
+
+static int s_on_socket (zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    zygote_t *self = arg;
+    uint8_t data[MAX_WORDS];
+    (void) loop, (void) item;
+    ssize_t got = recv (self->sock, data, sizeof data, MSG_DONTWAIT);
+    if (got > 0)
+        s_hear (self, data, (size_t) got);
+    else if (got == 0 || errno != EAGAIN)
+        s_close (self); /* it has ended, or will be: SIGCHLD tells */
+    return 0;
+}
+
+/* The daemon's variables are not the job's business: only these (worker-protocol.md). */
+static char **s_environment (const env_t *env)
+{
+    static const char *const kept[] = {"HOME", "LANG", "TMPDIR", NULL};
+    const char *path = getenv ("PATH");
+    char **list = usi_alloc ((sizeof kept / sizeof *kept + 3) * sizeof *list);
+    size_t count = 0;
+    list[count++] = usi_sprintf ("PATH=%s/bin:%s", env->path,
+                                 path ? path : "/usr/local/bin:/usr/bin:/bin");
+    list[count++] = usi_sprintf ("VIRTUAL_ENV=%s", env->path);
+    for (size_t i = 0; kept[i]; i++)
+        if (getenv (kept[i]))
+            list[count++] = usi_sprintf ("%s=%s", kept[i], getenv (kept[i]));
+    return list;
+}
+
+static void s_free_list (char **list)
+{
+    for (size_t i = 0; list[i]; i++)
+        free (list[i]);
+    free (list);
+}
+
+static pid_t s_exec (const env_t *env, int sock)
+{
+    const char *runtime = env->node->options.runtime;
+    char number[16];
+    snprintf (number, sizeof number, "%d", sock);
+    char *python = usi_sprintf ("%s/bin/python", env->path);
+    char *script = usi_sprintf ("%s/understudy/_worker/main.py", runtime);
+    char **variables = s_environment (env);
+    char *argv[] = {python, "-I", "-u", script, "understudy-zygote", number, NULL};
+    process_t process = {.argv = argv, .env = variables, .keep = {sock}};
+    pid_t pid = process_start (&process);
+    s_free_list (variables);
+    free (script);
+    free (python);
+    return pid;
+}
+
+static zygote_t *s_start (env_t *env)
+{
+    int pair[2];
+    if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return NULL;
+    pid_t pid = s_exec (env, pair[1]);
+    close (pair[1]);
+    if (pid < 0) {
+        close (pair[0]);
+        return NULL;
+    }
+    zygote_t *self = usi_new (zygote_t);
+    *self = (zygote_t){.env = env, .pid = pid, .sock = pair[0], .next = env->node->zygotes};
+    fcntl (self->sock, F_SETFL, O_NONBLOCK);
+    env->node->zygotes = self;
+    env->zygote = self;
+    node_watch (env->node, self->sock, s_on_socket, self);
+    usi_debug ("zygote.started", "a zygote is started env=%.12s pid=%d", env->request.key,
+               (int) pid);
+    return self;
+}
+
+static void s_pack (usi_buf_t *out, const env_t *env, const zygote_fork_t *request)
+{
+    char *bundles = usi_sprintf ("%s/bundles", env->node->options.cache);
+    usi_buf_append (out, "F", 1);
+    usi_pack_map (out, 5);
+    usi_pack_str (out, "token", 5);
+    usi_pack_bin (out, request->token, sizeof request->token);
+    usi_pack_str (out, "cache", 5);
+    usi_pack_str (out, bundles, strlen (bundles));
+    usi_pack_str (out, "slot", 4);
+    usi_pack_uint (out, request->slot);
+    usi_pack_str (out, "max_payload", 11);
+    usi_pack_uint (out, env->node->limits.max_payload);
+    usi_pack_str (out, "bundles", 7);
+    usi_pack_array (out, (uint32_t) request->bundles_len);
+    for (size_t i = 0; i < request->bundles_len; i++) {
+        char *path = blobs_path (env->node->blobs, request->bundles[i]);
+        usi_pack_array (out, 2);
+        usi_pack_bin (out, request->bundles[i], USI_DIGEST_LEN);
+        usi_pack_str (out, path, strlen (path));
+        free (path);
+    }
+    free (bundles);
+}
+
+static int s_send_two (int sock, const usi_buf_t *bytes, const int fds[2])
+{
+    struct iovec part = {.iov_base = bytes->data, .iov_len = bytes->len};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE (2 * sizeof (int))];
+    } control = {0};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *head = CMSG_FIRSTHDR (&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN (2 * sizeof (int));
+    memcpy (CMSG_DATA (head), fds, 2 * sizeof (int));
+    return sendmsg (sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+int zygote_fork (env_t *env, const zygote_fork_t *request)
+{
+    zygote_t *self = env->zygote ? env->zygote : s_start (env);
+    if (!self || self->sock < 0) {
+        errno = self ? EPIPE : errno;
+        return -1;
+    }
+    usi_buf_t bytes = {0};
+    s_pack (&bytes, env, request);
+    int fds[2] = {request->job_socket, request->log_pipe};
+    int rc = s_send_two (self->sock, &bytes, fds);
+    usi_buf_free (&bytes);
+    return rc;
+}
+
+void zygote_prepare (env_t *env)
+{
+    if (!env->zygote)
+        s_start (env);
+}
+
+void zygote_end (env_t *env)
+{
+    zygote_t *self = env->zygote;
+    if (!self)
+        return;
+    self->ending = true;
+    s_close (self); /* which it takes as the end */
+}
+
+bool zygotes_reaped (node_t *node, pid_t pid, int status)
+{
+    zygote_t *self = node->zygotes;
+    while (self && self->pid != pid)
+        self = self->next;
+    if (!self)
+        return false;
+    env_t *env = self->env;
+    char why[384];
+    snprintf (why, sizeof why, "the interpreter of the environment does not start: %s",
+              self->why[0]           ? self->why
+              : WIFSIGNALED (status) ? strsignal (WTERMSIG (status))
+                                     : "it ended by itself");
+    if (!self->ending)
+        usi_warning ("zygote.ended", "a zygote has ended env=%.12s status=0x%x",
+                     env->request.key, (unsigned) status);
+    bool failed = !self->ready && !self->ending;
+    s_close (self);
+    s_unlink (self);
+    free (self);
+    env->zygote = NULL;
+    if (failed && ++env->zygote_failures >= FAILURES_MAX)
+        env_broken (env, why);
+    node_touch (node);
+    return true;
+}
+
+bool zygotes_have (const node_t *node, pid_t pid)
+{
+    for (const zygote_t *self = node->zygotes; self; self = self->next)
+        if (self->pid == pid)
+            return true;
+    return false;
+}
+
+void zygotes_clear (node_t *node)
+{
+    while (node->zygotes) {
+        zygote_t *self = node->zygotes;
+        s_close (self);
+        self->env->zygote = NULL;
+        node->zygotes = self->next;
+        free (self);
+    }
+}

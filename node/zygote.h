@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One small process for each environment in use: the environment's interpreter with the
+ * worker runtime loaded, forking workers on request (docs/worker-protocol.md). */
+#ifndef NODE_ZYGOTE_H
+#define NODE_ZYGOTE_H
+
+#include "node.h"
+
+typedef struct zygote_fork {
+    uint8_t token[16];
+    unsigned slot;
+    int job_socket; /* the worker's end */
+    int log_pipe;   /* the write end */
+    const uint8_t (*bundles)[USI_DIGEST_LEN];
+    size_t bundles_len;
+} zygote_fork_t;
+
+/* Starts the zygote where there is none. -1: it cannot be, errno says why. */
+int zygote_fork (env_t *env, const zygote_fork_t *request);
+/* Begins to load it, before a job asks. */
+void zygote_prepare (env_t *env);
+void zygote_end (env_t *env);
+/* A child has ended; false: it is no zygote. */
+bool zygotes_reaped (node_t *node, pid_t pid, int status);
+bool zygotes_have (const node_t *node, pid_t pid);
+void zygotes_clear (node_t *node);
+
+#endif
