@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The module understudy._core: its state, its functions and how errors are raised. */
+#include "core.h"
+
+core_state_t *core_state_of (PyObject *self)
+{
+    /* None of the types can be subclassed, so the type of self is the module's own. */
+    return PyType_GetModuleState (Py_TYPE (self));
+}
+
+PyObject *core_raise (us_err_t err, const char *text)
+{
+    PyObject *module = PyImport_ImportModule ("understudy.exceptions");
+    if (module == NULL)
+        return NULL;
+    PyObject *class = PyObject_GetAttrString (module, us_err_python (err));
+    Py_DECREF (module);
+    if (class == NULL)
+        return NULL;
+    /* The library's words may quote bytes of a user that are not UTF-8. */
+    const char *words = text != NULL && text[0] != '\0' ? text : us_err_text (err);
+    PyObject *message =
+        PyUnicode_DecodeUTF8 (words, (Py_ssize_t) strlen (words), "backslashreplace");
+    if (message != NULL)
+        PyErr_SetObject (class, message);
+    Py_XDECREF (message);
+    Py_DECREF (class);
+    return NULL;
+}
+
+static PyObject *s_version (PyObject *module, PyObject *unused)
+{
+    (void) module;
+    (void) unused;
+    return PyUnicode_FromString (us_version ());
+}
+
+static PyObject *s_new_id (PyObject *module, PyObject *channel)
+{
+    (void) module;
+    const char *text = core_text (channel, "a null character in a channel name");
+    if (text == NULL)
+        return NULL;
+    us_id_t id;
+    const us_err_t err = us_id_new (&id, text);
+    if (err == US_OK)
+        return PyBytes_FromStringAndSize ((const char *) id.bytes, US_ID_LEN);
+    char words[256];
+    snprintf (words, sizeof words, "not a channel name: %.200s", text);
+    return core_raise (err, words);
+}
+
+static PyObject *s_default_broker (PyObject *module, PyObject *unused)
+{
+    (void) module;
+    (void) unused;
+    char words[512] = "";
+    us_options_t *options = NULL;
+    us_client_t *client = NULL;
+    PyObject *endpoints = NULL;
+    us_err_t err = us_options_new (&options, words, sizeof words);
+    if (err == US_OK)
+        err = us_client_new (&client, options);
+    if (err == US_OK)
+        endpoints = PyUnicode_FromString (us_client_endpoint (client));
+    else
+        core_raise (err, words);
+    us_client_destroy (&client);
+    us_options_destroy (&options);
+    return endpoints;
+}
+
+static PyMethodDef s_methods[] = {
+    {"version", s_version, METH_NOARGS, "Version of libunderstudy."},
+    {"new_id", s_new_id, METH_O, "A fresh id for a job on a channel."},
+    {"default_broker", s_default_broker, METH_NOARGS,
+     "Addresses from UNDERSTUDY_BROKER, the configuration file or the default."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyObject *s_errors (void)
+{
+    static const int numbers[] = {
+#define X(name, number, text, python) number,
+        US_ERR_MAP (X)
+#undef X
+    };
+    const Py_ssize_t count = (Py_ssize_t) (sizeof numbers / sizeof numbers[0]);
+    PyObject *errors = PyTuple_New (count);
+    for (Py_ssize_t i = 0; errors != NULL && i < count; i++) {
+        const int err = numbers[i];
+        PyObject *row = Py_BuildValue ("(siss)", us_err_name (err), err,
+                                       us_err_text (err), us_err_python (err));
+        if (row == NULL || PyTuple_SetItem (errors, i, row) < 0)
+            Py_CLEAR (errors);
+    }
+    return errors;
+}
+
+static int s_add_constants (PyObject *module)
+{
+    static const struct {
+        const char *name;
+        long value;
+    } constants[] = {
+        {"EVENT_ACCEPTED", US_EVENT_ACCEPTED},
+        {"EVENT_RUNNING", US_EVENT_RUNNING},
+        {"EVENT_LOG", US_EVENT_LOG},
+        {"EVENT_ENDED", US_EVENT_ENDED},
+    };
+    for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++)
+        if (PyModule_AddIntConstant (module, constants[i].name, constants[i].value) < 0)
+            return -1;
+    PyObject *errors = s_errors ();
+    const int rc =
+        errors == NULL ? -1 : PyModule_AddObjectRef (module, "ERRORS", errors);
+    Py_XDECREF (errors);
+    return rc;
+}
+
+static int s_add_type (PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+{
+    *type = (PyTypeObject *) PyType_FromModuleAndSpec (module, spec, NULL);
+    return *type == NULL ? -1 : PyModule_AddType (module, *type);
+}
+
+static int s_exec (PyObject *module)
+{
+    core_state_t *state = PyModule_GetState (module);
+    if (s_add_constants (module) < 0 ||
+        s_add_type (module, &core_blob_spec, &state->blob_type) < 0 ||
+        s_add_type (module, &core_client_spec, &state->client_type) < 0 ||
+        s_add_type (module, &core_job_spec, &state->job_type) < 0)
+        return -1;
+    return 0;
+}
+
+static int s_traverse (PyObject *module, visitproc visit, void *arg)
+{
+    core_state_t *state = PyModule_GetState (module);
+    Py_VISIT (state->blob_type);
+    Py_VISIT (state->client_type);
+    Py_VISIT (state->job_type);
+    return 0;
+}
+
+static int s_clear (PyObject *module)
+{
+    core_state_t *state = PyModule_GetState (module);
+    Py_CLEAR (state->blob_type);
+    Py_CLEAR (state->client_type);
+    Py_CLEAR (state->job_type);
+    return 0;
+}
+
+static void s_free (void *module)
+{
+    s_clear (module);
+}
+
+static PyModuleDef_Slot s_slots[] = {
+    {Py_mod_exec, s_exec},
+    {0, NULL},
+};
+
+static PyModuleDef s_module = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "understudy._core",
+    .m_doc = "The C extension over libunderstudy: types and calls, no policy.",
+    .m_size = sizeof (core_state_t),
+    .m_methods = s_methods,
+    .m_slots = s_slots,
+    .m_traverse = s_traverse,
+    .m_clear = s_clear,
+    .m_free = s_free,
+};
+
+PyMODINIT_FUNC PyInit__core (void);
+PyMODINIT_FUNC PyInit__core (void)
+{
+    return PyModuleDef_Init (&s_module);
+}

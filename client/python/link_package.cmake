@@ -1,0 +1,15 @@
+# Run with -P: links every source of the package into PACKAGE and drops dead links.
+# Runs at each build, so that a new file is seen without a new configuration.
+file(MAKE_DIRECTORY ${PACKAGE})
+file(GLOB old LIST_DIRECTORIES true RELATIVE ${PACKAGE} ${PACKAGE}/*)
+foreach(name IN LISTS old)
+    if(IS_SYMLINK ${PACKAGE}/${name} AND NOT EXISTS ${SOURCE}/${name})
+        file(REMOVE ${PACKAGE}/${name})
+    endif()
+endforeach()
+file(GLOB names LIST_DIRECTORIES true RELATIVE ${SOURCE} ${SOURCE}/*)
+foreach(name IN LISTS names)
+    if(NOT name STREQUAL "__pycache__" AND NOT EXISTS ${PACKAGE}/${name})
+        file(CREATE_LINK ${SOURCE}/${name} ${PACKAGE}/${name} SYMBOLIC)
+    endif()
+endforeach()

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""Runs your Python code on any number of listening machines.
+
+    from understudy import Understudy, Lead, Result, Executor
+    from understudy.decorators import understudy
+
+Nothing is connected by importing this package or by decorating; the first call does it.
+The names below load what they need when they are first used, so that a job which only
+imports a decorated module on a node needs neither the C extension nor a broker.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, List
+
+from understudy import exceptions
+from understudy.exceptions import *  # noqa: F403
+
+if TYPE_CHECKING:
+    from understudy._executor import Executor as Executor
+    from understudy._lead import Lead as Lead
+    from understudy._result import Result as Result
+    from understudy._understudy import Understudy as Understudy
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Executor": "understudy._executor",
+    "Lead": "understudy._lead",
+    "Result": "understudy._result",
+    "Understudy": "understudy._understudy",
+}
+
+__all__ = sorted(["__version__", *_HOMES, *exceptions.__all__])  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *__all__})

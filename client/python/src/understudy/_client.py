@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""One connection for each process and address, shared by everything in it.
+
+A client connects at its first use. Where somebody waits for events (callbacks,
+concurrent.futures.wait, …) one Python thread takes them from the C library. A forked
+child keeps the clients, which connect afresh there, and starts a thread of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+from understudy._settings import Settings
+
+if TYPE_CHECKING:
+    from understudy import _core
+    from understudy._result import Result
+
+_FLUSH_SECONDS = 5.0
+_NAMES_SHOWN = 10
+_UNSENT, _REFUSED = 0, 15
+
+_lock = threading.Lock()
+_clients: Dict[Tuple[Optional[str], Optional[str]], Client] = {}
+generation = 0  # how many forks lie between the first process and this one
+
+
+class Client:
+    """A _core.Client with what Python needs around it."""
+
+    def __init__(self, settings: Tuple[Optional[str], Optional[str]]) -> None:
+        from understudy import _core  # nodes, which only import this, have none
+
+        self.settings = Settings(*settings)
+        self.core = _core.Client(
+            broker=self.settings.broker, redis=self.settings.redis, name=_program()
+        )
+        self.max_payload = self.core.max_payload
+        self.lock = threading.Lock()
+        self.connected = -1  # the generation that has connected
+        self._thread: Optional[threading.Thread] = None
+        self._orphans: List[Tuple[_core.Job, str]] = []
+        self._prune_at = 64
+        self._refused: List[str] = []
+
+    def connect(self) -> None:
+        """BrokerUnreachable where none answers within the connect timeout."""
+        if self.connected != generation:
+            self.core.connect()
+            self.connected = generation
+            _at_end_of_child()
+
+    # --- events -----------------------------------------------------------------------
+
+    def subscribe(self, job: _core.Job, types: int, result: Result[Any]) -> None:
+        with self.lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._take_events, name="understudy-events", daemon=True
+                )
+                self._thread.start()
+        job.subscribe(types, result)
+
+    def _take_events(self) -> None:
+        while True:
+            events = self.core.wait_events(None)
+            if not events:
+                return
+            for types, _, result in events:
+                try:
+                    result._on_event(types)  # type: ignore[attr-defined]
+                except Exception:
+                    traceback.print_exc()
+            del events, result  # keeps nothing alive while it waits
+
+    # --- the end ----------------------------------------------------------------------
+
+    def orphan(self, job: _core.Job, name: str) -> None:
+        """A job whose Result was dropped before it was accepted: named if lost."""
+        self._orphans.append((job, name))
+        if len(self._orphans) >= self._prune_at:
+            self._prune()
+            self._prune_at = 2 * len(self._orphans) + 64
+
+    def _prune(self) -> None:
+        kept = []
+        for job, name in self._orphans:
+            state = job.state
+            if state == _UNSENT:
+                kept.append((job, name))
+            elif state == _REFUSED:
+                self._refused.append(f"{name} ({job.text})")
+        self._orphans = kept
+
+    def close(self, deadline: float) -> List[str]:
+        """Waits for what is not accepted; names what was lost."""
+        lost: List[str] = []
+        if self.connected == generation:
+            self.core.flush(max(0.0, deadline - time.monotonic()))
+            lost = self._lost()
+        self.core.close()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(1)
+        return lost
+
+    def _lost(self) -> List[str]:
+        from understudy._result import Result
+
+        self._prune()
+        names = [name for _, name in self._orphans]
+        for held in gc.get_objects():
+            if type(held) is Result and held._client is self:
+                names += held._loss()
+        return names + self._refused
+
+    def after_fork(self) -> None:
+        self.lock = threading.Lock()
+        self._thread = None
+        self._orphans, self._refused = [], []
+
+
+def client_of(settings: Tuple[Optional[str], Optional[str]]) -> Client:
+    with _lock:
+        client = _clients.get(settings)
+        if client is None:
+            client = _clients[settings] = Client(settings)
+        return client
+
+
+def _program() -> Optional[str]:
+    return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None
+
+
+def _after_fork() -> None:
+    global _lock, generation
+    _lock = threading.Lock()
+    generation += 1
+    for client in _clients.values():
+        client.after_fork()
+
+
+def _at_exit() -> None:
+    deadline = time.monotonic() + _FLUSH_SECONDS
+    for client in list(_clients.values()):
+        try:
+            lost = client.close(deadline)
+        except Exception as error:
+            lost = [f"perhaps some: {error}"]
+        if lost:
+            _tell(lost)
+
+
+def _tell(lost: List[str]) -> None:
+    shown = ", ".join(lost[:_NAMES_SHOWN])
+    more = f" and {len(lost) - _NAMES_SHOWN} more" if len(lost) > _NAMES_SHOWN else ""
+    jobs = "1 job was" if len(lost) == 1 else f"{len(lost)} jobs were"
+    print(
+        f"understudy: {jobs} not accepted and will not run: {shown}{more}",
+        file=sys.stderr,
+    )
+
+
+_ends_registered = 0
+
+
+def _at_end_of_child() -> None:
+    """A child of multiprocessing leaves without atexit; its own hook is used there."""
+    global _ends_registered
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or _ends_registered == generation:
+        return
+    if process.parent_process() is not None:
+        from multiprocessing import util
+
+        util.Finalize(None, _at_exit, exitpriority=100)
+        _ends_registered = generation
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

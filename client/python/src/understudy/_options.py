@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""How a job runs: the keywords that the decorator, Executor and Lead share."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, NamedTuple, Optional, Sequence, Tuple
+
+from understudy._settings import DEFAULT_CHANNEL, Settings, check_channel, settings_of
+from understudy.exceptions import InvalidArgument
+
+__all__ = ["DEFAULT_CHANNEL", "Options", "make_options"]
+
+# After the soft limit has raised in the job, it has this long to end.
+_LAST_SECONDS = 5.0
+
+
+class Options(NamedTuple):
+    channel: str
+    settings: Tuple[Optional[str], Optional[str]] = Settings()
+    block: bool = False
+    queue: bool = True
+    packages: Tuple[str, ...] = ()
+    constraints: Tuple[str, ...] = ()
+    python: Optional[str] = None
+    retries: int = 0
+    soft_limit: Optional[float] = None
+    hard_limit: Optional[float] = None
+    expires: Optional[float] = None
+    fresh: bool = False
+    trust: bool = True
+
+
+def make_options(
+    channel: str,
+    *,
+    block: bool = False,
+    queue: bool = True,
+    packages: Sequence[str] = (),
+    constraints: Sequence[str] = (),
+    python: Optional[str] = None,
+    retries: int = 0,
+    timeout: Optional[float] = None,
+    hard_timeout: Optional[float] = None,
+    expires: Optional[float] = None,
+    isolation: Optional[str] = None,
+    trust: str = "all",
+    **where: Any,
+) -> Options:
+    _seconds("timeout", timeout)
+    _seconds("hard_timeout", hard_timeout)
+    if timeout is not None and hard_timeout is None:
+        hard_timeout = timeout + _LAST_SECONDS
+    if isolation not in (None, "", "fresh"):
+        raise InvalidArgument(f"isolation={isolation!r} is neither None nor 'fresh'")
+    return Options(
+        check_channel(channel),
+        settings_of(**where),
+        bool(block),
+        bool(queue),
+        _texts("packages", packages),
+        _texts("constraints", constraints),
+        _minor_version(python),
+        _retries(retries),
+        timeout,
+        hard_timeout,
+        _seconds("expires", expires),
+        isolation == "fresh",
+        trusts(trust),
+    )
+
+
+def trusts(trust: str) -> bool:
+    if trust not in ("all", "data"):
+        raise InvalidArgument(f"trust={trust!r} is neither 'all' nor 'data'")
+    return trust == "all"
+
+
+def _texts(name: str, values: Sequence[str]) -> Tuple[str, ...]:
+    if isinstance(values, (str, bytes)):
+        raise InvalidArgument(f"{name}={values!r} is not a list; write [{values!r}]")
+    texts = tuple(values)
+    for text in texts:
+        if not isinstance(text, str):
+            raise InvalidArgument(
+                f"{text!r} in {name} is not a requirement like 'pytz'"
+            )
+    return texts
+
+
+def _minor_version(python: Optional[str]) -> Optional[str]:
+    if python is None:
+        return None
+    if not isinstance(python, str) or not re.match(r"3\.\d{1,2}\Z", python, re.ASCII):
+        raise InvalidArgument(f"python={python!r} is not a minor version like '3.11'")
+    return python
+
+
+def _retries(retries: int) -> int:
+    if isinstance(retries, bool) or not isinstance(retries, int):
+        raise InvalidArgument(f"retries={retries!r} is not a whole number")
+    if not 0 <= retries <= 100:
+        raise InvalidArgument(f"retries={retries} is not between 0 and 100")
+    return retries
+
+
+def _seconds(name: str, value: Optional[float]) -> Optional[float]:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidArgument(f"{name}={value!r} is not a number of seconds")
+    if not math.isfinite(value) or value <= 0:
+        raise InvalidArgument(f"{name}={value} is not a positive number of seconds")
+    return value

@@ -1,0 +1,471 @@
+# SPDX-License-Identifier: MIT
+"""Result: the future of one job."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import sys
+import threading
+import time
+import uuid as uuids
+from concurrent.futures import Future
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generator,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+    TypeVar,
+    Union,
+    cast,
+)
+
+from understudy import _client, _envelope
+from understudy._client import Client, client_of
+from understudy._options import trusts
+from understudy._settings import Settings, check_channel, settings_of
+from understudy.exceptions import (
+    InvalidArgument,
+    JobCancelled,
+    SerializationError,
+    UnderstudyError,
+    WaitTimeout,
+    _from_code,
+)
+
+if TYPE_CHECKING:
+    from understudy import _core
+
+T = TypeVar("T")
+
+_STATES = {
+    0: "UNSENT",
+    1: "QUEUED",
+    2: "LEASED",
+    3: "RUNNING",
+    4: "BACKOFF",
+    5: "SUCCEEDED",
+    6: "FAILED",
+    7: "CANCELLED",
+    8: "DEAD",
+    9: "EXPIRED",
+    15: "REFUSED",
+}
+_UNSENT, _QUEUED, _RUNNING, _CANCELLED, _REFUSED = 0, 1, 3, 7, 15
+_NOT_ENDED = -15  # what Job.code says before the end
+_ENDED, _STILL_RUNS = -14, -15  # what cancel answers
+_EVENT_RUNNING, _EVENT_ENDED = 2, 8
+_CHUNK = 65536
+_ANSWER_SECONDS = 5.0  # a broker's answer to a cancel
+_CTRL_C_SECONDS = 2.0
+_LOG_SECONDS = 10.0  # to fetch the log of a job that has ended
+_PEEK_SECONDS = 0.25  # to fetch what a running job has logged so far
+
+
+class Result(Future[T]):
+    """A concurrent.futures.Future of a job, awaitable, with the job's log and state.
+
+    Result(uuid, …) opens a job that was submitted earlier or elsewhere; the keywords
+    are those of the decorator that say where. JobNotFound comes from get(), check() and
+    accepted(); channel=, if given, is checked at once.
+
+    The base class's lock and event subscription are made only where they are needed
+    (callbacks, concurrent.futures.wait and as_completed): whoever just calls result()
+    waits in the C library.
+    """
+
+    _job: _core.Job
+    _client: Client
+    _name: str
+    _trust: bool
+    _outcome: Optional[Tuple[Any, Optional[BaseException]]] = None
+    _streaming: Tuple[bool, bool] = (False, False)
+    # Of the base class, until _condition is asked for.
+    _state = "PENDING"
+    _generation = -1
+
+    def __init__(
+        self,
+        uuid: Union[str, uuids.UUID],
+        *,
+        channel: Optional[str] = None,
+        trust: str = "all",
+        **where: Any,
+    ) -> None:
+        client = client_of(settings_of(**where))
+        job_id = _parse(uuid)
+        if channel is not None and job_id[-1] != _partition(channel):
+            raise InvalidArgument(f"{uuid} is not the id of a job on {channel!r}")
+        client.connect()
+        self._set(client.core.open(job_id), client, str(uuid), trusts(trust))
+
+    def _set(self, job: _core.Job, client: Client, name: str, trust: bool) -> None:
+        self._job = job
+        self._client = client
+        self._name = name
+        self._trust = trust
+
+    @classmethod
+    def _of(cls, job: _core.Job, client: Client, name: str, trust: bool) -> Result[Any]:
+        self = cls.__new__(cls)
+        self._job = job
+        self._client = client
+        self._name = name
+        self._trust = trust
+        return self
+
+    # --- what it is -------------------------------------------------------------------
+
+    @property
+    def uuid(self) -> str:
+        return str(uuids.UUID(bytes=self._job.id))
+
+    @property
+    def status(self) -> str:
+        """UNSENT, QUEUED, LEASED, RUNNING, BACKOFF, or how it ended: SUCCEEDED, FAILED,
+        CANCELLED, DEAD, EXPIRED, REFUSED."""
+        return _STATES.get(self._job.state, "?")
+
+    @property
+    def info(self) -> dict[str, int]:
+        """attempt, crashes, losses, submitted_ms, started_ms, ended_ms, log_len,
+        build_len, dropped."""
+        return self._job.info
+
+    def __repr__(self) -> str:
+        return f"<Result {self.uuid} {self._name} {self.status}>"
+
+    def __reduce__(self) -> Any:
+        return _reopen, (self.uuid, tuple(self._client.settings), self._trust)
+
+    # --- waiting ----------------------------------------------------------------------
+
+    def result(self, timeout: Optional[float] = None) -> T:
+        """The value, or the job's exception. WaitTimeout (a TimeoutError) only ends the
+        waiting, and so does Ctrl-C."""
+        value, error = self._outcome or self._wait(timeout)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error, self  # no cycle through the traceback
+        return cast(T, value)
+
+    get = result
+
+    def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
+        error = (self._outcome or self._wait(timeout))[1]
+        if isinstance(error, JobCancelled) and self.cancelled():
+            raise error
+        return error
+
+    def check(self) -> Optional[T]:
+        """None while it is pending, then the value or the job's exception."""
+        return self.result(0) if self.done() else None
+
+    def accepted(self, timeout: Optional[float] = None) -> bool:
+        """Waits until the job is on the broker's disk; raises why it was refused."""
+        code = self._job.accepted(timeout)
+        if code:
+            self._outcome = self._outcome or self._wait(0)  # it has been looked at
+            raise _from_code(code, self._job.text)
+        return True
+
+    def done(self) -> bool:
+        return self._job.code != _NOT_ENDED
+
+    def running(self) -> bool:
+        return self._job.state == _RUNNING
+
+    def cancelled(self) -> bool:
+        return self._job.state == _CANCELLED
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Cancelling the task that waits does not cancel the job."""
+        if not self.done():
+            import asyncio
+
+            loop = asyncio.get_running_loop()
+            waiter = loop.create_future()
+
+            def wake(_: Any) -> None:
+                try:
+                    loop.call_soon_threadsafe(_set, waiter)
+                except RuntimeError:
+                    pass  # that loop has ended, and with it whoever waited
+
+            self.add_done_callback(wake)
+            yield from waiter
+        return self.result(0)
+
+    def _wait(self, timeout: Optional[float]) -> Tuple[Any, Optional[BaseException]]:
+        if not self._job.wait(timeout):
+            raise WaitTimeout(f"{self._name} has not ended after {timeout} s")
+        # Two threads may both decode; both then see the same objects.
+        return cast(
+            "Tuple[Any, Optional[BaseException]]",
+            self.__dict__.setdefault("_outcome", self._decode()),
+        )
+
+    def _decode(self) -> Tuple[Any, Optional[BaseException]]:
+        job = self._job
+        code = job.code
+        if code:
+            from understudy import _failures  # which needs cloudpickle
+
+            return None, _failures.rebuild(job.body, code, job.text, self._trust)
+        try:
+            loads = _load_pickle if self._trust else _refuse_pickle
+            return _envelope.decode_value(job.body, loads, "result"), None
+        except UnderstudyError as error:
+            return None, error
+        except Exception as error:
+            problem = SerializationError(
+                f"the result of {self._name} cannot be loaded here: "
+                f"{type(error).__name__}: {error}"
+            )
+            problem.__cause__ = error
+            return None, problem
+
+    # --- ending it --------------------------------------------------------------------
+
+    def cancel(self) -> bool:
+        """Takes back what has not started. True: it will not run. False: it runs or has
+        ended."""
+        code, state = self._ask_to_end(0, _ANSWER_SECONDS)
+        if code == 0 and state != _CANCELLED:  # held by a node, which has been told
+            self._job.wait(_ANSWER_SECONDS)
+        return self.cancelled()
+
+    def interrupt(self) -> bool:
+        """Also ends what runs. True: it has been told, or will not run; False: it had
+        ended. Wait for the end with result(), see how it ended in status."""
+        code, _ = self._ask_to_end(1, _ANSWER_SECONDS)
+        return code == 0 or self.cancelled()
+
+    def _ask_to_end(self, mode: int, timeout: float) -> Tuple[int, int]:
+        code, state = self._job.cancel(mode, timeout)
+        if code not in (0, _ENDED, _STILL_RUNS):
+            raise _from_code(code, self._job.text)
+        return code, state
+
+    # --- its log ----------------------------------------------------------------------
+
+    @property
+    def log(self) -> str:
+        """What the job has written so far, all of it once it has ended; without the
+        newline at the end."""
+        job = self._job
+        if job.state in (_UNSENT, _QUEUED):
+            return ""
+        first = not self._streaming[0]
+        self._stream(0)
+        ended = self.done()
+        wait = _LOG_SECONDS if ended else _PEEK_SECONDS if first else 0.0
+        parts: List[bytes] = []
+        offset = 0
+        while True:
+            part = job.read_log(0, offset, _CHUNK, wait)
+            if not part:
+                if part is None and ended:
+                    raise WaitTimeout(f"the log of {self._name} did not come")
+                break
+            parts.append(part)
+            offset += len(part)
+            wait = wait if ended else 0.0
+        text = b"".join(parts).decode(errors="replace")
+        return text[:-1] if text.endswith("\n") else text
+
+    def stream_log(
+        self, *, build: bool = False, timeout: Optional[float] = None
+    ) -> Iterator[str]:
+        """Lines of the log from its beginning, as they are written, until the job has
+        ended. build=True: those of the build of its environment instead. timeout: the
+        longest wait for more; WaitTimeout then."""
+        rest = ""
+        for text in self._texts(1 if build else 0, timeout):
+            *lines, rest = (rest + text).split("\n")
+            yield from lines
+        if rest:
+            yield rest
+
+    def _stream(self, stream: int) -> None:
+        if not self._streaming[stream]:
+            self._job.stream_log(stream)
+            log, build = self._streaming
+            self._streaming = (log or stream == 0, build or stream == 1)
+
+    def _texts(self, stream: int, timeout: Optional[float]) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        offset = 0
+        self._stream(stream)
+        while True:
+            data = self._job.read_log(stream, offset, _CHUNK, timeout)
+            if data is None:
+                raise WaitTimeout(f"{self._name} has logged nothing for {timeout} s")
+            offset += len(data)
+            text = decoder.decode(data, final=not data)
+            if text:
+                yield text
+            if not data:
+                return
+
+    def _block(self) -> T:
+        """Waits, with the log on the standard output of the moment. Ctrl-C cancels the
+        job."""
+        try:
+            for text in self._texts(0, None):
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            return self.result()
+        except KeyboardInterrupt:
+            _interrupt_all([self])
+            raise
+
+    # --- the base class's machinery ---------------------------------------------------
+
+    @property
+    def _condition(self) -> threading.Condition:
+        """Made when somebody first needs to be told; events then come in a thread."""
+        if self._generation != _client.generation:
+            self._materialise()
+        return cast(threading.Condition, self.__dict__["_own_condition"])
+
+    @_condition.setter
+    def _condition(self, condition: threading.Condition) -> None:
+        self.__dict__["_own_condition"] = condition
+
+    def _materialise(self) -> None:
+        with self._client.lock:
+            if self._generation == _client.generation:
+                return
+            state = self._state
+            waiters = self.__dict__.get("_waiters", [])
+            callbacks = self.__dict__.get("_done_callbacks", [])
+            super().__init__()  # sets the state and these lists anew; _condition: below
+            self._state = state
+            self._waiters = waiters
+            self._done_callbacks = callbacks
+            self._generation = _client.generation
+        if self.done():
+            self._on_event(_EVENT_ENDED)
+        else:
+            self._client.subscribe(self._job, _EVENT_RUNNING | _EVENT_ENDED, self)
+
+    def _on_event(self, types: int) -> None:
+        with self._condition:
+            if self._state in ("CANCELLED_AND_NOTIFIED", "FINISHED"):
+                return
+            if not types & _EVENT_ENDED:
+                if types & _EVENT_RUNNING:
+                    self._state = "RUNNING"
+                return
+            self._finish()
+            self._condition.notify_all()
+        self._invoke_callbacks()  # type: ignore[attr-defined]
+
+    def _finish(self) -> None:
+        if self.cancelled():
+            self._state, told = "CANCELLED_AND_NOTIFIED", "add_cancelled"
+        else:
+            self._state = "FINISHED"
+            told = "add_exception" if self._job.code else "add_result"
+        for waiter in self._waiters:
+            getattr(waiter, told)(self)
+
+    def _get_snapshot(self) -> Tuple[bool, bool, Any, Optional[BaseException]]:
+        """What asyncio asks from Python 3.14 on."""
+        if not self.done():
+            return False, False, None, None
+        if self.cancelled():
+            return True, True, None, None
+        value, error = self._outcome or self._wait(0)
+        return True, False, value, error
+
+    def set_running_or_notify_cancel(self) -> bool:
+        raise UnderstudyError("the state of a Result is that of its job")
+
+    def set_result(self, result: Any) -> None:
+        raise UnderstudyError("the value of a Result is that of its job")
+
+    def set_exception(self, exception: Optional[BaseException]) -> None:
+        raise UnderstudyError("the exception of a Result is that of its job")
+
+    def __del__(self) -> None:
+        job = self.__dict__.get("_job")
+        if job is None or _client is None:
+            return
+        state = job.state
+        if state == _UNSENT or (state == _REFUSED and self._outcome is None):
+            self._client.orphan(job, self._name)
+
+    def _loss(self) -> List[str]:
+        """What to say at the end of the program about a job that will not run."""
+        state = self._job.state
+        if state == _REFUSED and self._outcome is None:
+            return [f"{self._name} ({self._job.text})"]
+        return [self._name] if state == _UNSENT else []
+
+
+def _set(waiter: Any) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _parse(uuid: Union[str, uuids.UUID]) -> bytes:
+    try:
+        parsed = uuid if isinstance(uuid, uuids.UUID) else uuids.UUID(uuid)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidArgument(f"{uuid!r} is not a UUID") from None
+    if parsed.version != 8:
+        raise InvalidArgument(f"{uuid} is not the id of a job: its version is not 8")
+    return parsed.bytes
+
+
+def _partition(channel: str) -> int:
+    """The last byte of the ids of a channel (docs/protocol.md, section 3)."""
+    return hashlib.sha256(check_channel(channel).encode()).digest()[0]
+
+
+def _reopen(
+    uuid: str, settings: Tuple[Optional[str], Optional[str]], trust: bool
+) -> Any:
+    client = client_of(Settings(*settings))
+    client.connect()
+    return Result._of(client.core.open(_parse(uuid)), client, uuid, trust)
+
+
+def _load_pickle(data: bytes) -> Any:
+    from understudy import _pickler
+
+    return _pickler.loads(data)
+
+
+def _refuse_pickle(data: bytes) -> Any:
+    raise SerializationError("the result is a pickle, and trust='data' loads none")
+
+
+def _interrupt_all(results: List[Result[Any]]) -> None:
+    """After Ctrl-C: ends what has not ended, within two seconds in all."""
+    deadline = time.monotonic() + _CTRL_C_SECONDS
+    pending = [result for result in results if not result.done()]
+    for act in (_end_now, _wait_for):
+        for result in pending:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            try:
+                act(result._job, left)
+            except UnderstudyError:
+                continue
+
+
+def _end_now(job: _core.Job, seconds: float) -> object:
+    return job.cancel(1, seconds)
+
+
+def _wait_for(job: _core.Job, seconds: float) -> object:
+    return job.wait(seconds)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Where the broker is: the keywords that Understudy, Lead, Executor, Result and the
+decorator share."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple, Optional
+from urllib.parse import quote
+
+from understudy.exceptions import InvalidArgument
+
+DEFAULT_CHANNEL = "default"
+_CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z", re.ASCII)
+
+
+class Settings(NamedTuple):
+    """Addresses of brokers, or the URL of the Redis whose registry lists them, or
+    neither: then UNDERSTUDY_BROKER, the configuration file or the default decides."""
+
+    broker: Optional[str] = None
+    redis: Optional[str] = None
+
+
+def settings_of(
+    broker: Optional[str] = None,
+    host: Optional[str] = None,
+    port: Optional[int] = None,
+    db: Optional[int] = None,
+    password: Optional[str] = None,
+    username: Optional[str] = None,
+    unix_socket_path: Optional[str] = None,
+) -> Settings:
+    """Any Redis keyword selects the registry in that Redis instead of an address."""
+    named = (host, port, db, password, username, unix_socket_path)
+    if all(value is None for value in named):
+        return Settings(broker=_broker_of(broker))
+    if broker is not None:
+        raise InvalidArgument(
+            "give either broker= or the address of a Redis (host=, port=, db=, …), "
+            "not both"
+        )
+    if unix_socket_path is not None and (host is not None or port is not None):
+        raise InvalidArgument("give either unix_socket_path= or host= and port=")
+    if username is not None and password is None:
+        raise InvalidArgument("username= needs password=")
+    number = _number("db", 0 if db is None else db, 0, 1_000_000)
+    if unix_socket_path is not None:
+        return Settings(redis=_unix_url(unix_socket_path, number, username, password))
+    where = "localhost" if host is None else host
+    if not isinstance(where, str) or not where or re.search(r"[\s/@?#]", where):
+        raise InvalidArgument(f"host={host!r} is not a host name")
+    door = _number("port", 6379 if port is None else port, 1, 65535)
+    where = f"[{where}]" if ":" in where and not where.startswith("[") else where
+    return Settings(redis=f"redis://{_user(username, password)}{where}:{door}/{number}")
+
+
+def _broker_of(broker: Optional[str]) -> Optional[str]:
+    if broker is not None and (not isinstance(broker, str) or not broker.strip()):
+        raise InvalidArgument(
+            f"broker={broker!r} is not an address like tcp://host:7420"
+        )
+    return broker
+
+
+def _unix_url(
+    path: str, db: int, username: Optional[str], password: Optional[str]
+) -> str:
+    url = f"unix://{quote(os.path.abspath(path))}?db={db}"
+    if username is not None:
+        url += f"&username={quote(username, safe='')}"
+    if password is not None:
+        url += f"&password={quote(password, safe='')}"
+    return url
+
+
+def _user(username: Optional[str], password: Optional[str]) -> str:
+    if password is None:
+        return ""
+    return f"{quote(username or '', safe='')}:{quote(password, safe='')}@"
+
+
+def _number(name: str, value: object, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidArgument(f"{name}={value!r} is not a whole number")
+    if not low <= value <= high:
+        raise InvalidArgument(f"{name}={value} is not between {low} and {high}")
+    return value
+
+
+def check_channel(channel: object) -> str:
+    if not isinstance(channel, str) or not _CHANNEL.match(channel):
+        raise InvalidArgument(
+            f"{channel!r} is not a channel name: 1 to 128 letters, digits, '.', '_' or "
+            "'-', beginning with a letter or digit"
+        )
+    return channel

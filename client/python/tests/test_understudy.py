@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""start() and stop(), with programs that only pretend to be node and broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+from understudy import Understudy, _understudy
+from understudy.exceptions import (
+    BrokerUnreachable,
+    InvalidArgument,
+    SystemFailure,
+    UnderstudyError,
+)
+
+PROGRAM = """
+    #!{python}
+    import json, os, signal, sys
+    sys.path = []
+    name, flags = os.path.basename(sys.argv[0]), sys.argv[1:]
+    code = int(os.environ.get("FAKE_" + name[11:].upper(), 0))
+    signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))
+    line = json.dumps([name, os.getpid(), os.getsid(0), flags]) + "\\n"
+    with open({log!r}, "a") as log:
+        log.write(line)
+    if code:
+        sys.exit(code)
+    os.write(int(flags[flags.index("--ready-fd") + 1]), b"ready\\n")
+    while True:
+        signal.pause()
+"""
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """The programs; gives what was started so far: name, pid, session, flags."""
+    log = tmp_path / "log"
+    log.touch()
+    for name in ("understudy-node", "understudy-broker"):
+        file = tmp_path / name
+        source = PROGRAM.format(python=f"{sys.executable} -IS", log=str(log))
+        file.write_text(textwrap.dedent(source).lstrip())
+        file.chmod(0o755)
+    monkeypatch.setenv("UNDERSTUDY_BIN_DIR", str(tmp_path))
+    monkeypatch.setattr(_understudy, "_RESTART_SECONDS", 0.01)
+    monkeypatch.setattr(_understudy, "_default_broker", lambda: "tcp://127.0.0.1:7420")
+    monkeypatch.setattr(_understudy, "_answers", lambda *args: False)
+
+    def started(name=None):
+        rows = [json.loads(line) for line in log.read_text().splitlines()]
+        return [row for row in rows if name in (None, row[0])]
+
+    yield started
+    for _, pid, _, _ in started():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def wait_for(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Started:
+    """start() in a thread."""
+
+    def __init__(self, understudy):
+        self.understudy = understudy
+        self.error = None
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        try:
+            self.understudy.start()
+        except UnderstudyError as error:
+            self.error = error
+
+    def stop(self):
+        self.understudy.stop()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+def test_a_broker_that_answers_is_used(programs, monkeypatch):
+    monkeypatch.setattr(_understudy, "_answers", lambda *args: True)
+    running = Started(Understudy("calculator", slots=3, name="me"))
+    wait_for(programs)
+    ((name, pid, session, flags),) = programs()
+    assert (name, session) == ("understudy-node", pid)
+    text = " ".join(flags)
+    assert "--channel calculator" in text
+    assert f"--parent-pid {os.getpid()}" in text
+    assert "--broker tcp://127.0.0.1:7420" in text
+    assert "--slots 3" in text
+    assert "--name me" in text
+    assert running.thread.is_alive()
+    running.stop()
+    assert not alive(pid)
+    assert running.error is None
+
+
+def test_a_broker_is_started_where_none_answers(programs, capfd):
+    running = Started(Understudy("calculator"))
+    wait_for(lambda: programs("understudy-node"))
+    ((_, broker, session, flags),) = programs("understudy-broker")
+    text = " ".join(flags)
+    assert "--bind tcp://127.0.0.1:7420" in text
+    assert "--exit-when-idle 5s" in text
+    assert "--redis" not in text
+    assert session == broker
+    running.stop()
+    assert alive(broker)  # it ends by itself
+    assert (
+        "no broker answers at tcp://127.0.0.1:7420; starting" in capfd.readouterr().err
+    )
+
+
+def test_with_the_redis_that_was_named(programs):
+    running = Started(Understudy(host="redis.example", db=2))
+    wait_for(lambda: programs("understudy-node"))
+    ((*_, broker),) = programs("understudy-broker")
+    ((*_, node),) = programs("understudy-node")
+    assert "--redis redis://redis.example:6379/2" in " ".join(broker)
+    assert "--bind tcp://127.0.0.1:*" in " ".join(broker)
+    assert "--redis redis://redis.example:6379/2" in " ".join(node)
+    running.stop()
+
+
+def test_no_broker_far_away(programs):
+    with pytest.raises(BrokerUnreachable, match="tcp://10.0.0.1:7420; start one there"):
+        Understudy(broker="tcp://10.0.0.1:7420").start()
+    assert programs() == []
+
+
+def test_a_broker_that_cannot_start(programs, monkeypatch):
+    monkeypatch.setenv("FAKE_BROKER", "73")
+    with pytest.raises(BrokerUnreachable, match="exit code 73"):
+        Understudy().start()
+    assert programs("understudy-node") == []
+
+
+def test_somebody_else_was_faster(programs, monkeypatch):
+    monkeypatch.setenv("FAKE_BROKER", "71")
+    answers = iter([False, True])
+    monkeypatch.setattr(_understudy, "_answers", lambda *args: next(answers))
+    running = Started(Understudy())
+    wait_for(lambda: programs("understudy-node"))
+    running.stop()
+    assert running.error is None
+
+
+def test_a_broker_that_dies_is_started_again(programs):
+    running = Started(Understudy())
+    wait_for(lambda: programs("understudy-node"))
+    os.kill(programs("understudy-broker")[0][1], signal.SIGKILL)
+    wait_for(lambda: len(programs("understudy-broker")) == 2)
+    running.stop()
+    assert running.error is None
+
+
+def test_a_node_that_ends_by_itself(programs, monkeypatch):
+    monkeypatch.setattr(_understudy, "_answers", lambda *args: True)
+    monkeypatch.setenv("FAKE_NODE", "78")
+    with pytest.raises(
+        UnderstudyError, match="understudy-node ended with exit code 78"
+    ):
+        Understudy().start()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_and_handlers_are_restored(programs, number):
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+
+    def kill():
+        wait_for(lambda: programs("understudy-node"))
+        os.kill(os.getpid(), number)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    Understudy().start()
+    killer.join()
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+    assert not alive(programs("understudy-node")[0][1])
+
+
+def test_stop_before_start_and_start_twice(programs):
+    understudy = Understudy()
+    understudy.stop()
+    understudy.start()
+    assert programs("understudy-node") == []
+    running = Started(understudy)
+    wait_for(lambda: programs("understudy-node"))
+    with pytest.raises(RuntimeError):
+        understudy.start()
+    running.stop()
+    understudy.stop()
+    understudy.start()
+    assert len(programs("understudy-node")) == 1
+
+
+def test_nothing_is_left_open(programs):
+    def descriptors():
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    running = Started(Understudy())
+    wait_for(lambda: programs("understudy-node"))
+    running.stop()
+    assert descriptors() == before
+
+
+def test_programs_that_are_not_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(_understudy, "_program_folders", lambda: iter([str(tmp_path)]))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemFailure, match="understudy-node was not found"):
+        _understudy._find_program("understudy-node")
+
+
+def test_keywords():
+    with pytest.raises(InvalidArgument):
+        Understudy("bad channel")
+    with pytest.raises(InvalidArgument):
+        Understudy(slots=0)
+    with pytest.raises(InvalidArgument):
+        Understudy(broker="tcp://a:1", host="h")
+    with pytest.raises(TypeError):
+        Understudy(no_such_keyword=1)
+    assert Understudy(queue=True).channel == "default"
+    copy = pickle.loads(pickle.dumps(Understudy("c", host="h", slots=2)))
+    assert (copy.channel, copy._slots) == ("c", 2)
+    assert copy._settings.redis == "redis://h:6379/0"
