@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * doctor: is everything reachable, and which settings are weak. What can be seen from here
+ * comes first, then what the broker finds. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdarg.h>
+
+#include "ctl.h"
+#include "json.h"
+#include "output.h"
+#include "text.h"
+
+#define PROBE_TIMEOUT_MS 2000
+
+typedef struct doctor {
+    const ctl_t *ctl;
+    bool has_error;
+} doctor_t;
+
+static void s_find (doctor_t *doctor, const char *level, const char *format, ...)
+    __attribute__ ((format (printf, 3, 4)));
+
+static void s_find (doctor_t *doctor, const char *level, const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+    va_start (args, format);
+    if (vasprintf (&text, format, args) < 0)
+        ctl_no_memory ();
+    va_end (args);
+    if (strcmp (level, "error") == 0)
+        doctor->has_error = true;
+    if (doctor->ctl->json)
+        output_json (json_pack ("{s:s, s:o}", "level", level, "text",
+                                json_from_text (text, strlen (text))));
+    else {
+        char *escaped = text_escape (text, strlen (text));
+        printf ("%-7s  %s\n", level, escaped);
+        free (escaped);
+    }
+    free (text);
+}
+
+static const char *s_text (const json_t *row, const char *key)
+{
+    const char *text = json_string_value (json_object_get (row, key));
+    return text ? text : "";
+}
+
+/* --- what can be seen from here ---------------------------------------------------------- */
+
+static bool s_is_loopback (const char *endpoint)
+{
+    return strstr (endpoint, "//127.") || strstr (endpoint, "//localhost:") ||
+           strstr (endpoint, "//[::1]:");
+}
+
+static bool s_answers (const char *endpoint)
+{
+    us_options_t *options = NULL;
+    us_client_t *client = NULL;
+    us_err_t err = us_options_new (&options, NULL, 0);
+    if (err == US_OK)
+        err = us_options_set_broker (options, endpoint);
+    if (err == US_OK)
+        err = us_options_set_connect_timeout_ms (options, PROBE_TIMEOUT_MS);
+    if (err == US_OK)
+        err = us_client_new (&client, options);
+    if (err == US_OK)
+        err = us_client_connect (client);
+    us_client_destroy (&client);
+    us_options_destroy (&options);
+    return err == US_OK;
+}
+
+/* Every address of a broker; own_host is where the broker that we use runs. */
+static void s_probe (doctor_t *doctor, const json_t *broker, const char *own_host)
+{
+    const json_t *endpoints = json_object_get (broker, "endpoints");
+    bool same_host = strcmp (s_text (broker, "host"), own_host) == 0;
+    for (size_t i = 0; i < json_array_size (endpoints); i++) {
+        const char *endpoint = json_string_value (json_array_get (endpoints, i));
+        if (!endpoint)
+            continue;
+        if (s_is_loopback (endpoint) && !same_host)
+            s_find (doctor, "warning",
+                    "broker %s listens on loopback of another host only: %s",
+                    s_text (broker, "broker"), endpoint);
+        else if (s_answers (endpoint))
+            s_find (doctor, "ok", "broker %s answers at %s", s_text (broker, "broker"),
+                    endpoint);
+        else
+            s_find (doctor, "error", "broker %s does not answer at %s",
+                    s_text (broker, "broker"), endpoint);
+    }
+}
+
+static json_t *s_broker_of (const us_query_t *brokers, const char *id)
+{
+    for (size_t i = 0; i < us_query_rows (brokers); i++) {
+        json_t *row = json_from_query (brokers, i);
+        if (strcmp (s_text (row, "broker"), id) == 0)
+            return row;
+        json_decref (row);
+    }
+    return json_object ();
+}
+
+static void s_check_versions (doctor_t *doctor, const json_t *row, const char *what)
+{
+    const char *version = s_text (row, "version");
+    if (*version && strcmp (version, us_version ()) != 0)
+        s_find (doctor, "warning", "%s %s has version %s, understudy-ctl %s", what,
+                s_text (row, "broker"), version, us_version ());
+}
+
+static void s_check_brokers (doctor_t *doctor, const json_t *status,
+                             const us_query_t *brokers)
+{
+    json_t *own = s_broker_of (brokers, s_text (status, "broker"));
+    if (us_query_rows (brokers) == 0)
+        s_check_versions (doctor, status, "broker");
+    for (size_t i = 0; i < us_query_rows (brokers); i++) {
+        json_t *broker = json_from_query (brokers, i);
+        s_check_versions (doctor, broker, "broker");
+        s_probe (doctor, broker, s_text (own, "host"));
+        json_decref (broker);
+    }
+    json_decref (own);
+}
+
+static void s_check_nodes (doctor_t *doctor, const us_query_t *nodes)
+{
+    size_t count = us_query_rows (nodes);
+    if (count == 0)
+        s_find (doctor, "warning", "no node listens: jobs wait; start understudy-node");
+    else
+        s_find (doctor, "ok", "%zu node%s", count, count == 1 ? "" : "s");
+}
+
+/* --- what the broker finds ------------------------------------------------------------------ */
+
+static void s_print_findings (doctor_t *doctor, const us_query_t *findings)
+{
+    for (size_t i = 0; i < us_query_rows (findings); i++) {
+        json_t *row = json_from_query (findings, i);
+        s_find (doctor, s_text (row, "level"), "%s", s_text (row, "text"));
+        json_decref (row);
+    }
+}
+
+static int s_ask (ctl_t *ctl, const char *what, us_query_t **query)
+{
+    *query = ctl_query (what);
+    return ctl_ask (ctl, *query);
+}
+
+static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
+{
+    doctor_t doctor = {.ctl = ctl};
+    us_query_t *status = NULL, *brokers = NULL, *nodes = NULL, *findings = NULL;
+    ctl_parse_args (ctl, command, 0, 0, &argc, argv);
+    int exit_code = s_ask (ctl, "status", &status);
+    if (exit_code != EXIT_DONE)
+        goto out;
+    json_t *row = us_query_rows (status) ? json_from_query (status, 0) : json_object ();
+    s_find (&doctor, "ok", "broker %s answers at %s, version %s",
+            s_text (row, "broker"), us_client_endpoint (ctl->client),
+            s_text (row, "version"));
+    exit_code = s_ask (ctl, "brokers", &brokers);
+    if (exit_code == EXIT_DONE)
+        s_check_brokers (&doctor, row, brokers);
+    json_decref (row);
+    if (exit_code == EXIT_DONE)
+        exit_code = s_ask (ctl, "nodes", &nodes);
+    if (exit_code == EXIT_DONE)
+        s_check_nodes (&doctor, nodes);
+    if (exit_code == EXIT_DONE)
+        exit_code = s_ask (ctl, "doctor", &findings);
+    if (exit_code == EXIT_DONE)
+        s_print_findings (&doctor, findings);
+
+out:
+    us_query_destroy (&status);
+    us_query_destroy (&brokers);
+    us_query_destroy (&nodes);
+    us_query_destroy (&findings);
+    return exit_code == EXIT_DONE && doctor.has_error ? EXIT_NO : exit_code;
+}
+
+const command_t cmd_doctor = {"doctor", "", "is everything reachable, what is weak",
+                              s_run};

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * understudy-ctl: see and steer an Understudy. Reads the options that stand before the
+ * command and hands over. */
+#include <jansson.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+#include "output.h"
+
+#define DEFAULT_TIMEOUT_MS 10000
+
+static const command_t *const s_commands[] = {
+    &cmd_status, &cmd_channels, &cmd_brokers, &cmd_nodes,  &cmd_jobs,
+    &cmd_show,   &cmd_logs,     &cmd_cancel,  &cmd_retry,  &cmd_purge,
+    &cmd_drain,  &cmd_envs,     &cmd_submit,  &cmd_doctor,
+};
+enum { COMMANDS = sizeof s_commands / sizeof *s_commands };
+
+static const char s_doc_head[] = "See and steer an Understudy.\vCommands:\n";
+static const char s_doc_tail[] =
+    "\n"
+    "`understudy-ctl COMMAND --help` tells the options of a command. ID is the id of a "
+    "job, "
+    "or so much of its beginning that only one job has it.\n"
+    "\n"
+    "Exit codes:\n"
+    "  0    done\n"
+    "  1    the answer is no: not found, ambiguous, too late, the job failed\n"
+    "  64   bad usage, a malformed id or requirement\n"
+    "  69   no broker answers, or its store does not\n"
+    "  70   internal error\n"
+    "  74   the answer could not be written\n"
+    "  75   no answer in time\n"
+    "  78   the configuration is wrong\n"
+    "  130  interrupted\n"
+    "\n"
+    "Options are read before and after the command. Addresses come from --broker or "
+    "--redis, "
+    "else from the variable UNDERSTUDY_BROKER, else from understudy.conf(5), else they "
+    "are "
+    "tcp://127.0.0.1:7420.";
+
+static char *s_make_doc (void)
+{
+    char *doc = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream (&doc, &size);
+    if (!stream)
+        ctl_no_memory ();
+    fputs (s_doc_head, stream);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf (stream, "  %-9s  %s\n", s_commands[i]->name, s_commands[i]->help);
+    fputs (s_doc_tail, stream);
+    if (fclose (stream) != 0)
+        ctl_no_memory ();
+    return doc;
+}
+
+typedef struct start {
+    ctl_t *ctl;
+    int command_at; /* in argv; 0: none was given */
+} start_t;
+
+static error_t s_parse (int key, char *arg, struct argp_state *state)
+{
+    (void) arg;
+    start_t *start = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = start->ctl; return 0;
+    case ARGP_KEY_ARG:
+        start->command_at = state->next - 1;
+        state->next = state->argc; /* the rest is the command's */
+        return 0;
+    case ARGP_KEY_END:
+        if (!start->command_at)
+            argp_usage (state);
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void s_print_version (FILE *stream, struct argp_state *state)
+{
+    (void) state;
+    fprintf (stream, "understudy-ctl %s\n", us_version ());
+}
+
+static int s_read_start (ctl_t *ctl, int argc, char **argv)
+{
+    char *doc = s_make_doc ();
+    const struct argp_child children[] = {{.argp = &ctl_global_argp}, {0}};
+    const struct argp argp = {.parser = s_parse,
+                              .args_doc = "COMMAND [ARGUMENT...]",
+                              .doc = doc,
+                              .children = children};
+    start_t start = {.ctl = ctl};
+    argp_program_version_hook = s_print_version;
+    error_t err = argp_parse (&argp, argc, argv, ARGP_IN_ORDER, NULL, &start);
+    free (doc);
+    if (err)
+        ctl_no_memory ();
+    return start.command_at;
+}
+
+static const command_t *s_find_command (const char *name)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp (name, s_commands[i]->name) == 0)
+            return s_commands[i];
+    return NULL;
+}
+
+int main (int argc, char **argv)
+{
+    /* `understudy-ctl jobs | head` ends quietly, whoever started us. */
+    signal (SIGPIPE, SIG_DFL);
+    setlocale (LC_CTYPE, "C.UTF-8"); /* widths of characters; text is always UTF-8 */
+    json_set_alloc_funcs (ctl_alloc, free);
+
+    ctl_t ctl = {.timeout_ms = DEFAULT_TIMEOUT_MS};
+    int at = s_read_start (&ctl, argc, argv);
+    const command_t *command = s_find_command (argv[at]);
+    if (!command)
+        return ctl_bad_usage ("'%s' is not a command; see understudy-ctl --help",
+                              argv[at]);
+
+    int exit_code = command->run (&ctl, command, argc - at, argv + at);
+    us_client_destroy (&ctl.client);
+    return output_close (exit_code);
+}
