@@ -45,7 +45,8 @@ static bool s_same_blobs (const pool_t *pool, const usi_list_t *blobs)
     usi_bytes_t digest;
     if (pool->blobs_len != blobs->count)
         return false;
-    for (size_t i = 0; usi_list_next (blobs, &position, &digest); i++)
+    for (size_t i = 0; i < pool->blobs_len && usi_list_next (blobs, &position, &digest);
+         i++)
         if (memcmp (pool->blobs[i], digest.data, USI_DIGEST_LEN) != 0)
             return false;
     return true;
@@ -61,7 +62,7 @@ static pool_t *s_new (node_t *node, env_t *env, const usi_list_t *blobs, bool fr
     pool->fresh = fresh;
     pool->used_ms = usi_now_ms ();
     pool->blobs = usi_alloc ((blobs->count + 1) * sizeof *pool->blobs);
-    while (usi_list_next (blobs, &position, &digest))
+    while (pool->blobs_len < blobs->count && usi_list_next (blobs, &position, &digest))
         memcpy (pool->blobs[pool->blobs_len++], digest.data, USI_DIGEST_LEN);
     job_list_init (&pool->queue, JOB_LINK_PLACE);
     pool->next = node->pools;

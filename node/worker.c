@@ -327,17 +327,21 @@ static void s_settle_victim (worker_t *self, job_t *job, int status)
         s_crashed (self, job, status);
 }
 
+/* It could not load its bundles, and nobody will: those that wait fail likewise. */
+static void s_refuse_jobs (worker_t *self)
+{
+    usi_bytes_t envelope = usi_buf_bytes (&self->refusal);
+    int code = worker_envelope_code (envelope);
+    worker_take_back (self);
+    while (self->jobs.last)
+        pool_return (self->pool, self->jobs.last);
+    pool_fail (self->pool, code, envelope);
+}
+
 static void s_settle_jobs (worker_t *self, int status)
 {
-    if (self->refusal.len > 0) {
-        while (self->jobs.first) {
-            usi_buf_t body = {0};
-            usi_buf_append (&body, self->refusal.data, self->refusal.len);
-            job_end (self->node, self->jobs.first, USI_FAILED,
-                     worker_envelope_code (usi_buf_bytes (&self->refusal)), &body);
-        }
-        return;
-    }
+    if (self->refusal.len > 0)
+        s_refuse_jobs (self);
     if (self->jobs.first)
         s_settle_victim (self, self->jobs.first, status);
     while (self->jobs.last)

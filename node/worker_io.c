@@ -365,8 +365,8 @@ static void s_on_ready (worker_t *self, const uint8_t *data, size_t len, int64_t
     self->pid = (pid_t) usi_get_be (data + 1, 4);
     worker_apply (self, WORKER_READY);
     self->pool->start_failures = 0;
-    self->head_since_us = now_us;
     worker_watch_pipe (self, false);
+    s_begin_head (self, now_us); /* it may have been given a job already */
     node_touch (self->node);
     if (slots_was_reaped (self->node->slots, self->pid, &status))
         self->ended = true, self->end_status = status;

@@ -366,30 +366,57 @@ typedef struct reading {
     uint64_t offset;
 } reading_t;
 
+/* The reader is where the buffer is not: before it, or at its end after bytes were left
+ * out. */
+static bool s_must_seek (const stream_t *stream, uint64_t offset)
+{
+    return offset < stream->base || (stream->full && offset >= stream_end (stream));
+}
+
+/* There are bytes, or none will come, or s_seek has to be called. */
 static bool s_is_readable (void *arg)
 {
     const reading_t *reading = arg;
-    const stream_t *stream = reading->result->streams[reading->stream];
+    const us_result_t *result = reading->result;
+    const stream_t *stream = result->streams[reading->stream];
+    if (s_must_seek (stream, reading->offset))
+        return true;
     if (reading->offset >= stream->base && reading->offset < stream_end (stream))
         return true;
-    return result_ended (reading->result) &&
-           (result_state (reading->result) == US_STATE_REFUSED ||
-            stream_complete (reading->result, reading->stream));
+    return result_ended (result) && (result_state (result) == US_STATE_REFUSED ||
+                                     stream_complete (result, reading->stream));
 }
 
-/* The reader is where the buffer is not: before it, or at its end after bytes were left
- * out. The buffer begins anew at the reader's place. */
+/* The buffer begins anew at the reader's place. */
 static void s_seek (stream_t *stream, uint64_t offset)
 {
-    bool before = offset < stream->base;
-    bool beyond = stream->full && offset >= stream_end (stream);
-    if (!before && !beyond)
-        return;
     usi_buf_free (&stream->data);
     stream->base = offset;
     stream->full = false;
     stream->closed = false;
     stream->asked = false;
+}
+
+/* Waits for something to copy, or the end of the stream. */
+static us_err_t s_await (reading_t *reading, int64_t timeout_ms)
+{
+    us_result_t *result = reading->result;
+    stream_t *stream = result->streams[reading->stream];
+    int64_t end = usi_now_ms () + timeout_ms;
+    us_err_t err = US_OK;
+    do {
+        if (s_must_seek (stream, reading->offset))
+            s_seek (stream, reading->offset);
+        if (!s_is_readable (reading))
+            err = s_want_stream (result, reading->stream);
+        int64_t left = timeout_ms < 0 ? -1 : end - usi_now_ms ();
+        if (timeout_ms >= 0 && left < 0)
+            left = 0;
+        if (err == US_OK)
+            err = client_wait (result->client, &result->waiters, s_is_readable, reading,
+                               left);
+    } while (err == US_OK && s_must_seek (stream, reading->offset));
+    return err;
 }
 
 static size_t s_copy (const stream_t *stream, uint64_t offset, void *buffer,
@@ -414,12 +441,7 @@ us_err_t us_result_read_log (us_result_t *result, int stream, uint64_t offset,
     us_err_t err = s_stream (result, stream) ? US_OK : US_ERR_NOMEM;
     if (err != US_OK)
         goto out;
-    s_seek (result->streams[stream], offset);
-    if (!s_is_readable (&reading))
-        err = s_want_stream (result, stream);
-    if (err == US_OK)
-        err =
-            client_wait (client, &result->waiters, s_is_readable, &reading, timeout_ms);
+    err = s_await (&reading, timeout_ms);
     if (err == US_OK)
         *len = s_copy (result->streams[stream], offset, buffer, size);
 out:

@@ -101,7 +101,6 @@ envs_t *envs_new (node_t *node)
     self->dir = usi_sprintf ("%s/envs", cache);
     self->trash = usi_sprintf ("%s/tmp", cache);
     self->uv_cache = usi_sprintf ("%s/uv", cache);
-    self->evicted_ms = usi_now_ms ();
     mkdir (self->dir, 0700);
     mkdir (self->trash, 0700);
     evict_empty (self->trash);
