@@ -49,7 +49,7 @@ void broker_refuse (broker_t *self, const routing_t *routing, int type, us_err_t
                     const char *text);
 /* The peer missed an answer of the store: once the store answers again it is asked to
  * say HELLO and to announce what it holds, which heals whatever was missed. */
-void broker_must_announce (broker_t *self, uint32_t peer);
+void broker_must_announce (broker_t *self, uint32_t index);
 /* Its connection is closed or it left. */
 void broker_lose_peer (broker_t *self, peer_t *peer);
 

@@ -123,7 +123,7 @@ static void s_on_job (us_err_t code, const store_job_t *job, void *arg)
     broker_t *self = request->broker;
     for (size_t i = 0; i < request->count; i++) {
         peer_t *peer = peers_get (self->peers, request->peers[i]);
-        if (peer && code == US_OK && state_is_end (job->record.state))
+        if (peer && code == US_OK && us_state_is_end (job->record.state))
             deliver_job (self, peer, job);
         else if (peer && code == US_ERR_STORE)
             broker_must_announce (self, peer->index);

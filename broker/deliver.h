@@ -36,11 +36,6 @@ void deliver_started (broker_t *self, const usi_id_t *id, const uint32_t *peers,
 void deliver_logged (broker_t *self, const usi_id_t *id, const uint32_t *peers,
                      size_t count);
 
-static inline bool state_is_end (int state)
-{
-    return state >= US_STATE_SUCCEEDED && state <= US_STATE_EXPIRED;
-}
-
 /* The error of an end state for which no result says more. */
 us_err_t ended_code (int state, unsigned crashes);
 

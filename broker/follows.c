@@ -117,18 +117,20 @@ typedef struct read_request {
 
 static void s_advance (broker_t *self, follow_t *follow);
 
-/* What the store says of the length is the truth of that moment. */
+/* What the store says of the length is the truth of that moment. All is noted before it is
+ * sent: a peer that turns out not to read sets it back (follow_unsent). */
 static void s_take (broker_t *self, peer_t *peer, follow_t *follow, int number,
                     usi_bytes_t bytes, uint64_t length)
 {
     follow_stream_t *stream = &follow->streams[number];
-    if (bytes.len > 0)
-        s_send (self, peer, &follow->key.id, number, stream->sent, bytes);
+    uint64_t offset = stream->sent;
     stream->sent += bytes.len;
     stream->len = bytes.len > 0 && length > stream->sent ? length : stream->sent;
     if (stream->again)
         stream->len = FOLLOW_ALL;
     stream->again = false;
+    if (bytes.len > 0)
+        s_send (self, peer, &follow->key.id, number, offset, bytes);
 }
 
 static void s_on_read (us_err_t code, usi_bytes_t bytes, uint64_t length, void *arg)
@@ -242,10 +244,11 @@ void follow_chunk (broker_t *self, follow_t *follow, int number, uint64_t offset
         return;
     bool meets = offset <= stream->sent && !stream->reading && !peer->parked;
     if (meets && stream->len <= end) {
-        size_t skip = (size_t) (stream->sent - offset);
-        s_send (self, peer, &follow->key.id, number, stream->sent,
-                usi_bytes (bytes.data + skip, bytes.len - skip));
+        uint64_t from = stream->sent;
+        size_t skip = (size_t) (from - offset);
         stream->sent = stream->len = end;
+        s_send (self, peer, &follow->key.id, number, from,
+                usi_bytes (bytes.data + skip, bytes.len - skip));
     } else
         follow_grow (self, follow, number, end);
 }

@@ -40,13 +40,13 @@ follow_t *follow_find (broker_t *self, const peer_t *peer, const usi_id_t *id);
 follow_t *follow_open (broker_t *self, peer_t *peer, const usi_id_t *id, unsigned flags,
                        uint64_t offset, bool rewind);
 /* The stream has at least this length. */
-void follow_grow (broker_t *self, follow_t *follow, int stream, uint64_t len);
+void follow_grow (broker_t *self, follow_t *follow, int number, uint64_t len);
 void follow_grow_to (broker_t *self, follow_t *follow, uint64_t log_len,
                      uint64_t build_len);
 /* The store is asked how far all streams are. */
 void follow_grow_all (broker_t *self, follow_t *follow);
 /* These bytes were just stored. */
-void follow_chunk (broker_t *self, follow_t *follow, int stream, uint64_t offset,
+void follow_chunk (broker_t *self, follow_t *follow, int number, uint64_t offset,
                    usi_bytes_t bytes);
 /* The job has ended: sends what is missing, then ENDED from the store. Consumes. */
 void follow_end (broker_t *self, follow_t *follow);

@@ -1,39 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
  * Results, failures and crashes are legal from QUEUED and BACKOFF too: there the fence
- * decides, and it matches only as long as nobody has claimed the job anew. The same way a
- * holder that comes back takes its job up again (START). */
+ * decides, and it matches only as long as nobody has claimed the job anew. The same way
+ * a holder that comes back takes its job up again (START). */
 #include "job_state.h"
 
 #include <ctype.h>
 
 /* What a live attempt, or a late one, may report. */
-#define REPORTS                                                                          \
-    [JOB_EV_START] = JOB_RUNNING, [JOB_EV_SUCCEED] = JOB_SUCCEEDED,                      \
-    [JOB_EV_FAIL] = JOB_FAILED, [JOB_EV_RETRY] = JOB_BACKOFF,                            \
-    [JOB_EV_CRASH] = JOB_BACKOFF, [JOB_EV_POISON] = JOB_DEAD,                            \
+#define REPORTS                                                                        \
+    [JOB_EV_START] = JOB_RUNNING, [JOB_EV_SUCCEED] = JOB_SUCCEEDED,                    \
+    [JOB_EV_FAIL] = JOB_FAILED, [JOB_EV_RETRY] = JOB_BACKOFF,                          \
+    [JOB_EV_CRASH] = JOB_BACKOFF, [JOB_EV_POISON] = JOB_DEAD,                          \
     [JOB_EV_STOPPED] = JOB_CANCELLED
 
-/* A cancel of what a node holds changes no state: the job is marked and the node told. */
+/* A cancel of what a node holds changes no state: the job is marked and the node
+ * told. */
 static const job_state_t s_next[JOB__STATES][JOB__EVENTS] = {
     [JOB_NONE] = {[JOB_EV_SUBMIT] = JOB_QUEUED},
-    [JOB_QUEUED] = {REPORTS,
-                    [JOB_EV_CLAIM] = JOB_LEASED,
-                    [JOB_EV_CANCEL] = JOB_CANCELLED,
-                    [JOB_EV_EXPIRE] = JOB_EXPIRED},
-    [JOB_LEASED] = {REPORTS,
-                    [JOB_EV_LOSE] = JOB_QUEUED,
-                    [JOB_EV_LOSE_LAST] = JOB_DEAD,
-                    [JOB_EV_HAND_BACK] = JOB_QUEUED,
-                    [JOB_EV_CANCEL] = JOB_LEASED},
-    [JOB_RUNNING] = {REPORTS,
-                     [JOB_EV_LOSE] = JOB_QUEUED,
-                     [JOB_EV_LOSE_LAST] = JOB_DEAD,
-                     [JOB_EV_HAND_BACK] = JOB_QUEUED,
-                     [JOB_EV_CANCEL] = JOB_RUNNING},
-    [JOB_BACKOFF] = {REPORTS,
-                     [JOB_EV_CANCEL] = JOB_CANCELLED,
-                     [JOB_EV_DUE] = JOB_QUEUED},
+    [JOB_QUEUED] = {REPORTS, [JOB_EV_CLAIM] = JOB_LEASED,
+                    [JOB_EV_CANCEL] = JOB_CANCELLED, [JOB_EV_EXPIRE] = JOB_EXPIRED},
+    [JOB_LEASED] = {REPORTS, [JOB_EV_LOSE] = JOB_QUEUED, [JOB_EV_LOSE_LAST] = JOB_DEAD,
+                    [JOB_EV_HAND_BACK] = JOB_QUEUED, [JOB_EV_CANCEL] = JOB_LEASED},
+    [JOB_RUNNING] = {REPORTS, [JOB_EV_LOSE] = JOB_QUEUED, [JOB_EV_LOSE_LAST] = JOB_DEAD,
+                     [JOB_EV_HAND_BACK] = JOB_QUEUED, [JOB_EV_CANCEL] = JOB_RUNNING},
+    [JOB_BACKOFF] =
+        {REPORTS, [JOB_EV_CANCEL] = JOB_CANCELLED, [JOB_EV_DUE] = JOB_QUEUED},
 };
 
 static const char *const s_state_names[JOB__STATES] = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The states of a job and what may happen to it: one table, pure. The broker asks it; the
- * function library in Redis, which alone writes a job's state, gets the same table rendered
- * as Lua. docs/states.md shows it. */
+ * The states of a job and what may happen to it: one table, pure. The broker asks it;
+ * the function library in Redis, which alone writes a job's state, gets the same table
+ * rendered as Lua. docs/states.md shows it. */
 #ifndef BROKER_JOB_STATE_H
 #define BROKER_JOB_STATE_H
 
@@ -10,11 +10,13 @@
 
 #include "base/bytes.h"
 
-/* Numbers are those of us_state_t; they stand in Redis and on the wire. 10 and 11 are kept
- * for BLOCKED and SCHEDULED. NONE is a job that is not there yet. */
-#define JOB_STATE_MAP(X)                                                                 \
-    X (NONE, 0) X (QUEUED, 1) X (LEASED, 2) X (RUNNING, 3) X (BACKOFF, 4)                \
-    X (SUCCEEDED, 5) X (FAILED, 6) X (CANCELLED, 7) X (DEAD, 8) X (EXPIRED, 9)
+/* Numbers are those of us_state_t; they stand in Redis and on the wire. 10 and 11 are
+ * kept for BLOCKED and SCHEDULED. NONE is a job that is not there yet. */
+#define JOB_STATE_MAP(X)                                                               \
+    X (NONE, 0)                                                                        \
+    X (QUEUED, 1)                                                                      \
+    X (LEASED, 2) X (RUNNING, 3) X (BACKOFF, 4) X (SUCCEEDED, 5) X (FAILED, 6)         \
+        X (CANCELLED, 7) X (DEAD, 8) X (EXPIRED, 9)
 
 typedef enum job_state {
 #define X(name, number) JOB_##name = number,
@@ -23,21 +25,21 @@ typedef enum job_state {
         JOB__STATES
 } job_state_t;
 
-#define JOB_EVENT_MAP(X)                                                                 \
-    X (SUBMIT, "a client hands it in")                                                   \
-    X (CLAIM, "a node takes it")                                                         \
-    X (START, "its node says that it runs")                                              \
-    X (SUCCEED, "a result")                                                              \
-    X (FAIL, "an exception or a failed build, no repeat is left")                        \
-    X (RETRY, "an exception, a repeat is left")                                          \
-    X (CRASH, "its worker died")                                                         \
-    X (POISON, "its worker died for the third time")                                     \
-    X (LOSE, "the lease ran out")                                                        \
-    X (LOSE_LAST, "the lease ran out for the tenth time")                                \
-    X (HAND_BACK, "its node gives it back, uncounted")                                   \
-    X (CANCEL, "somebody wants it ended")                                                \
-    X (STOPPED, "the end of a cancelled attempt")                                        \
-    X (DUE, "the wait is over")                                                          \
+#define JOB_EVENT_MAP(X)                                                               \
+    X (SUBMIT, "a client hands it in")                                                 \
+    X (CLAIM, "a node takes it")                                                       \
+    X (START, "its node says that it runs")                                            \
+    X (SUCCEED, "a result")                                                            \
+    X (FAIL, "an exception or a failed build, no repeat is left")                      \
+    X (RETRY, "an exception, a repeat is left")                                        \
+    X (CRASH, "its worker died")                                                       \
+    X (POISON, "its worker died for the third time")                                   \
+    X (LOSE, "the lease ran out")                                                      \
+    X (LOSE_LAST, "the lease ran out for the tenth time")                              \
+    X (HAND_BACK, "its node gives it back, uncounted")                                 \
+    X (CANCEL, "somebody wants it ended")                                              \
+    X (STOPPED, "the end of a cancelled attempt")                                      \
+    X (DUE, "the wait is over")                                                        \
     X (EXPIRE, "it did not start in time")
 
 typedef enum job_event {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * understudy-broker: settings, start-up in order, one line that says what is wrong. */
-#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +73,8 @@ typedef struct app {
     server_options_t options;
     private_redis_t *redis;
     server_t *server;
-    char *text; /* what is wrong */
+    int ready_fd; /* -1: nobody waits */
+    char *text;   /* what is wrong */
 } app_t;
 
 /* Consumes the text. */
@@ -160,6 +161,22 @@ static int s_check_endpoints (app_t *self)
     return 0;
 }
 
+/* redis-server must not inherit it: whoever reads there waits for its end, too. */
+static int s_take_ready_fd (app_t *self)
+{
+    uint64_t fd = 0;
+    self->ready_fd = -1;
+    if (!usi_config_get (self->config, "ready-fd"))
+        return 0;
+    if (usi_config_uint (self->config, "ready-fd", INT32_MAX, &fd))
+        return s_wrong (self, usi_sprintf ("%s", usi_config_error (self->config)));
+    if (fcntl ((int) fd, F_SETFD, FD_CLOEXEC) < 0)
+        return s_wrong (self,
+                        usi_sprintf ("ready-fd is %d, which is not open", (int) fd));
+    self->ready_fd = (int) fd;
+    return 0;
+}
+
 static int s_configure (app_t *self, int argc, char **argv)
 {
     self->config = usi_config_new ("broker", s_settings);
@@ -168,7 +185,9 @@ static int s_configure (app_t *self, int argc, char **argv)
     int rc = s_read_numbers (self);
     if (rc == 0)
         rc = s_read_words (self);
-    return rc ? rc : s_check_endpoints (self);
+    if (rc == 0)
+        rc = s_check_endpoints (self);
+    return rc ? rc : s_take_ready_fd (self);
 }
 
 /* --- starting ------------------------------------------------------------------------- */
@@ -200,15 +219,12 @@ static char *s_shown_url (const char *text)
 
 static void s_tell_ready_fd (app_t *self, const char *endpoints)
 {
-    uint64_t fd = 0;
-    if (!usi_config_get (self->config, "ready-fd"))
+    if (self->ready_fd < 0)
         return;
-    if (usi_config_uint (self->config, "ready-fd", INT32_MAX, &fd) ||
-        dprintf ((int) fd, "%s\n", endpoints) < 0) {
+    if (dprintf (self->ready_fd, "%s\n", endpoints) < 0)
         usi_warning ("broker.ready-fd", "cannot write to the descriptor of ready-fd");
-        return;
-    }
-    close ((int) fd);
+    close (self->ready_fd);
+    self->ready_fd = -1;
 }
 
 static void s_tell_ready (server_t *server, void *arg)

@@ -109,6 +109,9 @@ bool parking_retry (broker_t *self)
 {
     size_t count;
     bool any = false;
+    /* What was gathered for a parked peer becomes debts before it may read again: sent
+     * after all, it would overtake what is still owed. */
+    outbox_flush (self->outbox);
     peer_t **peers = peers_all (self->peers, &count);
     for (size_t i = 0; i < count; i++) {
         peer_t *peer = peers[i];

@@ -11,8 +11,8 @@
 
 /* The node has new credit, or there may be new work for it. */
 void schedule_node (broker_t *self, node_t *node);
-/* So many jobs of a class just went into the channel. */
-void schedule_jobs (broker_t *self, usi_bytes_t channel, uint32_t class_id,
+/* So many jobs of a class just went into the channel of this name. */
+void schedule_jobs (broker_t *self, usi_bytes_t name, uint32_t class_id,
                     uint32_t count);
 void schedule_look (broker_t *self);
 /* The items of a JOBS message did not reach the node. */

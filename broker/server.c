@@ -7,6 +7,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -24,17 +25,18 @@
 #include "schedule.h"
 #include "stop.h"
 
-#define TURN_MAX      256 /* messages read in one turn */
-#define SEND_MARK     256 /* messages queued to a peer, of 512 KiB at most each */
-#define RECEIVE_MARK  256
-#define BACKLOG_OPS   65536 /* with more than this at the store, nothing is read */
-#define BACKLOG_BYTES (64u * 1024 * 1024)
-#define RESUME_MS     2
-#define LINGER_MS     500
-#define STORE_WAIT_MS 5000
-#define END_TICK_MS   10
-#define END_WAIT_MS   3000 /* for the store to answer what is under way */
-#define QUIET_BEATS   4    /* after a pause in reading, peers get time to be heard */
+#define TURN_MAX       256   /* messages read in one turn */
+#define SEND_MARK      128   /* messages queued to a peer, of 512 KiB at most each */
+#define RECEIVE_MARK   64    /* messages waiting from a peer, of 4 MiB at most each */
+#define BACKLOG_OPS    65536 /* with more than this at the store, nothing is read */
+#define BACKLOG_BYTES  (64u * 1024 * 1024)
+#define TRIM_REFRESHES 5
+#define RESUME_MS      2
+#define LINGER_MS      500
+#define STORE_WAIT_MS  5000
+#define END_TICK_MS    10
+#define END_WAIT_MS    3000 /* for the store to answer what is under way */
+#define QUIET_BEATS    4    /* after a pause in reading, peers get time to be heard */
 
 struct server {
     broker_t core;
@@ -49,6 +51,7 @@ struct server {
     bool was_lost;   /* the store, since it was last ready */
     bool turn_timer; /* the end of the turn is set */
     bool parking_timer;
+    unsigned refreshes;
     unsigned quiet_beats;  /* beats that must pass before peers are counted out */
     int64_t idle_since_ms; /* no node since then; -1: there is one */
     int64_t end_at_ms;
@@ -370,7 +373,8 @@ static bool s_is_idle_for_long (server_t *self)
         self->idle_since_ms = -1;
     else if (self->idle_since_ms < 0)
         self->idle_since_ms = usi_now_ms ();
-    return self->options.exit_when_idle_ms >= 0 && self->idle_since_ms >= 0 &&
+    return self->begun && self->options.exit_when_idle_ms >= 0 &&
+           self->idle_since_ms >= 0 &&
            usi_now_ms () - self->idle_since_ms >= self->options.exit_when_idle_ms;
 }
 
@@ -402,6 +406,9 @@ static int s_on_refresh (zloop_t *loop, int timer, void *arg)
     (void) loop;
     (void) timer;
     registry_refresh (&self->core);
+    /* What a burst of large bodies took goes back to the system. */
+    if (++self->refreshes % TRIM_REFRESHES == 0)
+        malloc_trim (0);
     return 0;
 }
 
@@ -411,6 +418,7 @@ static int s_on_refresh (zloop_t *loop, int timer, void *arg)
 static void s_begin (server_t *self)
 {
     self->begun = true;
+    self->idle_since_ms = usi_now_ms ();
     s_start_reading (self);
     registry_refresh (&self->core);
     if (self->options.ready)
@@ -711,7 +719,6 @@ int server_open (server_t *self, const server_options_t *options,
     store_sweep_start (self->core.store, s_on_swept, self);
     zloop_timer (self->core.loop, USI_HEARTBEAT_MS, 0, s_on_beat, self);
     zloop_timer (self->core.loop, REGISTRY_REFRESH_MS, 0, s_on_refresh, self);
-    self->idle_since_ms = usi_now_ms ();
     return 0;
 }
 

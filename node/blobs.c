@@ -109,7 +109,7 @@ static void s_fetch_reset (fetch_t *fetch)
 
 static void s_ask (blobs_t *self, fetch_t *fetch)
 {
-    if (!link_can_send (self->node->link))
+    if (!link_is_up (self->node->link))
         return; /* blobs_tidy or blobs_announce asks */
     usi_msg_begin (&self->msg, USI_BLOB_GET);
     usi_fields_t *item = usi_msg_add (&self->msg);
@@ -150,10 +150,12 @@ static fetch_t *s_fetch_new (blobs_t *self, const uint8_t *digest)
 {
     fetch_t *fetch = usi_new (fetch_t);
     memcpy (fetch->digest, digest, USI_DIGEST_LEN);
-    fetch->temporary = usi_sprintf ("%s/.%d-%u", self->dir, (int) getpid (), ++self->names);
+    fetch->temporary =
+        usi_sprintf ("%s/.%d-%u", self->dir, (int) getpid (), ++self->names);
     fetch->fd = open (fetch->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fetch->fd < 0)
-        usi_error ("blob.file", "cannot write %s: %s", fetch->temporary, strerror (errno));
+        usi_error ("blob.file", "cannot write %s: %s", fetch->temporary,
+                   strerror (errno));
     else
         s_fetch_reset (fetch);
     fetch->next = self->fetches;
@@ -190,12 +192,13 @@ static void s_fetch_chunk (blobs_t *self, fetch_t **at, const usi_fields_t *item
     fetch->size = item->size;
     uint64_t most = self->node->limits.max_payload;
     bool last = fetch->got + body.len == fetch->size;
-    if (fetch->size > most || fetch->got + body.len > fetch->size
-        || (!last && body.len != USI_MAX_CHUNK)) {
+    if (fetch->size > most || fetch->got + body.len > fetch->size ||
+        (!last && body.len != USI_MAX_CHUNK)) {
         s_fetch_end (self, at, US_ERR_PROTOCOL, "a blob is not as long as it says");
         return;
     }
-    if (pwrite (fetch->fd, body.data, body.len, (off_t) fetch->got) != (ssize_t) body.len) {
+    if (pwrite (fetch->fd, body.data, body.len, (off_t) fetch->got) !=
+        (ssize_t) body.len) {
         s_fetch_end (self, at, US_ERR_SYSTEM, "a blob cannot be written to the cache");
         return;
     }
@@ -210,7 +213,8 @@ static void s_fetch_chunk (blobs_t *self, fetch_t **at, const usi_fields_t *item
     crypto_hash_sha256_final (&fetch->hash, digest);
     char *path = blobs_path (self, fetch->digest);
     if (memcmp (digest, fetch->digest, USI_DIGEST_LEN) != 0)
-        s_fetch_end (self, at, US_ERR_PROTOCOL, "a blob does not have the sum it is named by");
+        s_fetch_end (self, at, US_ERR_PROTOCOL,
+                     "a blob does not have the sum it is named by");
     else if (rename (fetch->temporary, path) != 0)
         s_fetch_end (self, at, US_ERR_SYSTEM, "a blob cannot be kept in the cache");
     else
@@ -248,8 +252,8 @@ static void s_put_end (blobs_t *self, put_t **at, us_err_t err)
 
 static void s_put_send (blobs_t *self, put_t *put)
 {
-    while (put->named && put->fn && put->sent < put->chunks
-           && put->sent - put->kept < PUT_WINDOW && link_can_send (self->node->link)) {
+    while (put->named && put->fn && put->sent < put->chunks &&
+           put->sent - put->kept < PUT_WINDOW && link_is_up (self->node->link)) {
         size_t from = (size_t) put->sent * USI_MAX_CHUNK;
         size_t len = put->bytes.len - from;
         usi_msg_begin (&self->msg, USI_BLOB_PUT);
@@ -296,11 +300,12 @@ static int s_on_step (zloop_t *loop, int timer, void *arg)
 void blobs_put (blobs_t *self, usi_bytes_t bytes, blob_put_fn *fn, void *arg)
 {
     put_t *put = usi_new (put_t);
-    *put = (put_t){.bytes = bytes,
-                   .fn = fn,
-                   .arg = arg,
-                   .chunks = (uint32_t) ((bytes.len + USI_MAX_CHUNK - 1) / USI_MAX_CHUNK),
-                   .next = self->puts};
+    *put =
+        (put_t){.bytes = bytes,
+                .fn = fn,
+                .arg = arg,
+                .chunks = (uint32_t) ((bytes.len + USI_MAX_CHUNK - 1) / USI_MAX_CHUNK),
+                .next = self->puts};
     crypto_hash_sha256_init (&put->hash);
     self->puts = put;
     if (!self->step_timer)
@@ -313,8 +318,8 @@ void blobs_kept (blobs_t *self, const usi_msg_t *msg)
         const usi_fields_t *item = &msg->items[i];
         for (put_t **at = &self->puts; *at; at = &(*at)->next) {
             put_t *put = *at;
-            if (!put->named || !put->fn || item->blob.len != USI_DIGEST_LEN
-                || memcmp (item->blob.data, put->digest, USI_DIGEST_LEN) != 0)
+            if (!put->named || !put->fn || item->blob.len != USI_DIGEST_LEN ||
+                memcmp (item->blob.data, put->digest, USI_DIGEST_LEN) != 0)
                 continue;
             put->heard_ms = usi_now_ms ();
             if (item->code == US_OK)
@@ -368,7 +373,8 @@ static void s_tidy_transfers (blobs_t *self, int64_t now_ms)
     for (fetch_t **at = &self->fetches; *at;) {
         fetch_t *fetch = *at;
         if (fetch->fd < 0) {
-            s_fetch_end (self, at, US_ERR_SYSTEM, "the cache of the node is not writable");
+            s_fetch_end (self, at, US_ERR_SYSTEM,
+                         "the cache of the node is not writable");
             at = &self->fetches; /* what was called may have changed the list */
             continue;
         }
@@ -396,7 +402,8 @@ typedef struct blob_file {
 
 static int s_older (const void *a, const void *b)
 {
-    int64_t one = ((const blob_file_t *) a)->used, two = ((const blob_file_t *) b)->used;
+    int64_t one = ((const blob_file_t *) a)->used,
+            two = ((const blob_file_t *) b)->used;
     return (one > two) - (one < two);
 }
 
@@ -405,8 +412,8 @@ static size_t s_list_files (DIR *dir, blob_file_t **files, uint64_t *total)
     size_t count = 0, cap = 0;
     for (struct dirent *entry; (entry = readdir (dir));) {
         struct stat st;
-        if (strlen (entry->d_name) != 2 * USI_DIGEST_LEN
-            || fstatat (dirfd (dir), entry->d_name, &st, 0) != 0)
+        if (strlen (entry->d_name) != 2 * USI_DIGEST_LEN ||
+            fstatat (dirfd (dir), entry->d_name, &st, 0) != 0)
             continue;
         if (count == cap) {
             cap = cap ? cap * 2 : 64;
@@ -433,8 +440,8 @@ static void s_tidy_files (blobs_t *self)
         qsort (files, count, sizeof *files, s_older);
     for (size_t i = 0; i < count && total > limit; i++) {
         uint8_t digest[USI_DIGEST_LEN];
-        if (usi_unhex (files[i].name, digest, sizeof digest) < 0
-            || pools_use_blob (self->node, digest))
+        if (usi_unhex (files[i].name, digest, sizeof digest) < 0 ||
+            pools_use_blob (self->node, digest))
             continue;
         if (unlinkat (dirfd (dir), files[i].name, 0) == 0)
             total -= files[i].size;

@@ -29,11 +29,10 @@
 #include "venv/evict.h"
 #include "zygote.h"
 
-#define TIDY_MS       1000
-#define STATUS_MS     2000
-#define BLOCKED_MS    5    /* the socket to the broker is full */
-#define LEAVE_MS      5000 /* for the broker to answer COMMITTED at the end */
-#define ORPHANS_MAX   256
+#define TIDY_MS     1000
+#define STATUS_MS   2000
+#define LEAVE_MS    5000 /* for the broker to answer COMMITTED at the end */
+#define ORPHANS_MAX 256
 
 typedef struct daemon_state {
     node_t node;
@@ -67,17 +66,12 @@ void node_unwatch (node_t *node, int fd)
 
 static int s_on_turn (zloop_t *loop, int timer, void *arg);
 
-static void s_ask_turn (node_t *node, int64_t ms)
+void node_touch (node_t *node)
 {
     if (node->turn_asked)
         return;
     node->turn_asked = true;
-    node_after (node, ms, s_on_turn, node);
-}
-
-void node_touch (node_t *node)
-{
-    s_ask_turn (node, 0);
+    node_after (node, 0, s_on_turn, node);
 }
 
 static void s_leave (node_t *node, const char *why)
@@ -91,8 +85,8 @@ static void s_leave (node_t *node, const char *why)
 static bool s_is_drained (const node_t *node)
 {
     size_t unfinished = slots_busy (node->slots);
-    return unfinished == 0
-           && (jobs_count (node->jobs) == 0 || usi_now_ms () >= node->drain_leave_ms);
+    return unfinished == 0 &&
+           (jobs_count (node->jobs) == 0 || usi_now_ms () >= node->drain_leave_ms);
 }
 
 static int s_on_turn (zloop_t *loop, int timer, void *arg)
@@ -101,11 +95,9 @@ static int s_on_turn (zloop_t *loop, int timer, void *arg)
     (void) loop, (void) timer;
     node->turn_asked = false;
     slots_schedule (node->slots);
-    bool sent = jobs_flush (node->jobs);
+    jobs_flush (node->jobs);
     if (node->draining && s_is_drained (node))
         s_leave (node, "the node ends");
-    if (!sent && !node->leaving)
-        s_ask_turn (node, BLOCKED_MS);
     return node->leaving ? -1 : 0;
 }
 
@@ -114,7 +106,11 @@ static int s_on_turn (zloop_t *loop, int timer, void *arg)
 void node_receive (node_t *node, const usi_msg_t *msg)
 {
     switch (msg->type) {
-    case USI_JOBS: jobs_receive (node->jobs, msg); break;
+    case USI_JOBS:
+        jobs_receive (node->jobs, msg);
+        slots_schedule (
+            node->slots); /* at once: somebody waits for the first of them */
+        break;
     case USI_COMMITTED: jobs_committed (node->jobs, msg); break;
     case USI_LOG_KEPT: jobs_log_kept (node->jobs, msg); break;
     case USI_RENEWED: jobs_renewed (node->jobs, msg); break;
@@ -137,7 +133,8 @@ static void s_say_ready (daemon_state_t *self)
     int fd = self->node.options.ready_fd;
     if (fd >= 0) {
         if (write (fd, "ready\n", 6) != 6)
-            usi_warning ("ready", "cannot write to the descriptor: %s", strerror (errno));
+            usi_warning ("ready", "cannot write to the descriptor: %s",
+                         strerror (errno));
         close (fd);
     }
 #ifdef US_HAS_SYSTEMD
@@ -209,14 +206,15 @@ static void s_reap (node_t *node)
 {
     int status;
     for (pid_t pid; (pid = waitpid (-1, &status, WNOHANG)) > 0;)
-        if (!zygotes_reaped (node, pid, status) && !envs_reaped (node->envs, pid, status))
+        if (!zygotes_reaped (node, pid, status) &&
+            !envs_reaped (node->envs, pid, status))
             slots_reaped (node->slots, pid, status);
 }
 
 static bool s_is_ours (const node_t *node, pid_t pid)
 {
-    return slots_has_pid (node->slots, pid) || zygotes_have (node, pid)
-           || envs_have (node->envs, pid) || evict_owns (pid);
+    return slots_has_pid (node->slots, pid) || zygotes_have (node, pid) ||
+           envs_have (node->envs, pid) || evict_owns (pid);
 }
 
 /* Processes that jobs have left behind are ours now. They are ended when no job runs that
@@ -257,7 +255,8 @@ static int s_on_parent (zloop_t *loop, zmq_pollitem_t *item, void *arg)
     daemon_state_t *self = arg;
     (void) loop, (void) item;
     node_unwatch (&self->node, self->parent);
-    node_drain (&self->node, self->node.options.grace_ms, "the parent process has ended");
+    node_drain (&self->node, self->node.options.grace_ms,
+                "the parent process has ended");
     return 0;
 }
 
@@ -266,7 +265,7 @@ static int s_on_parent (zloop_t *loop, zmq_pollitem_t *item, void *arg)
 static void s_send_status (daemon_state_t *self)
 {
     node_t *node = &self->node;
-    if (!link_can_send (node->link))
+    if (!link_is_up (node->link))
         return;
     self->status_ms = usi_now_ms ();
     node->status_changed = false;

@@ -47,9 +47,9 @@ static void s_number (usi_buf_t *out, const char *key, int64_t value)
 
 static void s_detail (usi_buf_t *out, const failure_t *failure)
 {
-    uint32_t count = (failure->node != NULL) + (failure->command != NULL)
-                     + (failure->output.len > 0) + (failure->log.len > 0)
-                     + (failure->signal > 0) + (failure->exit_code >= 0);
+    uint32_t count = (failure->node != NULL) + (failure->command != NULL) +
+                     (failure->output.len > 0) + (failure->log.len > 0) +
+                     (failure->signal > 0) + (failure->exit_code >= 0);
     usi_pack_str (out, "detail", 6);
     usi_pack_map (out, count);
     if (failure->node)

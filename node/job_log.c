@@ -171,9 +171,9 @@ void job_log_keep (job_log_t *self, uint64_t offset)
     if (self->sent < self->kept)
         job_log_rewind (self);
     /* The last two chunks stay: job_log_last is asked for them when a worker dies. */
-    while (self->first && self->first->next && self->first->next->next
-           && self->first->offset + self->first->len <= self->kept
-           && self->first != self->next) {
+    while (self->first && self->first->next && self->first->next->next &&
+           self->first->offset + self->first->len <= self->kept &&
+           self->first != self->next) {
         log_chunk_t *chunk = self->first;
         self->first = chunk->next;
         free (chunk);

@@ -11,7 +11,7 @@
 
 #define JOB_LOG_HEAD   ((uint64_t) 63 * 1024 * 1024)
 #define JOB_LOG_TAIL   ((size_t) 1024 * 1024)
-#define JOB_LOG_WINDOW ((uint64_t) 1024 * 1024)     /* unkept; beyond it the job waits */
+#define JOB_LOG_WINDOW ((uint64_t) 1024 * 1024) /* unkept; beyond it the job waits */
 #define JOB_LOG_ALONE  ((uint64_t) 8 * 1024 * 1024) /* unkept while no broker answers */
 
 typedef struct log_chunk log_chunk_t;
@@ -19,13 +19,13 @@ typedef struct log_chunk log_chunk_t;
 /* Zero-initialise. */
 typedef struct job_log {
     log_chunk_t *first, *last;
-    log_chunk_t *next;   /* where the first unsent byte stands; NULL: all is sent */
-    uint64_t end;        /* offset behind the last byte */
-    uint64_t sent;       /* on this connection */
-    uint64_t kept;       /* by the store */
-    uint64_t dropped;    /* in all */
-    uint64_t gap;        /* dropped since the last line that said so */
-    uint8_t *tail;       /* a ring, beyond JOB_LOG_HEAD */
+    log_chunk_t *next; /* where the first unsent byte stands; NULL: all is sent */
+    uint64_t end;      /* offset behind the last byte */
+    uint64_t sent;     /* on this connection */
+    uint64_t kept;     /* by the store */
+    uint64_t dropped;  /* in all */
+    uint64_t gap;      /* dropped since the last line that said so */
+    uint8_t *tail;     /* a ring, beyond JOB_LOG_HEAD */
     size_t tail_at, tail_len;
 } job_log_t;
 

@@ -267,17 +267,17 @@ void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result
     }
     job_log_finish (&job->logs[0]);
     job_log_finish (&job->logs[1]);
-    if (!job->links[JOB_LINK_LOG].list
-        && (job->logs[0].sent < job->logs[0].end || job->logs[1].sent < job->logs[1].end))
+    if (!job->links[JOB_LINK_LOG].list &&
+        (job->logs[0].sent < job->logs[0].end || job->logs[1].sent < job->logs[1].end))
         job_list_push (&node->jobs->logs, job);
     job->started = true;
     job->sent_ms = 0;
     job->has_blob = false;
     job_set_state (node, job, JOB_ENDED);
     if (job->result.len > node->limits.max_payload) {
-        char *why = usi_sprintf ("the result has %zu bytes, the limit is %llu",
-                                 job->result.len,
-                                 (unsigned long long) node->limits.max_payload);
+        char *why =
+            usi_sprintf ("the result has %zu bytes, the limit is %llu", job->result.len,
+                         (unsigned long long) node->limits.max_payload);
         job_fail (node, job, USI_FAILED, US_ERR_TOO_LARGE, why);
         free (why);
     } else if (job->result.len > node->limits.max_body) {
@@ -287,7 +287,8 @@ void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result
     }
 }
 
-void job_fail (node_t *node, job_t *job, int outcome, us_err_t code, const char *message)
+void job_fail (node_t *node, job_t *job, int outcome, us_err_t code,
+               const char *message)
 {
     usi_buf_t envelope = {0};
     failure_t failure = FAILURE_INIT;
@@ -335,7 +336,8 @@ static void s_not_committed (node_t *node, job_t *job, us_err_t code)
         usi_notice ("result.refused", "a broker refused a result code=%d", code);
         job_fail (node, job, USI_FAILED, code, "the broker refused the result");
     } else {
-        usi_notice ("result.refused", "a broker refused the end of a job code=%d", code);
+        usi_notice ("result.refused", "a broker refused the end of a job code=%d",
+                    code);
         s_destroy (node->jobs, job);
     }
 }
@@ -348,8 +350,8 @@ void jobs_committed (jobs_t *self, const usi_msg_t *msg)
         if (!job || job->state < JOB_ENDED)
             continue;
         us_err_t code = (us_err_t) item->code;
-        if (code == US_OK || code == US_ERR_STALE || code == US_ERR_UNKNOWN_JOB
-            || code == US_ERR_ENDED)
+        if (code == US_OK || code == US_ERR_STALE || code == US_ERR_UNKNOWN_JOB ||
+            code == US_ERR_ENDED)
             s_destroy (self, job);
         else
             s_not_committed (self->node, job, code);

@@ -11,10 +11,10 @@
 #include "recipe.h"
 
 typedef enum job_state {
-    JOB_WAITING, /* for its environment or for bytes */
-    JOB_READY,   /* for a worker; in its pool's queue, as WAITING is */
-    JOB_GIVEN,   /* to a worker: in its list */
-    JOB_ENDED,   /* has its result: until COMMITTED */
+    JOB_WAITING,  /* for its environment or for bytes */
+    JOB_READY,    /* for a worker; in its pool's queue, as WAITING is */
+    JOB_GIVEN,    /* to a worker: in its list */
+    JOB_ENDED,    /* has its result: until COMMITTED */
     JOB_RETURNED, /* handed back: until COMMITTED */
     JOB_STATES
 } job_state_t;
@@ -46,10 +46,10 @@ struct job {
     uint64_t order;   /* of arrival */
     int64_t since_us; /* when it came into its state */
     recipe_t *recipe;
-    pool_t *pool;     /* NULL before it is known and after the end */
+    pool_t *pool; /* NULL before it is known and after the end */
     worker_t *worker;
-    usi_buf_t body;   /* empty where the recipe names a blob */
-    uint32_t seq;     /* its number in its worker */
+    usi_buf_t body;    /* empty where the recipe names a blob */
+    uint32_t seq;      /* its number in its worker */
     uint64_t bases[2]; /* where this attempt's bytes begin in the streams */
     job_log_t logs[2];
     /* the result */
@@ -93,9 +93,8 @@ void jobs_announce (jobs_t *self);
 void jobs_renew (jobs_t *self);
 /* Results whose COMMITTED is overdue are sent again. */
 void jobs_repeat (jobs_t *self);
-/* The end of a turn: LOG, STARTED, RESULT, HAND_BACK, CREDIT. false: the broker does not
- * take more now. */
-bool jobs_flush (jobs_t *self);
+/* The end of a turn: LOG, STARTED, RESULT, HAND_BACK, CREDIT. */
+void jobs_flush (jobs_t *self);
 
 void job_set_state (node_t *node, job_t *job, job_state_t state);
 
@@ -104,7 +103,8 @@ void job_set_state (node_t *node, job_t *job, job_state_t state);
  * section 8). The job leaves its pool or worker. */
 void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result);
 /* The same with a failure envelope made here. */
-void job_fail (node_t *node, job_t *job, int outcome, us_err_t code, const char *message);
+void job_fail (node_t *node, job_t *job, int outcome, us_err_t code,
+               const char *message);
 void job_hand_back (node_t *node, job_t *job);
 /* Not wanted any more: gone at once, without a word. */
 void job_forget (node_t *node, job_t *job);

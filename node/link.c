@@ -14,14 +14,14 @@
 #include "understudy/version.h"
 #include "wake.h"
 
-#define TICK_MS      200
-#define GREETING_MS  3000 /* from connect to WELCOME */
-#define MISSED_PINGS 3
-#define RETRY_MS     100
-#define RETRY_MAX_MS 10000
-#define QUICK_ROUNDS 5
+#define TICK_MS       200
+#define GREETING_MS   3000 /* from connect to WELCOME */
+#define MISSED_PINGS  3
+#define RETRY_MS      100
+#define RETRY_MAX_MS  10000
+#define QUICK_ROUNDS  5
 #define BYE_LINGER_MS 500
-#define MAX_RECEIVED 256 /* messages at once, so that workers get their turn */
+#define MAX_RECEIVED  256 /* messages at once, so that workers get their turn */
 
 typedef enum link_state {
     LINK_DOWN,     /* waits for the next attempt, or was never started */
@@ -37,6 +37,7 @@ struct link {
     wake_t *wake;
     zsock_t *sock;
     void *monitor; /* tells at once when the other end is gone */
+    int monitor_fd;
     unsigned monitors;
     char endpoint[256];
     unsigned failures; /* since the last WELCOME */
@@ -60,11 +61,6 @@ const char *link_endpoint (const link_t *self)
     return self->endpoint;
 }
 
-bool link_can_send (const link_t *self)
-{
-    return self->state == LINK_UP && (zsock_events (self->sock) & ZMQ_POLLOUT);
-}
-
 void link_send (link_t *self, usi_msg_t *msg)
 {
     if (self->sock) {
@@ -85,7 +81,7 @@ static void s_send_empty (link_t *self, usi_type_t type)
 
 void link_ask_work (link_t *self)
 {
-    if (self->node->draining || !link_can_send (self))
+    if (self->node->draining || !link_is_up (self))
         return;
     usi_msg_begin (&self->out, USI_CREDIT);
     USI_SET (&self->out.head, CREDIT, credit, 0);
@@ -126,8 +122,7 @@ void link_greet (link_t *self)
 static void s_close (link_t *self)
 {
     if (self->monitor) {
-        zmq_pollitem_t item = {.socket = self->monitor};
-        zloop_poller_end (self->node->loop, &item);
+        node_unwatch (self->node, self->monitor_fd);
         zmq_socket_monitor (zsock_resolve (self->sock), NULL, 0);
         zmq_close (self->monitor);
         self->monitor = NULL;
@@ -158,7 +153,8 @@ static void s_retry_later (link_t *self)
     if (delay_ms > RETRY_MAX_MS)
         delay_ms = RETRY_MAX_MS;
     self->failures++;
-    self->retry_timer = node_after (self->node, usi_jitter_ms (delay_ms), s_on_retry, self);
+    self->retry_timer =
+        node_after (self->node, usi_jitter_ms (delay_ms), s_on_retry, self);
 }
 
 void link_lost (link_t *self, const char *why)
@@ -227,7 +223,8 @@ static void s_error (link_t *self, const usi_fields_t *head)
             link_greet (self);
         return;
     }
-    usi_error ("broker.refused", "the broker answered with an error: %.*s code=%lld to=%s",
+    usi_error ("broker.refused",
+               "the broker answered with an error: %.*s code=%lld to=%s",
                (int) head->text.len, (const char *) head->text.data,
                (long long) head->code, usi_type_name ((int) head->count));
     if (self->state == LINK_GREETING)
@@ -270,17 +267,23 @@ static int s_on_message (zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
+/* Reads all that the monitor has to tell. */
+static bool s_hear_monitor (link_t *self)
+{
+    zmq_msg_t frame;
+    bool heard = false;
+    zmq_msg_init (&frame);
+    while (zmq_msg_recv (&frame, self->monitor, ZMQ_DONTWAIT) >= 0)
+        heard = true;
+    zmq_msg_close (&frame);
+    return heard;
+}
+
 static int s_on_monitor (zloop_t *loop, zmq_pollitem_t *item, void *arg)
 {
     link_t *self = arg;
     (void) loop, (void) item;
-    zmq_msg_t frame;
-    bool heard = false;
-    zmq_msg_init (&frame);
-    while (self->monitor && zmq_msg_recv (&frame, self->monitor, ZMQ_DONTWAIT) >= 0)
-        heard = true;
-    zmq_msg_close (&frame);
-    if (heard)
+    if (s_hear_monitor (self))
         link_lost (self, self->state == LINK_UP ? "the connection is closed"
                                                 : "cannot connect");
     return 0;
@@ -292,18 +295,22 @@ static void s_watch_closing (link_t *self)
 {
     char address[64];
     snprintf (address, sizeof address, "inproc://link-%u", ++self->monitors);
-    int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED
-                 | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
-                 | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+    int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
     if (zmq_socket_monitor (zsock_resolve (self->sock), address, events) != 0)
         return; /* heartbeats notice it too, later */
     self->monitor = zmq_socket (zsys_init (), ZMQ_PAIR);
     int linger = 0;
     zmq_setsockopt (self->monitor, ZMQ_LINGER, &linger, sizeof linger);
     zmq_connect (self->monitor, address);
-    zmq_pollitem_t item = {.socket = self->monitor, .events = ZMQ_POLLIN};
-    zloop_poller (self->node->loop, &item, s_on_monitor, self);
-    zloop_poller_set_tolerant (self->node->loop, &item);
+    /* Watched by its descriptor, which is as good where everything is read each time, and
+     * costs a turn of the loop nothing. */
+    size_t size = sizeof self->monitor_fd;
+    zmq_getsockopt (self->monitor, ZMQ_FD, &self->monitor_fd, &size);
+    node_watch (self->node, self->monitor_fd, s_on_monitor, self);
+    /* It signals only to who has found it empty; nothing is connected yet. */
+    s_hear_monitor (self);
 }
 
 static void s_open (link_t *self, const char *endpoint)
@@ -311,6 +318,9 @@ static void s_open (link_t *self, const char *endpoint)
     self->sock = zsock_new (ZMQ_DEALER);
     US_ASSERT (self->sock);
     zsock_set_linger (self->sock, 0);
+    /* Nothing can pile up here: credit bounds results, LOG_KEPT the logs, and heartbeats
+     * end a connection that does not move. So nothing has to ask for room. */
+    zsock_set_sndhwm (self->sock, 0);
     zsock_set_ipv6 (self->sock, 1);
     self->state = LINK_GREETING;
     snprintf (self->endpoint, sizeof self->endpoint, "%s", endpoint);
@@ -352,8 +362,8 @@ static int s_on_tick (zloop_t *loop, int timer, void *arg)
     if (self->state == LINK_GREETING && now_ms - self->since_ms > GREETING_MS)
         link_lost (self, "it does not answer");
     wake_check (self->wake);
-    if (self->state != LINK_UP || now_ms - self->heard_ms < heartbeat_ms
-        || now_ms - self->pinged_ms < heartbeat_ms)
+    if (self->state != LINK_UP || now_ms - self->heard_ms < heartbeat_ms ||
+        now_ms - self->pinged_ms < heartbeat_ms)
         return 0;
     if (self->unanswered++ == MISSED_PINGS) {
         link_lost (self, "it does not answer");

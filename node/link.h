@@ -12,10 +12,8 @@ void link_destroy (link_t **self_p);
 /* Begins to connect; once. */
 void link_start (link_t *self);
 bool link_is_up (const link_t *self);
-/* Up, and the socket takes another message. */
-bool link_can_send (const link_t *self);
-/* Sends and clears. Where the socket takes no more the connection is given up, for what
- * was sent is not known any more: ask link_can_send first. */
+/* Sends and clears; never waits. Where there is no connection the message is lost: what
+ * matters is told again after the next WELCOME. */
 void link_send (link_t *self, usi_msg_t *msg);
 /* There may be work: the broker looks. */
 void link_ask_work (link_t *self);

@@ -27,15 +27,17 @@ static const usi_setting_t s_settings[] = {
      "Brokers to connect to, one at a time; by comma or repeated", true},
     {"redis", 'r', "URL", NULL,
      "Find brokers in the registry of this Redis, instead of --broker", false},
-    {"channel", 'c', "NAME", USI_DEFAULT_CHANNEL, "Listen on this channel; may be repeated",
-     true},
-    {"slots", 's', "N", NULL, "Jobs that run at the same time (default: the cores)", false},
+    {"channel", 'c', "NAME", USI_DEFAULT_CHANNEL,
+     "Listen on this channel; may be repeated", true},
+    {"slots", 's', "N", NULL, "Jobs that run at the same time (default: the cores)",
+     false},
     {"python", 'p', "PATH", NULL,
      "Offer this interpreter; may be repeated (default: the system's python3)", true},
     {"cache", 'C', "DIR", NULL,
      "Environments, bundles and blobs (default: $XDG_CACHE_HOME/understudy)", false},
     {"cache-limit", 'L', "SIZE", "10G", "How much the cache may hold", false},
-    {"name", 'n', "NAME", NULL, "What people call this node (default: host-pid)", false},
+    {"name", 'n', "NAME", NULL, "What people call this node (default: host-pid)",
+     false},
     {"index-url", 'i', "URL", NULL,
      "Take packages from this index only (default: what the machine is configured for)",
      false},
@@ -49,17 +51,22 @@ static const usi_setting_t s_settings[] = {
     {0}};
 
 static const char s_doc[] =
-    "Runs jobs of Understudy: connects to a broker, takes jobs of its channels, runs them "
-    "in Python workers with the packages they ask for, and sends back logs and results.\v"
-    "Every option is also a variable (UNDERSTUDY_SLOTS, …; lists by comma) and a key of "
+    "Runs jobs of Understudy: connects to a broker, takes jobs of its channels, runs "
+    "them "
+    "in Python workers with the packages they ask for, and sends back logs and "
+    "results.\v"
+    "Every option is also a variable (UNDERSTUDY_SLOTS, …; lists by comma) and a key "
+    "of "
     "understudy.conf, in the section \"node\".\n\n"
     "  understudy-node\n"
     "      listens on the channel \"default\" of the broker on this machine\n"
     "  understudy-node --broker tcp://10.0.0.1:7420 --channel gpu --slots 2\n"
     "      two jobs at a time of the channel \"gpu\"\n"
-    "  understudy-node --python /usr/bin/python3 --python ~/.pyenv/versions/3.12.1/bin/python3\n"
+    "  understudy-node --python /usr/bin/python3 --python "
+    "~/.pyenv/versions/3.12.1/bin/python3\n"
     "      offers two Pythons; jobs say which one they need\n\n"
-    "SIGTERM and SIGINT: takes no more jobs, gives running ones --grace, hands back the "
+    "SIGTERM and SIGINT: takes no more jobs, gives running ones --grace, hands back "
+    "the "
     "rest; a second signal ends at once.\n\n"
     "Exit codes: 0 ended as told; 64 wrong usage; 69 something needed is missing "
     "(a Python interpreter); 73 the cache cannot be written; 78 wrong configuration.";
@@ -97,8 +104,8 @@ static int s_read_lists (setup_t *self)
         return s_refuse (EX_CONFIG, "more than 64 brokers or channels");
     for (size_t i = 0; i < options->brokers_len; i++) {
         self->brokers[i] = usi_config_item (self->config, "broker", i);
-        if (strncmp (self->brokers[i], "tcp://", 6) != 0
-            && strncmp (self->brokers[i], "ipc://", 6) != 0) {
+        if (strncmp (self->brokers[i], "tcp://", 6) != 0 &&
+            strncmp (self->brokers[i], "ipc://", 6) != 0) {
             usi_error ("start", "not an address: %s; write tcp://HOST:PORT",
                        self->brokers[i]);
             return EX_CONFIG;
@@ -126,14 +133,14 @@ static int s_read_numbers (setup_t *self)
     uint64_t slots = s_cores (), parent = 0, ready_fd = 0;
     node_options_t *options = &self->options;
     usi_config_t *config = self->config;
-    if ((usi_config_get (config, "slots")
-         && usi_config_uint (config, "slots", SLOTS_MAX, &slots) != US_OK)
-        || (usi_config_get (config, "parent-pid")
-            && usi_config_uint (config, "parent-pid", INT_MAX, &parent) != US_OK)
-        || (usi_config_get (config, "ready-fd")
-            && usi_config_uint (config, "ready-fd", INT_MAX, &ready_fd) != US_OK)
-        || usi_config_bytes (config, "cache-limit", &options->cache_limit) != US_OK
-        || usi_config_ms (config, "grace", &options->grace_ms) != US_OK)
+    if ((usi_config_get (config, "slots") &&
+         usi_config_uint (config, "slots", SLOTS_MAX, &slots) != US_OK) ||
+        (usi_config_get (config, "parent-pid") &&
+         usi_config_uint (config, "parent-pid", INT_MAX, &parent) != US_OK) ||
+        (usi_config_get (config, "ready-fd") &&
+         usi_config_uint (config, "ready-fd", INT_MAX, &ready_fd) != US_OK) ||
+        usi_config_bytes (config, "cache-limit", &options->cache_limit) != US_OK ||
+        usi_config_ms (config, "grace", &options->grace_ms) != US_OK)
         return s_bad_setting (self);
     if (slots == 0)
         return s_refuse (EX_CONFIG, "slots must be at least 1");
@@ -198,7 +205,8 @@ static int s_find_cache (setup_t *self)
     else if (home && *home == '/')
         path = usi_sprintf ("%s/.cache/understudy", home);
     else
-        return s_refuse (EX_CONFIG, "no place for the cache: HOME is not set; give --cache");
+        return s_refuse (EX_CONFIG,
+                         "no place for the cache: HOME is not set; give --cache");
     /* Scripts in environments carry their path: it has to be the real one. */
     bool made = s_make_dirs (path) == 0;
     self->cache = made ? realpath (path, NULL) : NULL;
@@ -238,7 +246,8 @@ static int s_find_runtime (setup_t *self)
     self->options.runtime = self->runtime;
     int code = 0;
     if (!self->runtime) {
-        usi_error ("start", "the Python part of Understudy is not in %s; give --runtime",
+        usi_error ("start",
+                   "the Python part of Understudy is not in %s; give --runtime",
                    places[0]);
         code = EX_CONFIG;
     }
@@ -300,9 +309,9 @@ static void s_announce (const setup_t *self)
 static int s_prepare (setup_t *self)
 {
     int code;
-    if ((code = s_read_texts (self)) || (code = s_read_lists (self))
-        || (code = s_read_numbers (self)) || (code = s_find_cache (self))
-        || (code = s_find_runtime (self)) || (code = s_find_pythons (self)))
+    if ((code = s_read_texts (self)) || (code = s_read_lists (self)) ||
+        (code = s_read_numbers (self)) || (code = s_find_cache (self)) ||
+        (code = s_find_runtime (self)) || (code = s_find_pythons (self)))
         return code;
     return 0;
 }

@@ -77,8 +77,8 @@ struct node {
     bool turn_asked;
     bool status_changed;
     bool draining;
-    bool leaving;          /* BYE is said: the loop ends */
-    int64_t drain_stop_ms; /* when running jobs are stopped; 0: never */
+    bool leaving;           /* BYE is said: the loop ends */
+    int64_t drain_stop_ms;  /* when running jobs are stopped; 0: never */
     int64_t drain_leave_ms; /* when nothing is waited for any more; 0: never */
     unsigned signals;
 };

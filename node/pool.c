@@ -10,10 +10,10 @@
 #include "blobs.h"
 #include "slots.h"
 
-#define QUEUE_US     5000  /* of work that one worker may hold */
-#define LONG_US      10000 /* jobs of this length never queue behind each other */
-#define DEPTH_MAX    64
-#define IDLE_MS      (10 * 60 * 1000)
+#define QUEUE_US  5000  /* of work that one worker may hold */
+#define LONG_US   10000 /* jobs of this length never queue behind each other */
+#define DEPTH_MAX 64
+#define IDLE_MS   (10 * 60 * 1000)
 
 /* --- depth ----------------------------------------------------------------------------- */
 
@@ -212,8 +212,8 @@ static void s_on_body (node_t *node, void *arg, us_err_t err, const char *why)
 void pool_add (pool_t *pool, job_t *job)
 {
     job->pool = pool;
-    if (job->recipe->has_blob
-        && !blobs_need (pool->node->blobs, job->recipe->blob, s_on_body, job)) {
+    if (job->recipe->has_blob &&
+        !blobs_need (pool->node->blobs, job->recipe->blob, s_on_body, job)) {
         job_set_state (pool->node, job, JOB_WAITING);
         return;
     }
@@ -226,7 +226,8 @@ void pool_return (pool_t *pool, job_t *job)
     job->worker = NULL;
     job->marked = false;
     job_list_push_front (&pool->queue, job);
-    job_set_state (pool->node, job, pool->state == POOL_READY ? JOB_READY : JOB_WAITING);
+    job_set_state (pool->node, job,
+                   pool->state == POOL_READY ? JOB_READY : JOB_WAITING);
     if (pool->state == POOL_COLD)
         s_prepare (pool);
     node_touch (pool->node);

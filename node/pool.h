@@ -26,7 +26,7 @@ struct pool {
     pool_state_t state;
     size_t missing; /* bundles that are being fetched */
     job_list_t queue;
-    unsigned workers; /* that can still take jobs */
+    unsigned workers;        /* that can still take jobs */
     unsigned start_failures; /* in a row */
     int64_t retry_at_us;     /* no new worker before */
     uint64_t ewma_us;        /* of a job's time; 0: none measured */

@@ -15,7 +15,7 @@ typedef struct process {
     const char *cwd;   /* NULL: the daemon's own */
     int out;           /* becomes stdout; 0: stderr's */
     int err;           /* becomes stderr; 0: the daemon's own */
-    int keep[2];       /* more descriptors that it inherits under their number; 0: none */
+    int keep[2]; /* more descriptors that it inherits under their number; 0: none */
 } process_t;
 
 /* -1 with errno. */

@@ -37,8 +37,18 @@ static const char s_probe[] =
     "    print('0.0')\n"
     "print('ensurepip' if u.find_spec('ensurepip') else 'none')\n";
 
-enum { IMPLEMENTATION, VERSION, MINOR, GIL, VENV, EXECUTABLE, PLATFORM, PIP, ENSUREPIP,
-       LINES };
+enum {
+    IMPLEMENTATION,
+    VERSION,
+    MINOR,
+    GIL,
+    VENV,
+    EXECUTABLE,
+    PLATFORM,
+    PIP,
+    ENSUREPIP,
+    LINES
+};
 
 /* What the command wrote, up to size - 1 bytes. */
 static int s_read_all (int fd, char *text, size_t size)
@@ -108,14 +118,14 @@ static const char *s_refusal (char *const lines[LINES])
 us_err_t python_probe (python_t *python, const char *path, char **why)
 {
     char text[8192];
-    char *lines[LINES];
+    char *lines[LINES] = {0};
     *python = (python_t){.path = strchr (path, '/') ? usi_strdup (path)
                                                     : python_find_program (path)};
     *why = NULL;
     if (!python->path)
         *why = usi_sprintf ("%s: not found in PATH", path);
-    else if (s_ask (python->path, text, sizeof text) != 0
-             || s_lines (text, lines) < LINES)
+    else if (s_ask (python->path, text, sizeof text) != 0 ||
+             s_lines (text, lines) < LINES)
         *why = usi_sprintf ("%s: cannot be run as a Python interpreter", path);
     else if (s_refusal (lines))
         *why = usi_sprintf ("%s (%s %s): %s", path, lines[IMPLEMENTATION],
@@ -124,6 +134,7 @@ us_err_t python_probe (python_t *python, const char *path, char **why)
         python_clear (python);
         return US_ERR_CONFIG;
     }
+    US_ASSERT (lines[VERSION] && lines[PIP] && lines[ENSUREPIP]);
     int major = 0, minor = 0;
     if (sscanf (lines[PIP], "%d.%d", &major, &minor) >= 1)
         python->pip = major * 100 + minor;

@@ -12,12 +12,13 @@
 #include "understudy/error.h"
 
 typedef struct python {
-    char *path;       /* as given or found */
-    char *executable; /* what it says it is, links resolved: part of an environment's key */
-    char *version;    /* "3.11.2" */
-    char *minor;      /* "3.11" */
-    char *platform;   /* "linux-x86_64 cpython-311-x86_64-linux-gnu" */
-    int pip;          /* pip's version as major * 100 + minor; 0: it has none */
+    char *path; /* as given or found */
+    char *
+        executable; /* what it says it is, links resolved: part of an environment's key */
+    char *version;  /* "3.11.2" */
+    char *minor;    /* "3.11" */
+    char *platform; /* "linux-x86_64 cpython-311-x86_64-linux-gnu" */
+    int pip;        /* pip's version as major * 100 + minor; 0: it has none */
     int has_ensurepip;
 } python_t;
 
@@ -30,6 +31,7 @@ char *python_default (void);
 /* An executable file of that name in PATH; the caller frees it. NULL: there is none. */
 char *python_find_program (const char *name);
 /* The one that a job needs: "3.11", or "" for the first. NULL: not offered. */
-const python_t *python_choose (const python_t *pythons, size_t count, usi_bytes_t minor);
+const python_t *python_choose (const python_t *pythons, size_t count,
+                               usi_bytes_t minor);
 
 #endif

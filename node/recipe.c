@@ -43,8 +43,8 @@ static void s_choose_pool (node_t *node, recipe_t *recipe, const usi_fields_t *s
     }
     env_request_t request;
     char *why = NULL;
-    us_err_t err = env_request_make (&request, &spec->packages, &spec->constraints, python,
-                                     options->index_url, &why);
+    us_err_t err = env_request_make (&request, &spec->packages, &spec->constraints,
+                                     python, options->index_url, &why);
     if (err != US_OK)
         s_refuse (recipe, err, why);
     else
@@ -65,14 +65,17 @@ static void s_decode (node_t *node, recipe_t *recipe)
     }
     if (err != US_OK) {
         s_refuse (recipe, err,
-                  usi_sprintf ("the job's specification is malformed: %s", why ? why : ""));
+                  usi_sprintf ("the job's specification is malformed: %s",
+                               why ? why : ""));
         return;
     }
     recipe->shell = usi_bytes_equal (spec.kind, usi_bytes_of ("shell"));
     recipe->fresh = usi_bytes_equal (spec.isolation, usi_bytes_of ("fresh"));
     recipe->name = usi_bytes_dup_text (spec.name);
-    recipe->soft_ms = (uint32_t) (spec.soft_ms < UINT32_MAX ? spec.soft_ms : UINT32_MAX);
-    recipe->hard_ms = (uint32_t) (spec.hard_ms < UINT32_MAX ? spec.hard_ms : UINT32_MAX);
+    recipe->soft_ms =
+        (uint32_t) (spec.soft_ms < UINT32_MAX ? spec.soft_ms : UINT32_MAX);
+    recipe->hard_ms =
+        (uint32_t) (spec.hard_ms < UINT32_MAX ? spec.hard_ms : UINT32_MAX);
     recipe->has_blob = spec.blob.len == USI_DIGEST_LEN;
     if (recipe->has_blob)
         memcpy (recipe->blob, spec.blob.data, USI_DIGEST_LEN);

@@ -10,7 +10,7 @@
 
 struct recipe {
     recipe_t *next; /* in the node's table, last used first */
-    unsigned refs; /* jobs, and the table */
+    unsigned refs;  /* jobs, and the table */
     usi_bytes_t spec;
     us_err_t error; /* not US_OK: such jobs fail at once, with why */
     char *why;

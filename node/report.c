@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the broker is told about jobs: see jobs.h. Everything that one turn of the loop
- * brought leaves in as few messages as it fits in: first the bytes of logs, then the results
- * they belong to. A message is only built where the socket takes it. */
+ * brought leaves in as few messages as it fits in: first the bytes of logs, then the
+ * results they belong to. */
 #include "base/clock.h"
 #include "jobs_internal.h"
 #include "link.h"
@@ -17,17 +17,15 @@ static usi_fields_t *s_fenced_item (jobs_t *self, const job_t *job)
     return item;
 }
 
-/* --- logs ------------------------------------------------------------------------------ */
+/* --- logs ------------------------------------------------------------------------------
+ */
 
-/* false: the socket is full, go on later. */
-static bool s_send_stream (jobs_t *self, job_t *job, int stream)
+static void s_send_stream (jobs_t *self, job_t *job, int stream)
 {
     job_log_t *log = &job->logs[stream];
     for (usi_bytes_t piece; (piece = job_log_next (log)).len > 0;) {
         if (usi_msg_is_full (&self->msg, piece.len)) {
             link_send (self->node->link, &self->msg);
-            if (!link_can_send (self->node->link))
-                return false;
             usi_msg_begin (&self->msg, USI_LOG);
         }
         usi_fields_t *item = s_fenced_item (self, job);
@@ -36,23 +34,19 @@ static bool s_send_stream (jobs_t *self, job_t *job, int stream)
         usi_msg_body (&self->msg, piece.data, piece.len);
         job_log_advance (log, piece.len);
     }
-    return true;
 }
 
-static bool s_send_logs (jobs_t *self)
+static void s_send_logs (jobs_t *self)
 {
     if (!self->logs.first)
-        return true;
+        return;
     usi_msg_begin (&self->msg, USI_LOG);
-    while (self->logs.first) {
-        job_t *job = self->logs.first;
-        if (!s_send_stream (self, job, 1) || !s_send_stream (self, job, 0))
-            return false;
-        job_list_remove (job, JOB_LINK_LOG);
+    for (job_t *job; (job = job_list_pop (&self->logs));) {
+        s_send_stream (self, job, 1);
+        s_send_stream (self, job, 0);
     }
     if (!usi_msg_is_empty (&self->msg))
         link_send (self->node->link, &self->msg);
-    return link_can_send (self->node->link);
 }
 
 /* --- starts and ends ------------------------------------------------------------------- */
@@ -111,36 +105,24 @@ static void s_send_fences (jobs_t *self, job_list_t *list, usi_type_t type)
     link_send (self->node->link, &self->msg);
 }
 
-static bool s_send_list (jobs_t *self, job_list_t *list, usi_type_t type)
-{
-    while (list->first) {
-        if (!link_can_send (self->node->link))
-            return false;
-        if (type == USI_RESULT)
-            s_send_some_results (self);
-        else
-            s_send_fences (self, list, type);
-    }
-    return true;
-}
-
-bool jobs_flush (jobs_t *self)
+void jobs_flush (jobs_t *self)
 {
     link_t *link = self->node->link;
     if (!link_is_up (link))
-        return true; /* jobs_announce comes with the next connection */
-    if (!link_can_send (link) || !s_send_logs (self)
-        || !s_send_list (self, &self->starts, USI_STARTED)
-        || !s_send_list (self, &self->results, USI_RESULT)
-        || !s_send_list (self, &self->returns, USI_HAND_BACK) || !link_can_send (link))
-        return false;
+        return; /* jobs_announce comes with the next connection */
+    s_send_logs (self);
+    while (self->starts.first)
+        s_send_fences (self, &self->starts, USI_STARTED);
+    while (self->results.first)
+        s_send_some_results (self);
+    while (self->returns.first)
+        s_send_fences (self, &self->returns, USI_HAND_BACK);
     uint64_t credit = slots_credit (self->node->slots);
     if (credit > 0) {
         usi_msg_begin (&self->msg, USI_CREDIT);
         USI_SET (&self->msg.head, CREDIT, credit, credit);
         link_send (link, &self->msg);
     }
-    return true;
 }
 
 /* --- again ----------------------------------------------------------------------------- */
@@ -161,8 +143,8 @@ static void s_log_again (jobs_t *self, job_t *job)
     job_log_rewind (&job->logs[0]);
     job_log_rewind (&job->logs[1]);
     job->log_again = false;
-    if (!job->links[JOB_LINK_LOG].list
-        && (job_log_unkept (&job->logs[0]) > 0 || job_log_unkept (&job->logs[1]) > 0))
+    if (!job->links[JOB_LINK_LOG].list &&
+        (job_log_unkept (&job->logs[0]) > 0 || job_log_unkept (&job->logs[1]) > 0))
         job_list_push (&self->logs, job);
 }
 

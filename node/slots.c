@@ -11,13 +11,14 @@
 #include "process.h"
 #include "zygote.h"
 
-#define STARTED_US    2000   /* a job that runs longer is announced, and its log watched */
-#define LONG_HEAD_US  5000   /* nothing waits behind a job that runs longer */
-#define HAND_BACK_US  100000 /* all slots are busy for longer: others may have a free one */
-#define STARVED_US    20000  /* a pool without worker waits longer: one makes room */
-#define FAST_TICK_MS  2
-#define SLOW_TICK_MS  20
-#define WAITING_MIN   8 /* jobs that may wait for environments beside the others */
+#define STARTED_US   2000 /* a job that runs longer is announced, and its log watched */
+#define LONG_HEAD_US 5000 /* nothing waits behind a job that runs longer */
+#define HAND_BACK_US                                                                   \
+    100000 /* all slots are busy for longer: others may have a free one */
+#define STARVED_US   20000 /* a pool without worker waits longer: one makes room */
+#define FAST_TICK_MS 2
+#define SLOW_TICK_MS 20
+#define WAITING_MIN  8 /* jobs that may wait for environments beside the others */
 
 slots_t *slots_new (node_t *node)
 {
@@ -57,17 +58,17 @@ void slots_remove (slots_t *self, worker_t *worker)
 
 unsigned slots_busy (const slots_t *self)
 {
-    return (unsigned) (jobs_in_state (self->node->jobs, JOB_WAITING)
-                       + jobs_in_state (self->node->jobs, JOB_READY)
-                       + jobs_in_state (self->node->jobs, JOB_GIVEN));
+    return (unsigned) (jobs_in_state (self->node->jobs, JOB_WAITING) +
+                       jobs_in_state (self->node->jobs, JOB_READY) +
+                       jobs_in_state (self->node->jobs, JOB_GIVEN));
 }
 
 static uint64_t s_wanted (const slots_t *self)
 {
     unsigned slots = self->node->options.slots, busy = 0;
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        busy += worker->occupies && worker->jobs.count > 0
-                && (worker->long_head || worker->state == WORKER_STOPPING);
+        busy += worker->occupies && worker->jobs.count > 0 &&
+                (worker->long_head || worker->state == WORKER_STOPPING);
     if (busy > slots)
         busy = slots;
     return busy + (uint64_t) (slots - busy) * pool_depth_for (self->ewma_us);
@@ -84,9 +85,9 @@ uint64_t slots_credit (slots_t *self)
     size_t free_waiting = 2 * (size_t) node->options.slots;
     if (free_waiting < WAITING_MIN)
         free_waiting = WAITING_MIN;
-    uint64_t held = self->given_credit + jobs_in_state (node->jobs, JOB_READY)
-                    + jobs_in_state (node->jobs, JOB_GIVEN)
-                    + (waiting > free_waiting ? waiting - free_waiting : 0);
+    uint64_t held = self->given_credit + jobs_in_state (node->jobs, JOB_READY) +
+                    jobs_in_state (node->jobs, JOB_GIVEN) +
+                    (waiting > free_waiting ? waiting - free_waiting : 0);
     uint64_t wanted = s_wanted (self);
     if (held >= wanted)
         return 0;
@@ -114,8 +115,8 @@ static void s_feed (slots_t *self, pool_t *pool)
     for (unsigned level = 0; level < depth && pool->queue.first; level++)
         for (worker_t *worker = self->workers; worker && pool->queue.first;
              worker = worker->next)
-            if (worker->pool == pool && worker->jobs.count <= level
-                && worker_can_take (worker))
+            if (worker->pool == pool && worker->jobs.count <= level &&
+                worker_can_take (worker))
                 worker_give (worker, pool->queue.first);
 }
 
@@ -124,8 +125,9 @@ static pool_t *s_oldest (const slots_t *self, int64_t now_us)
 {
     pool_t *oldest = NULL;
     for (pool_t *pool = self->node->pools; pool; pool = pool->next)
-        if (pool->state == POOL_READY && pool->queue.first && now_us >= pool->retry_at_us
-            && (!oldest || pool->queue.first->order < oldest->queue.first->order))
+        if (pool->state == POOL_READY && pool->queue.first &&
+            now_us >= pool->retry_at_us &&
+            (!oldest || pool->queue.first->order < oldest->queue.first->order))
             oldest = pool;
     return oldest;
 }
@@ -158,8 +160,8 @@ static void s_retire_replaced (slots_t *self)
 {
     for (worker_t *worker = self->workers, *next; worker; worker = next) {
         next = worker->next;
-        bool spent = worker->replace || worker->yielding
-                     || (worker->pool->fresh && worker->done > 0);
+        bool spent = worker->replace || worker->yielding ||
+                     (worker->pool->fresh && worker->done > 0);
         if (spent && worker_is_idle (worker))
             worker_retire (worker);
     }
@@ -212,7 +214,8 @@ static int64_t s_check_head (worker_t *worker, int64_t now_us)
     if (ran_us < LONG_HEAD_US)
         return FAST_TICK_MS;
     worker->long_head = true;
-    worker_take_back (worker);
+    if (worker->jobs.count > 1)
+        worker_take_back (worker);
     node_touch (worker->node);
     return 0;
 }
@@ -223,9 +226,9 @@ static void s_hand_back_waiting (slots_t *self, int64_t now_us)
     node_t *node = self->node;
     unsigned busy = 0;
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        busy += worker->occupies && worker->jobs.count > 0
-                && worker->state != WORKER_STARTING
-                && now_us - worker->head_since_us > HAND_BACK_US;
+        busy += worker->occupies && worker->jobs.count > 0 &&
+                worker->state != WORKER_STARTING &&
+                now_us - worker->head_since_us > HAND_BACK_US;
     if (busy < node->options.slots)
         return;
     for (pool_t *pool = node->pools; pool; pool = pool->next) {
@@ -240,8 +243,8 @@ static void s_hand_back_waiting (slots_t *self, int64_t now_us)
 static bool s_is_starved (const pool_t *pool, int64_t now_us)
 {
     const job_t *job = pool->queue.first;
-    return pool->state == POOL_READY && job && pool->workers == 0
-           && now_us - job->since_us > STARVED_US;
+    return pool->state == POOL_READY && job && pool->workers == 0 &&
+           now_us - job->since_us > STARVED_US;
 }
 
 /* Each pool without a worker gets the next slot of one that has been served. */
@@ -254,7 +257,8 @@ static void s_make_room (slots_t *self, int64_t now_us)
         return;
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
         starved -= worker->yielding && worker->occupies;
-    for (worker_t *worker = self->workers; worker && starved > 0; worker = worker->next) {
+    for (worker_t *worker = self->workers; worker && starved > 0;
+         worker = worker->next) {
         if (worker->state != WORKER_LIVE || worker->yielding)
             continue;
         worker->yielding = true;
@@ -358,7 +362,7 @@ void slots_cancel (slots_t *self, job_t *job, bool at_once)
     worker_t *worker = job->worker;
     if (worker)
         worker_take_back (worker); /* it, or those that wait behind it */
-    if (job->state != JOB_GIVEN)
+    if (job->state != JOB_GIVEN || !worker)
         job_end (node, job, USI_STOPPED, US_ERR_CANCELLED, NULL);
     else if (worker->jobs.first == job)
         worker_begin_stop (worker, at_once ? STOP_DROP : STOP_CANCEL, at_once);

@@ -17,9 +17,9 @@ struct slots {
     worker_t *workers; /* all that have not been reaped */
     unsigned count;    /* that occupy a slot */
     unsigned next_slot;
-    uint64_t ewma_us; /* of all jobs */
-    uint64_t given_credit; /* not yet spent by the broker */
-    int tick_timer;        /* 0: none */
+    uint64_t ewma_us;       /* of all jobs */
+    uint64_t given_credit;  /* not yet spent by the broker */
+    int tick_timer;         /* 0: none */
     int64_t tick_within_ms; /* as it was set */
     struct {
         pid_t pid;
@@ -47,8 +47,8 @@ bool slots_reaped (slots_t *self, pid_t pid, int status);
 bool slots_was_reaped (slots_t *self, pid_t pid, int *status);
 /* Every running job is stopped and handed back. */
 void slots_stop_all (slots_t *self);
-/* A job is not wanted any more, wherever it is; kill: without asking it first. */
-void slots_cancel (slots_t *self, job_t *job, bool kill);
+/* A job is not wanted any more, wherever it is; at_once: without asking it first. */
+void slots_cancel (slots_t *self, job_t *job, bool at_once);
 /* Log bytes were kept: its pipe may be read again. */
 void slots_resume_log (slots_t *self, job_t *job);
 /* No broker: pipes are read on, within the limits of job_log.h. */

@@ -31,11 +31,12 @@ static void s_on_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
 
 static void s_relay (wake_t *self)
 {
-    if (self->relayed || !link_can_send (self->node->link))
+    if (self->relayed || !link_is_up (self->node->link))
         return;
     self->relayed = true;
-    usi_info ("wake.relayed", "the store cannot be reached from here: the broker passes "
-                              "wake-ups on");
+    usi_info ("wake.relayed",
+              "the store cannot be reached from here: the broker passes "
+              "wake-ups on");
     usi_msg_begin (&self->msg, USI_RELAY);
     link_send (self->node->link, &self->msg);
 }
@@ -95,9 +96,9 @@ void wake_set (wake_t *self, usi_bytes_t redis, usi_bytes_t topic)
 
 void wake_check (wake_t *self)
 {
-    if (!link_is_up (self->node->link)
-        || (self->subscriber && usi_subscriber_is_live (self->subscriber))
-        || usi_now_ms () - self->since_ms < PATIENCE_MS)
+    if (!link_is_up (self->node->link) ||
+        (self->subscriber && usi_subscriber_is_live (self->subscriber)) ||
+        usi_now_ms () - self->since_ms < PATIENCE_MS)
         return;
     s_relay (self);
 }

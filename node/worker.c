@@ -36,7 +36,8 @@ bool worker_apply (worker_t *self, worker_event_t event)
         return false;
     if (self->state != (worker_state_t) next)
         usi_debug ("worker.state", "a worker is %s slot=%u pid=%d",
-                   worker_state_name ((worker_state_t) next), self->slot, (int) self->pid);
+                   worker_state_name ((worker_state_t) next), self->slot,
+                   (int) self->pid);
     self->state = (worker_state_t) next;
     return true;
 }
@@ -84,7 +85,8 @@ static bool s_ask_zygote (worker_t *self, int log_end)
     zygote_fork_t request = {.slot = self->slot,
                              .job_socket = self->peer,
                              .log_pipe = log_end,
-                             .bundles = (const uint8_t (*)[USI_DIGEST_LEN]) self->pool->blobs,
+                             .bundles =
+                                 (const uint8_t (*)[USI_DIGEST_LEN]) self->pool->blobs,
                              .bundles_len = self->pool->blobs_len};
     for (size_t i = 0; i < sizeof request.token; i += 8) {
         uint64_t random = usi_random64 ();
@@ -113,7 +115,8 @@ worker_t *worker_start (pool_t *pool, unsigned slot)
     job_list_init (&self->jobs, JOB_LINK_PLACE);
     pool->refs++;
     if (!s_open (self, &log_end) || !s_ask_zygote (self, log_end)) {
-        usi_warning ("worker.start", "a worker cannot be started: %s", strerror (errno));
+        usi_warning ("worker.start", "a worker cannot be started: %s",
+                     strerror (errno));
         s_close (&log_end);
         worker_destroy (&self);
         return NULL;
@@ -150,8 +153,8 @@ bool worker_can_take (const worker_t *self)
 {
     if (self->yielding || self->replace || self->full || self->long_head)
         return false;
-    return self->state == WORKER_LIVE
-           || (self->state == WORKER_STARTING && self->jobs.count == 0);
+    return self->state == WORKER_LIVE ||
+           (self->state == WORKER_STARTING && self->jobs.count == 0);
 }
 
 /* It takes no more jobs: neither pool nor slot count on it. */
@@ -254,7 +257,8 @@ static int64_t s_check_limits (worker_t *self, int64_t now_us)
     const recipe_t *recipe = job->recipe;
     if (recipe->hard_ms && ran_ms >= (int64_t) recipe->hard_ms) {
         worker_begin_stop (self, STOP_TIME_LIMIT, false);
-    } else if (recipe->soft_ms && !self->soft_sent && ran_ms >= (int64_t) recipe->soft_ms) {
+    } else if (recipe->soft_ms && !self->soft_sent &&
+               ran_ms >= (int64_t) recipe->soft_ms) {
         self->soft_sent = true;
         s_interrupt (self, 2);
     }

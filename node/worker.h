@@ -26,11 +26,11 @@ struct worker {
     pool_t *pool;
     worker_state_t state;
     unsigned slot;
-    bool occupies; /* its slot; no more once it is told END with nothing to do */
-    bool left_pool; /* its pool does not count on it any more */
-    bool yielding; /* gets no more jobs: another pool waits for the slot */
-    bool full;     /* its socket took no more */
-    pid_t pid;     /* 0: not known yet */
+    bool occupies;        /* its slot; no more once it is told END with nothing to do */
+    bool left_pool;       /* its pool does not count on it any more */
+    bool yielding;        /* gets no more jobs: another pool waits for the slot */
+    bool full;            /* its socket took no more */
+    pid_t pid;            /* 0: not known yet */
     int sock, peer, pipe; /* -1: closed */
     bool pipe_watched, pipe_ended;
     bool throttled; /* the pipe waits until the broker has taken more */
@@ -41,9 +41,9 @@ struct worker {
     int64_t born_us;
     int64_t head_since_us; /* when the first job began */
     bool soft_sent;
-    bool long_head; /* the first job is a long one: no other waits behind it */
-    bool replace; /* after this job */
-    bool children; /* it left processes behind */
+    bool long_head;  /* the first job is a long one: no other waits behind it */
+    bool replace;    /* after this job */
+    bool children;   /* it left processes behind */
     usi_buf_t loose; /* written between two jobs: belongs to the next one */
     worker_stop_t stop;
     unsigned stop_step;
@@ -67,8 +67,8 @@ bool worker_give (worker_t *self, job_t *job);
 void worker_take_back (worker_t *self);
 /* Told END; leaves by itself. */
 void worker_retire (worker_t *self);
-/* Begins to stop it: interrupt first, or with kill at once. */
-void worker_begin_stop (worker_t *self, worker_stop_t why, bool kill);
+/* Begins to stop it: by steps, or killed at once. */
+void worker_begin_stop (worker_t *self, worker_stop_t why, bool at_once);
 /* Limits and the next step of a stop. Returns when to look again, in ms; 0: not needed. */
 int64_t worker_check (worker_t *self, int64_t now_us);
 void worker_watch_pipe (worker_t *self, bool on);

@@ -20,15 +20,15 @@
 #include "slots.h"
 #include "worker_internal.h"
 
-#define INLINE_MAX  (64 * 1024)
-#define BATCH       16
-#define RESULT_HEAD 11
-#define JOB_HEAD    32
+#define INLINE_MAX   (64 * 1024)
+#define BATCH        16
+#define RESULT_HEAD  11
+#define JOB_HEAD     32
 #define NAME_MAX_LEN 256
 #define RECYCLE_JOBS 10000
 #define RECYCLE_RSS  ((size_t) 1024 * 1024 * 1024)
-#define RSS_EVERY    256      /* jobs between two looks at its memory */
-#define RSS_LONG_US  100000   /* a job of this length is worth a look by itself */
+#define RSS_EVERY    256    /* jobs between two looks at its memory */
+#define RSS_LONG_US  100000 /* a job of this length is worth a look by itself */
 #define LOOSE_MAX    (64 * 1024)
 #define STARTED_MS   2
 
@@ -178,8 +178,7 @@ static void s_begin_head (worker_t *self, int64_t now_us)
     self->head_since_us = now_us;
     self->soft_sent = false;
     self->long_head = false;
-    const recipe_t *recipe = self->jobs.first ? self->jobs.first->recipe : NULL;
-    if (recipe)
+    if (self->jobs.first)
         slots_watch_clock (self->node->slots, STARTED_MS);
 }
 
@@ -231,18 +230,23 @@ void worker_take_back (worker_t *self)
 {
     uint8_t head[JOB_HEAD];
     job_list_t taken;
+    const job_t *first = self->jobs.first;
     if (self->peer < 0 || self->jobs.count == 0)
         return;
     job_list_init (&taken, JOB_LINK_PLACE);
     /* Descriptors that travel along are closed by the kernel: there is no room for them. */
-    for (ssize_t got; (got = recv (self->peer, head, sizeof head, MSG_DONTWAIT)) > 0;) {
-        job_t *job = head[0] == 'J' ? s_job_of (self, (uint32_t) usi_get_be (head + 1, 4))
-                                    : NULL;
+    while (recv (self->peer, head, sizeof head, MSG_DONTWAIT) > 0) {
+        job_t *job = head[0] == 'J'
+                         ? s_job_of (self, (uint32_t) usi_get_be (head + 1, 4))
+                         : NULL;
         if (job) {
             job_list_remove (job, JOB_LINK_PLACE);
             job_list_push (&taken, job);
         }
     }
+    /* Of a worker that is short of processor time even the first may still be there. */
+    if (taken.first && taken.first == first)
+        s_begin_head (self, usi_now_us ());
     while (taken.last)
         pool_return (self->pool, taken.last);
 }
@@ -300,8 +304,8 @@ static void s_after_job (worker_t *self, unsigned flags)
         self->children = true;
     if (flags & (FLAG_CHILDREN | FLAG_REPLACE))
         self->replace = true;
-    if (self->state == WORKER_STOPPING && self->stop != STOP_FAULT
-        && worker_apply (self, WORKER_RESUME)) {
+    if (self->state == WORKER_STOPPING && self->stop != STOP_FAULT &&
+        worker_apply (self, WORKER_RESUME)) {
         self->stop = STOP_NONE;
         self->replace = true;
     }
@@ -334,8 +338,8 @@ static void s_on_result (worker_t *self, const uint8_t *data, size_t len, int fd
 {
     job_t *job = self->jobs.first;
     usi_buf_t body = {0};
-    if (!job || len < RESULT_HEAD || usi_get_be (data + 1, 4) != job->seq
-        || data[5] < USI_SUCCEEDED || data[5] > USI_STOPPED || data[5] == USI_CRASHED) {
+    if (!job || len < RESULT_HEAD || usi_get_be (data + 1, 4) != job->seq ||
+        data[5] < USI_SUCCEEDED || data[5] > USI_STOPPED || data[5] == USI_CRASHED) {
         s_fault (self, "a result that does not belong to its job");
         return;
     }
@@ -413,12 +417,14 @@ static int s_receive (worker_t *self)
     struct iovec parts[BATCH];
     for (int i = 0; i < BATCH; i++) {
         parts[i] = (struct iovec){slabs[i].data, sizeof slabs[i].data};
-        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i],
-                                              .msg_iovlen = 1,
-                                              .msg_control = slabs[i].control.bytes,
-                                              .msg_controllen = sizeof slabs[i].control};
+        messages[i].msg_hdr =
+            (struct msghdr){.msg_iov = &parts[i],
+                            .msg_iovlen = 1,
+                            .msg_control = slabs[i].control.bytes,
+                            .msg_controllen = sizeof slabs[i].control};
     }
-    int got = recvmmsg (self->sock, messages, BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+    int got =
+        recvmmsg (self->sock, messages, BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
     int64_t now_us = usi_now_us ();
     for (int i = 0; i < got; i++) {
         int fd = s_fd_of (&messages[i].msg_hdr);
@@ -478,7 +484,8 @@ int worker_envelope_code (usi_bytes_t envelope)
     us_value_t map = usi_read (&reader);
     for (uint32_t i = 0; map.type == US_TYPE_MAP && i < map.as.count; i++) {
         us_value_t key = usi_read (&reader);
-        if (key.type == US_TYPE_STR && key.len == 4 && memcmp (key.data, "code", 4) == 0) {
+        if (key.type == US_TYPE_STR && key.len == 4 &&
+            memcmp (key.data, "code", 4) == 0) {
             us_value_t value = usi_read (&reader);
             return value.type == US_TYPE_INT ? (int) value.as.integer : US_ERR_INTERNAL;
         }

@@ -18,8 +18,9 @@
 #include "process.h"
 #include "proto/pack.h"
 
-#define FAILURES_MAX 3 /* ends before it was ready, in a row: the environment is broken */
-#define MAX_WORDS    4096
+#define FAILURES_MAX                                                                   \
+    3 /* ends before it was ready, in a row: the environment is broken */
+#define MAX_WORDS 4096
 
 struct zygote {
     zygote_t *next;
@@ -127,13 +128,14 @@ static zygote_t *s_start (env_t *env)
         return NULL;
     }
     zygote_t *self = usi_new (zygote_t);
-    *self = (zygote_t){.env = env, .pid = pid, .sock = pair[0], .next = env->node->zygotes};
+    *self =
+        (zygote_t){.env = env, .pid = pid, .sock = pair[0], .next = env->node->zygotes};
     fcntl (self->sock, F_SETFL, O_NONBLOCK);
     env->node->zygotes = self;
     env->zygote = self;
     node_watch (env->node, self->sock, s_on_socket, self);
-    usi_debug ("zygote.started", "a zygote is started env=%.12s pid=%d", env->request.key,
-               (int) pid);
+    usi_debug ("zygote.started", "a zygote is started env=%.12s pid=%d",
+               env->request.key, (int) pid);
     return self;
 }
 

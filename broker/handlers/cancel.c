@@ -28,7 +28,7 @@ static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t 
 
 static void s_act (broker_t *self, const usi_id_t *id, const store_cancelled_t *reply)
 {
-    if (state_is_end (reply->state))
+    if (us_state_is_end (reply->state))
         deliver_ended (self, id, reply->peers, reply->peers_len);
     else if (reply->holder == self->id && reply->node)
         stop_job (self, id, reply->node, reply->attempt);
@@ -41,7 +41,7 @@ static void s_on_cancelled (us_err_t code, const store_cancelled_t *reply, void 
     peer_t *peer = peers_get (self->peers, request->peer);
     if (peer)
         s_reply (self, peer, &request->id, code, reply ? reply->state : 0);
-    if (code == US_OK)
+    if (code == US_OK && reply)
         s_act (self, &request->id, reply);
     free (request);
 }

@@ -153,6 +153,7 @@ static void s_node_row (row_t *row, const broker_t *self, usi_bytes_t value)
         registry_encode_node (self, node, &own);
         row_map (row, usi_buf_bytes (&own));
         row_uint (row, "credit", node->credit);
+        row_uint (row, "seen_ms", (uint64_t) usi_wall_ms ());
     } else
         row_map (row, value);
     usi_buf_free (&own);
@@ -304,26 +305,49 @@ void query_doctor (answer_t *answer)
 
 /* --- drain ------------------------------------------------------------------------------------- */
 
-/* The node is connected to another broker: the asker is told to which. */
+/* The node is connected to another broker: the asker is told where that one is. */
+static bool s_is_called (const usi_fields_t *node, usi_bytes_t name)
+{
+    char hex[17];
+    snprintf (hex, sizeof hex, "%016llx", (unsigned long long) node->node);
+    return usi_bytes_equal (node->name, name) ||
+           usi_bytes_equal (usi_bytes_of (hex), name);
+}
+
+static void s_on_holders (us_err_t code, const usi_bytes_t *values, size_t count,
+                          void *arg)
+{
+    answer_t *answer = arg;
+    char text[512] = "the node's broker has just left; ask again";
+    for (size_t i = 0; i < count && !code; i++) {
+        usi_fields_t broker;
+        usi_bytes_t endpoint;
+        size_t at = 0;
+        if (usi_fields_decode (&broker, values[i], NULL) ||
+            broker.broker != answer->holder ||
+            !usi_list_next (&broker.endpoints, &at, &endpoint))
+            continue;
+        snprintf (text, sizeof text,
+                  "the node is connected to another broker: ask %.*s",
+                  (int) endpoint.len, (const char *) endpoint.data);
+    }
+    answer_fail (&answer, code ? code : US_ERR_UNKNOWN_NODE, code ? NULL : text);
+}
+
 static void s_on_elsewhere (us_err_t code, const usi_bytes_t *values, size_t count,
                             void *arg)
 {
     answer_t *answer = arg;
-    usi_bytes_t name = usi_bytes_of (answer->name);
-    char hex[17], text[512] = "no such node";
     for (size_t i = 0; i < count && !code; i++) {
         usi_fields_t node;
-        if (usi_fields_decode (&node, values[i], NULL))
-            continue;
-        snprintf (hex, sizeof hex, "%016llx", (unsigned long long) node.node);
-        if (usi_bytes_equal (node.name, name) ||
-            usi_bytes_equal (usi_bytes_of (hex), name))
-            snprintf (text, sizeof text,
-                      "the node is connected to broker %08x; ask that one"
-                      " (understudy-ctl brokers shows where it is)",
-                      (unsigned) node.broker);
+        if (usi_fields_decode (&node, values[i], NULL) == US_OK &&
+            s_is_called (&node, usi_bytes_of (answer->name)))
+            answer->holder = (uint32_t) node.broker;
     }
-    answer_fail (&answer, code ? code : US_ERR_UNKNOWN_NODE, code ? NULL : text);
+    if (code || !answer->holder)
+        answer_fail (&answer, code ? code : US_ERR_UNKNOWN_NODE, NULL);
+    else
+        store_brokers (answer->broker->store, s_on_holders, answer);
 }
 
 static void s_drain (answer_t *answer, node_t *node)

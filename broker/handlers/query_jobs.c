@@ -34,7 +34,7 @@ static void s_set_times (usi_fields_t *row, const store_record_t *record)
         USI_SET (row, SUBMITTED_MS, submitted_ms, (uint64_t) record->submitted_ms);
     if (record->started_ms > 0)
         USI_SET (row, STARTED_MS, started_ms, (uint64_t) record->started_ms);
-    if (record->ended_ms > 0 && state_is_end (record->state))
+    if (record->ended_ms > 0 && us_state_is_end (record->state))
         USI_SET (row, ENDED_MS, ended_ms, (uint64_t) record->ended_ms);
     if (record->expire_ms > 0)
         USI_SET (row, EXPIRE_MS, expire_ms, record->expire_ms);
@@ -130,7 +130,7 @@ static void s_set_result (row_t *row, const store_job_t *job)
         row_uint (row, "result_len",
                   job->result.blob.len > 0 ? job->result.size : job->result.body.len);
     }
-    if (state_is_end (record->state))
+    if (us_state_is_end (record->state))
         USI_SET (&fields, CODE, code, code);
     row_fields (row, &fields);
     row_bool (row, "cancel_asked", record->flags & RECORD_FLAG_CANCEL);
@@ -272,7 +272,7 @@ static void s_on_purged (us_err_t code, uint64_t removed, void *arg)
 void query_purge (answer_t *answer)
 {
     answer->cursor[0] = '\0';
-    if (answer->state && !state_is_end (answer->state))
+    if (answer->state && !us_state_is_end (answer->state))
         answer_fail (&answer, US_ERR_INVALID, "only ended jobs can be purged");
     else
         store_purge (answer->broker->store, answer->channel[0] ? answer->channel : NULL,

@@ -85,7 +85,7 @@ static void s_on_submitted (us_err_t code, int state, void *arg)
         if (follow)
             follow_drop (self, follow);
         s_reply (self, peer, &request->id, code, state, NULL);
-        if (!code && state_is_end (state) && !request->detached)
+        if (!code && us_state_is_end (state) && !request->detached)
             deliver_ended (self, &request->id, &request->peer, 1);
     }
     free (request);

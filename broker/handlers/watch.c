@@ -22,7 +22,7 @@ static void s_tell (broker_t *self, peer_t *peer, const watch_request_t *request
 {
     const store_record_t *record = &job->record;
     follow_t *follow = follow_find (self, peer, &request->id);
-    if (state_is_end (record->state)) {
+    if (us_state_is_end (record->state)) {
         if (follow)
             follow_end (self, follow);
         else

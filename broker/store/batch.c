@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Operations wait by partition until the end of the loop turn and leave as one function
- * call. At most two calls of a partition are under way: what comes meanwhile waits, and so
- * batches grow with the load and never by a timer. */
+ * call. At most two calls of a partition are under way: what comes meanwhile waits, and
+ * so batches grow with the load and never by a timer. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -28,7 +28,7 @@ struct deferred {
 
 static void s_flush_later (store_t *self);
 
-/* --- operations -------------------------------------------------------------------- */
+/* --- operations ------------------------------------------------------------------- */
 
 op_t *op_new (char letter, uint8_t partition, size_t room, op_done_fn *done, void *arg)
 {
@@ -119,7 +119,7 @@ static void s_put_back (store_t *self, uint8_t number, op_t *ops, size_t count)
     s_flush_later (self);
 }
 
-/* --- replies ----------------------------------------------------------------------- */
+/* --- replies ---------------------------------------------------------------------- */
 
 static void s_fail_all (store_t *self, op_t *ops, us_err_t err)
 {
@@ -181,8 +181,10 @@ static void s_on_error (store_t *self, batch_t *batch, const usi_reply_t *reply)
     }
     usi_warning ("store.refused", "Redis refuses a call text=\"%s\"", text);
     s_fail_all (self, batch->ops, US_ERR_STORE);
-    if (usi_reply_is_error (reply, "LOADING") || usi_reply_is_error (reply, "READONLY") ||
-        usi_reply_is_error (reply, "MASTERDOWN") || usi_reply_is_error (reply, "NOAUTH"))
+    if (usi_reply_is_error (reply, "LOADING") ||
+        usi_reply_is_error (reply, "READONLY") ||
+        usi_reply_is_error (reply, "MASTERDOWN") ||
+        usi_reply_is_error (reply, "NOAUTH"))
         usi_redis_drop (self->redis, text);
 }
 
@@ -205,7 +207,7 @@ static void s_on_reply (const usi_reply_t *reply, void *arg)
     free (batch);
 }
 
-/* --- sending ----------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------- */
 
 static batch_t *s_take_batch (store_t *self, uint8_t number)
 {
@@ -337,16 +339,17 @@ void batch_fail_waiting (store_t *self)
 
 void batch_stop (store_t *self)
 {
-    for (unsigned round = 0; round < 100 && (self->backlog_ops || self->deferred); round++)
+    for (unsigned round = 0; round < 100 && (self->backlog_ops || self->deferred);
+         round++)
         batch_fail_waiting (self);
     if (self->flush_timer)
         zloop_timer_end (self->loop, self->flush_timer);
 }
 
-/* --- plain commands ---------------------------------------------------------------- */
+/* --- plain commands --------------------------------------------------------------- */
 
-void store_command (store_t *self, const usi_bytes_t *args, size_t count, usi_reply_fn *fn,
-                    void *arg)
+void store_command (store_t *self, const usi_bytes_t *args, size_t count,
+                    usi_reply_fn *fn, void *arg)
 {
     if (usi_redis_send (self->redis, args, count, fn, arg) == 0 || !fn)
         return;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Blobs: plain pipelined commands, never part of a transition. A blob is there when its
- * digest stands in us:blobs, which happens last; the collector takes it out of there first.
- * Its score says when it was last put, asked for or named; the collector only looks at
- * those that nobody touched for an hour, so what a broker has touched within the last ten
- * minutes needs no second look. */
+ * digest stands in us:blobs, which happens last; the collector takes it out of there
+ * first. Its score says when it was last put, asked for or named; the collector only
+ * looks at those that nobody touched for an hour, so what a broker has touched within
+ * the last ten minutes needs no second look. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -61,14 +61,15 @@ static void s_touch (store_t *self, const uint8_t *digest, bool only_if_there,
     store_command (self, args, count, fn, arg);
 }
 
-static void s_ask_score (store_t *self, const uint8_t *digest, usi_reply_fn *fn, void *arg)
+static void s_ask_score (store_t *self, const uint8_t *digest, usi_reply_fn *fn,
+                         void *arg)
 {
     usi_bytes_t args[] = {text_of ("ZSCORE"), text_of ("us:blobs"),
                           usi_bytes (digest, USI_DIGEST_LEN)};
     store_command (self, args, 3, fn, arg);
 }
 
-/* --- those seen lately ------------------------------------------------------------- */
+/* --- those seen lately ------------------------------------------------------------ */
 
 static size_t s_hash (const void *key)
 {
@@ -123,7 +124,7 @@ static bool s_is_known (const store_t *self, const uint8_t *digest)
     return when && usi_now_ms () - when < KNOWN_MS;
 }
 
-/* --- what names blobs waits until they are known to be there ------------------------ */
+/* --- what names blobs waits until they are known to be there ---------------------- */
 
 typedef struct guard {
     store_t *self;
@@ -189,7 +190,7 @@ void blobs_guard (store_t *self, op_t *op, usi_bytes_t blobs)
         op_queue (self, op);
 }
 
-/* --- find and get ------------------------------------------------------------------ */
+/* --- find and get ----------------------------------------------------------------- */
 
 typedef struct find {
     store_t *self;
@@ -209,7 +210,8 @@ static void s_on_find_size (const usi_reply_t *reply, void *arg)
 {
     find_t *find = arg;
     usi_bytes_t packed = usi_reply_bytes (reply);
-    us_err_t err = !reply || usi_reply_is (reply, USI_REPLY_ERROR) ? US_ERR_STORE : US_OK;
+    us_err_t err =
+        !reply || usi_reply_is (reply, USI_REPLY_ERROR) ? US_ERR_STORE : US_OK;
     bool there = !err && find->there && packed.len == 6;
     if (there)
         s_know (find->self, find->digest);
@@ -217,7 +219,8 @@ static void s_on_find_size (const usi_reply_t *reply, void *arg)
     free (find);
 }
 
-void store_blob_find (store_t *self, const uint8_t digest[32], store_size_fn *fn, void *arg)
+void store_blob_find (store_t *self, const uint8_t digest[32], store_size_fn *fn,
+                      void *arg)
 {
     find_t *find = usi_new (find_t);
     *find = (find_t){.self = self, .fn = fn, .arg = arg};
@@ -251,7 +254,8 @@ static void s_on_get_chunk (const usi_reply_t *reply, void *arg)
         err = US_ERR_STORE;
     else if (!get->there || !usi_reply_is (reply, USI_REPLY_BYTES))
         err = US_ERR_MISSING_BLOB;
-    get->fn (err, err ? usi_bytes ("", 0) : usi_reply_bytes (reply), get->size, get->arg);
+    get->fn (err, err ? usi_bytes ("", 0) : usi_reply_bytes (reply), get->size,
+             get->arg);
     free (get);
 }
 
@@ -261,10 +265,11 @@ void store_blob_get (store_t *self, const uint8_t digest[32], uint32_t index,
     get_t *get = usi_new (get_t);
     *get = (get_t){.fn = fn, .arg = arg};
     store_text (self, s_on_get_size, get, "GET", s_key (digest, "m").text, NULL);
-    store_text (self, s_on_get_chunk, get, "GET", s_chunk_key (digest, index).text, NULL);
+    store_text (self, s_on_get_chunk, get, "GET", s_chunk_key (digest, index).text,
+                NULL);
 }
 
-/* --- put --------------------------------------------------------------------------- */
+/* --- put -------------------------------------------------------------------------- */
 
 typedef struct put {
     store_t *self;
@@ -286,11 +291,9 @@ static void s_put_end (put_t *put, us_err_t err)
 
 static void s_put_check (put_t *put, const usi_reply_t *reply)
 {
-    if (!reply)
-        put->err = US_ERR_STORE;
-    else if (usi_reply_is_error (reply, "OOM"))
+    if (usi_reply_is_error (reply, "OOM"))
         put->err = US_ERR_BUSY;
-    else if (usi_reply_is (reply, USI_REPLY_ERROR))
+    else if (!reply || usi_reply_is (reply, USI_REPLY_ERROR))
         put->err = US_ERR_STORE;
 }
 
@@ -321,7 +324,8 @@ static void s_write_size (put_t *put)
     uint8_t size[6];
     usi_put_be (size, put->size, sizeof size);
     blob_key_t key = s_key (put->digest, "m");
-    usi_bytes_t args[] = {text_of ("SET"), text_of (key.text), usi_bytes (size, sizeof size)};
+    usi_bytes_t args[] = {text_of ("SET"), text_of (key.text),
+                          usi_bytes (size, sizeof size)};
     store_command (put->self, args, 3, s_on_whole, put);
 }
 
@@ -364,7 +368,8 @@ static void s_put_only (put_t *put, usi_bytes_t chunk)
     s_write_size (put);
 }
 
-/* A single chunk can be checked here; larger blobs are by whoever puts them together. */
+/* A single chunk can be checked here; larger blobs are by whoever puts them
+ * together. */
 static us_err_t s_judge_chunk (const put_t *put, uint32_t index, usi_bytes_t chunk)
 {
     uint8_t digest[USI_DIGEST_LEN];
@@ -388,8 +393,8 @@ static void s_on_refused (const usi_reply_t *reply, void *arg)
     s_put_end (put, put->err);
 }
 
-void store_blob_put (store_t *self, const uint8_t digest[32], uint32_t index, uint64_t size,
-                     usi_bytes_t chunk, store_code_fn *fn, void *arg)
+void store_blob_put (store_t *self, const uint8_t digest[32], uint32_t index,
+                     uint64_t size, usi_bytes_t chunk, store_code_fn *fn, void *arg)
 {
     put_t *put = usi_new (put_t);
     uint64_t chunks = size ? (size + USI_MAX_CHUNK - 1) / USI_MAX_CHUNK : 1;
@@ -405,7 +410,7 @@ void store_blob_put (store_t *self, const uint8_t digest[32], uint32_t index, ui
         s_put_part (put, index, chunk);
 }
 
-/* --- the collector ----------------------------------------------------------------- */
+/* --- the collector ---------------------------------------------------------------- */
 
 typedef struct collect {
     store_t *self;
@@ -422,7 +427,8 @@ static void s_on_dropped_size (const usi_reply_t *reply, void *arg)
     uint64_t size = packed.len == 6 ? usi_get_be (packed.data, 6) : 0;
     store_text (self, NULL, NULL, "DEL", s_key (collect->digest, "m").text, NULL);
     for (uint32_t i = 0; i == 0 || (uint64_t) i * USI_MAX_CHUNK < size; i++)
-        store_text (self, NULL, NULL, "UNLINK", s_chunk_key (collect->digest, i).text, NULL);
+        store_text (self, NULL, NULL, "UNLINK", s_chunk_key (collect->digest, i).text,
+                    NULL);
     free (collect);
 }
 
@@ -440,18 +446,20 @@ static void s_on_taken_out (const usi_reply_t *reply, void *arg)
 
 static void s_take_out (collect_t *collect)
 {
-    static const char script[] =
-        "local at = redis.call ('ZSCORE', KEYS[1], ARGV[1])\n"
-        "if at and tonumber (at) < tonumber (ARGV[2]) then\n"
-        "    return redis.call ('ZREM', KEYS[1], ARGV[1])\n"
-        "end\n"
-        "return 0";
+    static const char script[] = "local at = redis.call ('ZSCORE', KEYS[1], ARGV[1])\n"
+                                 "if at and tonumber (at) < tonumber (ARGV[2]) then\n"
+                                 "    return redis.call ('ZREM', KEYS[1], ARGV[1])\n"
+                                 "end\n"
+                                 "return 0";
     char before[24];
     snprintf (before, sizeof before, "%lld",
               (long long) (store_now_ms (collect->self) - UNNAMED_MS));
-    usi_bytes_t args[] = {text_of ("EVAL"),     text_of (script),
-                          text_of ("1"),        text_of ("us:blobs"),
-                          usi_bytes (collect->digest, USI_DIGEST_LEN), text_of (before)};
+    usi_bytes_t args[] = {text_of ("EVAL"),
+                          text_of (script),
+                          text_of ("1"),
+                          text_of ("us:blobs"),
+                          usi_bytes (collect->digest, USI_DIGEST_LEN),
+                          text_of (before)};
     store_command (collect->self, args, 6, s_on_taken_out, collect);
 }
 
@@ -511,7 +519,8 @@ void blobs_collect (store_t *self)
     self->collected_ms = now_ms;
     if (first)
         return;
-    snprintf (before, sizeof before, "%lld", (long long) (store_now_ms (self) - UNNAMED_MS));
-    store_text (self, s_on_old, self, "ZRANGEBYSCORE", "us:blobs", "-inf", before, "LIMIT",
-                "0", COLLECT_COUNT, NULL);
+    snprintf (before, sizeof before, "%lld",
+              (long long) (store_now_ms (self) - UNNAMED_MS));
+    store_text (self, s_on_old, self, "ZRANGEBYSCORE", "us:blobs", "-inf", before,
+                "LIMIT", "0", COLLECT_COUNT, NULL);
 }

@@ -70,13 +70,15 @@ char *health_fatal (const health_t *self, const char *where)
         return usi_sprintf ("Redis %s at %s is too old: 7.0 or newer is needed",
                             self->version, where);
     if (self->replica)
-        return usi_sprintf ("Redis at %s is a read-only replica: give the address of its "
-                            "primary",
-                            where);
+        return usi_sprintf (
+            "Redis at %s is a read-only replica: give the address of its "
+            "primary",
+            where);
     if (*self->policy && strcmp (self->policy, "noeviction") != 0)
-        return usi_sprintf ("Redis at %s drops data when memory is short "
-                            "(maxmemory-policy %s): CONFIG SET maxmemory-policy noeviction",
-                            where, self->policy);
+        return usi_sprintf (
+            "Redis at %s drops data when memory is short "
+            "(maxmemory-policy %s): CONFIG SET maxmemory-policy noeviction",
+            where, self->policy);
     return NULL;
 }
 
@@ -94,11 +96,13 @@ static char *s_durability_verdict (const health_t *self, const char *wanted, boo
     *weak = strcmp (actual, "memory") == 0 ||
             (strcmp (wanted, "always") == 0 && strcmp (actual, "always") != 0);
     if (strcmp (actual, "memory") == 0)
-        return usi_sprintf ("no append-only file: jobs do not survive a restart of Redis; "
-                            "CONFIG SET appendonly yes");
+        return usi_sprintf (
+            "no append-only file: jobs do not survive a restart of Redis; "
+            "CONFIG SET appendonly yes");
     if (strcmp (actual, "everysec") == 0)
-        return usi_sprintf ("everysec: up to a second of accepted jobs is lost in a crash "
-                            "of the machine; CONFIG SET appendfsync always");
+        return usi_sprintf (
+            "everysec: up to a second of accepted jobs is lost in a crash "
+            "of the machine; CONFIG SET appendfsync always");
     return usi_sprintf ("always: accepted jobs are on disk");
 }
 
@@ -111,8 +115,8 @@ static char *s_memory_verdict (const health_t *self)
                         (unsigned long long) self->maxmemory);
 }
 
-bool health_finding (const health_t *self, const char *wanted, unsigned i, char **setting,
-                     char **verdict, bool *weak)
+bool health_finding (const health_t *self, const char *wanted, unsigned i,
+                     char **setting, char **verdict, bool *weak)
 {
     static const char *const names[] = {"redis", "durability", "eviction", "memory",
                                         "writes"};
@@ -131,9 +135,10 @@ bool health_finding (const health_t *self, const char *wanted, unsigned i, char 
         *verdict = s_memory_verdict (self);
     } else {
         *weak = self->write_failed;
-        *verdict = usi_sprintf ("%s", self->write_failed
-                                          ? "the last write of the append-only file failed"
-                                          : "fine");
+        *verdict =
+            usi_sprintf ("%s", self->write_failed
+                                   ? "the last write of the append-only file failed"
+                                   : "fine");
     }
     return true;
 }

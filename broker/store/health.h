@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Is this Redis fit to keep jobs? What INFO and CONFIG GET say, judged in one place for the
- * check at start, for each reconnect and for `doctor`. Pure. */
+ * Is this Redis fit to keep jobs? What INFO and CONFIG GET say, judged in one place for
+ * the check at start, for each reconnect and for `doctor`. Pure. */
 #ifndef BROKER_STORE_HEALTH_H
 #define BROKER_STORE_HEALTH_H
 
@@ -26,14 +26,14 @@ typedef struct health {
 
 void health_info (health_t *self, usi_bytes_t info);
 void health_config (health_t *self, const char *name, usi_bytes_t value);
-/* A line for the operator where this Redis must not be used; NULL: it is fit. The caller
- * frees it. where: the address as shown to people. */
+/* A line for the operator where this Redis must not be used; NULL: it is fit. The
+ * caller frees it. where: the address as shown to people. */
 char *health_fatal (const health_t *self, const char *where);
 /* What an accepted job survives: "always", "everysec" or "memory". */
 const char *health_durability (const health_t *self);
 /* Finding number i (setting and verdict); false behind the last. The caller frees both.
  * weak: it should be mended. */
-bool health_finding (const health_t *self, const char *wanted, unsigned i, char **setting,
-                     char **verdict, bool *weak);
+bool health_finding (const health_t *self, const char *wanted, unsigned i,
+                     char **setting, char **verdict, bool *weak);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The function library as it is loaded into Redis: a generated head (the table of states,
- * error numbers, the hash) and the sources of functions/. Its name carries the hash, so
- * brokers of several versions get on with one Redis. */
+ * The function library as it is loaded into Redis: a generated head (the table of
+ * states, error numbers, the hash) and the sources of functions/. Its name carries the
+ * hash, so brokers of several versions get on with one Redis. */
 #ifndef BROKER_STORE_LIBRARY_H
 #define BROKER_STORE_LIBRARY_H
 

@@ -16,7 +16,8 @@ static zlist_t *s_channel_names (store_t *self)
 {
     zlist_t *names = zlist_new ();
     zlist_autofree (names);
-    for (void *item = zhash_first (self->channels); item; item = zhash_next (self->channels))
+    for (void *item = zhash_first (self->channels); item;
+         item = zhash_next (self->channels))
         zlist_append (names, (void *) zhash_cursor (self->channels));
     zlist_sort (names, (zlist_compare_fn *) strcmp);
     return names;
@@ -43,7 +44,7 @@ static void s_learn (store_t *self, const usi_reply_t *reply)
     }
 }
 
-/* --- rows -------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------- */
 
 typedef struct rows {
     usi_buf_t bytes; /* id, length I4, record */
@@ -62,8 +63,8 @@ static void s_add_row (rows_t *rows, usi_bytes_t id, usi_bytes_t record)
     rows->count++;
 }
 
-static void s_show_rows (rows_t *rows, us_err_t err, const char *cursor, store_list_fn *fn,
-                         void *arg)
+static void s_show_rows (rows_t *rows, us_err_t err, const char *cursor,
+                         store_list_fn *fn, void *arg)
 {
     store_record_t *records = usi_alloc ((rows->count + 1) * sizeof *records);
     const uint8_t *at = rows->bytes.data;
@@ -82,14 +83,14 @@ static void s_show_rows (rows_t *rows, us_err_t err, const char *cursor, store_l
     usi_buf_free (&rows->bytes);
 }
 
-/* --- list -------------------------------------------------------------------------- */
+/* --- list ------------------------------------------------------------------------- */
 
 typedef struct listing {
     store_t *self;
     zlist_t *names;
-    char *name;     /* channel now looked at, NULL at the end; owned by names */
+    char *name; /* channel now looked at, NULL at the end; owned by names */
     bool all;
-    char *wanted;   /* NULL: all channels */
+    char *wanted; /* NULL: all channels */
     char position[32];
     char from[129]; /* of the cursor: the channel to begin with */
     int state;
@@ -113,7 +114,8 @@ static void s_list_end (listing_t *list, us_err_t err)
 
 static void s_list_step (listing_t *list);
 
-static void s_list_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_list_done (store_t *self, op_t *op, us_err_t err,
+                         const usi_reply_t *answer)
 {
     (void) self;
     listing_t *list = op->arg;
@@ -124,7 +126,8 @@ static void s_list_done (store_t *self, op_t *op, us_err_t err, const usi_reply_
         return;
     }
     usi_bytes_t position = usi_reply_bytes (usi_reply_at (answer, 0));
-    snprintf (list->position, sizeof list->position, "%s", (const char *) position.data);
+    snprintf (list->position, sizeof list->position, "%s",
+              (const char *) position.data);
     for (size_t i = 1; i + 1 < usi_reply_count (answer); i += 2)
         s_add_row (&list->rows, usi_reply_bytes (usi_reply_at (answer, i)),
                    usi_reply_bytes (usi_reply_at (answer, i + 1)));
@@ -140,8 +143,8 @@ static void s_list_step (listing_t *list)
         return;
     }
     size_t name_len = strlen (list->name), position_len = strlen (list->position);
-    op_t *op = op_new ('N', store_partition_of (list->name), name_len + 11 + position_len,
-                       s_list_done, list);
+    op_t *op = op_new ('N', store_partition_of (list->name),
+                       name_len + 11 + position_len, s_list_done, list);
     op_arg_copy (op, list->name, name_len);
     uint8_t *at = op_arg (op, 11);
     at[0] = (uint8_t) list->state;
@@ -194,7 +197,7 @@ void store_list (store_t *self, const char *channel, int state, uint64_t older_m
     s_learn_all (self, s_list_begin, list);
 }
 
-/* --- find -------------------------------------------------------------------------- */
+/* --- find ------------------------------------------------------------------------- */
 
 typedef struct finding {
     store_t *self;
@@ -215,7 +218,8 @@ static void s_find_end (finding_t *find)
     free (find);
 }
 
-static void s_find_record (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_find_record (store_t *self, op_t *op, us_err_t err,
+                           const usi_reply_t *answer)
 {
     (void) self;
     finding_t *find = op->arg;
@@ -267,9 +271,12 @@ static void s_on_scan (const usi_reply_t *reply, void *arg)
 
 static void s_find_scan (finding_t *find, usi_bytes_t cursor)
 {
-    usi_bytes_t args[] = {text_of ("SCAN"),  cursor,
-                          text_of ("MATCH"), usi_bytes (find->pattern, find->pattern_len),
-                          text_of ("COUNT"), text_of (SCAN_COUNT)};
+    usi_bytes_t args[] = {text_of ("SCAN"),
+                          cursor,
+                          text_of ("MATCH"),
+                          usi_bytes (find->pattern, find->pattern_len),
+                          text_of ("COUNT"),
+                          text_of (SCAN_COUNT)};
     store_command (find->self, args, 6, s_on_scan, find);
 }
 
@@ -286,8 +293,8 @@ static void s_find_pattern (finding_t *find, const uint8_t *prefix, size_t len)
     find->pattern_len = (size_t) (at - find->pattern);
 }
 
-void store_find (store_t *self, const uint8_t *prefix, size_t prefix_len, unsigned limit,
-                 store_list_fn *fn, void *arg)
+void store_find (store_t *self, const uint8_t *prefix, size_t prefix_len,
+                 unsigned limit, store_list_fn *fn, void *arg)
 {
     finding_t *find = usi_new (finding_t);
     *find = (finding_t){.self = self, .limit = limit ? limit : 1, .fn = fn, .arg = arg};
@@ -300,7 +307,7 @@ void store_find (store_t *self, const uint8_t *prefix, size_t prefix_len, unsign
     s_find_scan (find, text_of ("0"));
 }
 
-/* --- purge ------------------------------------------------------------------------- */
+/* --- purge ------------------------------------------------------------------------ */
 
 typedef struct purging {
     store_t *self;
@@ -325,7 +332,8 @@ static void s_purge_end (purging_t *purge, us_err_t err)
 
 static void s_purge_step (purging_t *purge);
 
-static void s_purge_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_purge_done (store_t *self, op_t *op, us_err_t err,
+                          const usi_reply_t *answer)
 {
     (void) self;
     purging_t *purge = op->arg;
@@ -349,7 +357,8 @@ static void s_purge_step (purging_t *purge)
         return;
     }
     size_t len = strlen (purge->name);
-    op_t *op = op_new ('P', store_partition_of (purge->name), len + 15, s_purge_done, purge);
+    op_t *op =
+        op_new ('P', store_partition_of (purge->name), len + 15, s_purge_done, purge);
     op_arg_copy (op, purge->name, len);
     uint8_t *at = op_arg (op, 15);
     at[0] = (uint8_t) purge->state;
@@ -384,7 +393,7 @@ void store_purge (store_t *self, const char *channel, int state, uint64_t older_
     s_learn_all (self, s_purge_begin, purge);
 }
 
-/* --- channels ---------------------------------------------------------------------- */
+/* --- channels --------------------------------------------------------------------- */
 
 typedef struct counting {
     store_t *self;
@@ -421,7 +430,8 @@ static void s_counter (store_channel_t *channel, usi_bytes_t name, int64_t value
             *fields[i].at = value > 0 ? (uint64_t) value : 0;
 }
 
-static void s_count_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_count_done (store_t *self, op_t *op, us_err_t err,
+                          const usi_reply_t *answer)
 {
     (void) self;
     counting_t *counting = op->arg;
@@ -449,7 +459,8 @@ static void s_count_begin (const usi_reply_t *reply, void *arg)
     s_learn (counting->self, reply);
     counting->names = s_channel_names (counting->self);
     counting->waiting = zlist_size (counting->names);
-    counting->channels = usi_alloc ((counting->waiting + 1) * sizeof *counting->channels);
+    counting->channels =
+        usi_alloc ((counting->waiting + 1) * sizeof *counting->channels);
     if (!usi_reply_is (reply, USI_REPLY_ARRAY))
         counting->err = US_ERR_STORE;
     if (counting->err || counting->waiting == 0) {

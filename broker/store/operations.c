@@ -13,7 +13,7 @@
 #define FENCE_LEN     40
 #define MAX_PEERS     256
 
-/* --- packing ----------------------------------------------------------------------- */
+/* --- packing ---------------------------------------------------------------------- */
 
 static void s_put_fence (op_t *op, const store_fence_t *fence)
 {
@@ -22,7 +22,8 @@ static void s_put_fence (op_t *op, const store_fence_t *fence)
     usi_put_be (at + 16, fence->attempt, 4);
     usi_put_be (at + 20, fence->node, 8);
     usi_put_be (at + 28, fence->boot, 4);
-    usi_put_be (at + 32, fence->nonce, 8);
+    /* ours are odd; zero stands for none in a record and must not match */
+    usi_put_be (at + 32, fence->nonce ? fence->nonce : 2, 8);
     op->id = fence->id;
 }
 
@@ -50,7 +51,8 @@ size_t peers_from (usi_bytes_t packed, uint32_t *peers, size_t max)
 static size_t s_peers_at (const usi_reply_t *answer, size_t index,
                           uint32_t peers[MAX_PEERS])
 {
-    return peers_from (usi_reply_bytes (usi_reply_at (answer, index)), peers, MAX_PEERS);
+    return peers_from (usi_reply_bytes (usi_reply_at (answer, index)), peers,
+                       MAX_PEERS);
 }
 
 /* err where there is one, else the code of the answer */
@@ -59,9 +61,10 @@ static us_err_t s_code (us_err_t err, const usi_reply_t *answer)
     return err ? err : op_code (answer);
 }
 
-/* --- submit ------------------------------------------------------------------------ */
+/* --- submit ----------------------------------------------------------------------- */
 
-static void s_submit_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_submit_done (store_t *self, op_t *op, us_err_t err,
+                           const usi_reply_t *answer)
 {
     (void) self;
     err = s_code (err, answer);
@@ -71,8 +74,8 @@ static void s_submit_done (store_t *self, op_t *op, us_err_t err, const usi_repl
 static void s_put_record (store_t *self, op_t *op, const store_submit_t *job)
 {
     size_t name_len = strlen (job->channel);
-    uint8_t *at =
-        op_arg (op, RECORD_HEADER + name_len + job->blobs.len + job->spec.len + job->body.len);
+    uint8_t *at = op_arg (op, RECORD_HEADER + name_len + job->blobs.len +
+                                  job->spec.len + job->body.len);
     at[0] = 1; /* schema */
     at[2] = FLAG_SHORT | (job->detached ? RECORD_FLAG_DETACHED : 0);
     at[3] = (uint8_t) name_len;
@@ -95,7 +98,8 @@ static void s_put_record (store_t *self, op_t *op, const store_submit_t *job)
     }
 }
 
-void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn, void *arg)
+void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn,
+                   void *arg)
 {
     const char *needs = job->needs ? job->needs : "";
     size_t room = US_ID_LEN + RECORD_HEADER + strlen (job->channel) + job->blobs.len +
@@ -109,7 +113,7 @@ void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn
     blobs_guard (self, op, job->blobs);
 }
 
-/* --- claim ------------------------------------------------------------------------- */
+/* --- claim ------------------------------------------------------------------------ */
 
 static void s_give_claimed (op_t *op, us_err_t err, const usi_buf_t *gathered,
                             const usi_reply_t *answer)
@@ -148,7 +152,8 @@ static void s_give_claimed (op_t *op, us_err_t err, const usi_buf_t *gathered,
 /* The answer was cut because it grew large: keep this part and ask for the rest. */
 static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer);
 
-static void s_claim_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_claim_done (store_t *self, op_t *op, us_err_t err,
+                          const usi_reply_t *answer)
 {
     err = s_code (err, answer);
     if (!err && usi_reply_int (usi_reply_at (answer, 0)) == 1)
@@ -185,13 +190,15 @@ static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer)
     op_queue (self, next);
 }
 
-void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn, void *arg)
+void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
+                  void *arg)
 {
     char topic[129] = "";
     store_wake_topic (self, claim->node, topic);
     size_t name_len = strlen (claim->channel), topic_len = strlen (topic);
     size_t room = 25 + name_len + 4 * claim->classes_len + topic_len;
-    op_t *op = op_new ('C', store_partition_of (claim->channel), room, s_claim_done, arg);
+    op_t *op =
+        op_new ('C', store_partition_of (claim->channel), room, s_claim_done, arg);
     op->fn.claim = fn;
     op->remaining = claim->count;
     uint8_t *at = op_arg (op, 25);
@@ -209,16 +216,19 @@ void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
     op_queue (self, op);
 }
 
-/* --- while it is held -------------------------------------------------------------- */
+/* --- while it is held ------------------------------------------------------------- */
 
-static void s_code_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_code_done (store_t *self, op_t *op, us_err_t err,
+                         const usi_reply_t *answer)
 {
     (void) self;
     op->fn.code (s_code (err, answer), op->arg);
 }
 
-/* The answer to started and renew: a code, and our own peers where it has started now. */
-static void s_started_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+/* The answer to started and renew: a code, and our own peers where it has started
+ * now. */
+static void s_started_done (store_t *self, op_t *op, us_err_t err,
+                            const usi_reply_t *answer)
 {
     uint32_t peers[MAX_PEERS];
     size_t count = s_peers_at (answer, 1, peers);
@@ -236,7 +246,8 @@ static op_t *s_fenced (char letter, const store_fence_t *fence, size_t room,
     return op;
 }
 
-void store_started (store_t *self, const store_fence_t *fence, store_code_fn *fn, void *arg)
+void store_started (store_t *self, const store_fence_t *fence, store_code_fn *fn,
+                    void *arg)
 {
     op_t *op = s_fenced ('T', fence, 0, s_started_done, arg);
     op->fn.code = fn;
@@ -272,9 +283,10 @@ void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *
     op_queue (self, op);
 }
 
-/* --- done -------------------------------------------------------------------------- */
+/* --- done ------------------------------------------------------------------------- */
 
-static void s_done_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_done_done (store_t *self, op_t *op, us_err_t err,
+                         const usi_reply_t *answer)
 {
     uint32_t peers[MAX_PEERS];
     usi_bytes_t packed = usi_reply_bytes (answer);
@@ -299,7 +311,8 @@ static usi_bytes_t s_result_blobs (const store_done_t *done, usi_buf_t *buf)
     bool listed = done->blob.len == 0;
     for (size_t i = 0; i + USI_DIGEST_LEN <= done->blobs.len; i += USI_DIGEST_LEN)
         if (!listed)
-            listed = memcmp (done->blobs.data + i, done->blob.data, USI_DIGEST_LEN) == 0;
+            listed =
+                memcmp (done->blobs.data + i, done->blob.data, USI_DIGEST_LEN) == 0;
     if (listed)
         return done->blobs;
     usi_buf_append (buf, done->blobs.data, done->blobs.len);
@@ -338,15 +351,17 @@ void store_done (store_t *self, const store_done_t *done, store_done_fn *fn, voi
     usi_buf_free (&buf);
 }
 
-/* --- logs -------------------------------------------------------------------------- */
+/* --- logs ------------------------------------------------------------------------- */
 
-static void s_log_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_log_done (store_t *self, op_t *op, us_err_t err,
+                        const usi_reply_t *answer)
 {
     (void) self;
     uint32_t peers[MAX_PEERS];
     size_t count = s_peers_at (answer, 2, peers);
-    op->fn.log (s_code (err, answer), (uint64_t) usi_reply_int (usi_reply_at (answer, 1)),
-                peers, count, op->arg);
+    op->fn.log (s_code (err, answer),
+                (uint64_t) usi_reply_int (usi_reply_at (answer, 1)), peers, count,
+                op->arg);
 }
 
 void store_log (store_t *self, const store_fence_t *fence, int stream, uint64_t offset,
@@ -360,7 +375,8 @@ void store_log (store_t *self, const store_fence_t *fence, int stream, uint64_t 
     op_queue (self, op);
 }
 
-static void s_read_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_read_done (store_t *self, op_t *op, us_err_t err,
+                         const usi_reply_t *answer)
 {
     (void) self;
     op->fn.read (s_code (err, answer), usi_reply_bytes (usi_reply_at (answer, 1)),
@@ -379,9 +395,10 @@ void store_log_from (store_t *self, const usi_id_t *id, int stream, uint64_t off
     op_queue (self, op);
 }
 
-/* --- cancel ------------------------------------------------------------------------ */
+/* --- cancel ----------------------------------------------------------------------- */
 
-static void s_cancel_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_cancel_done (store_t *self, op_t *op, us_err_t err,
+                           const usi_reply_t *answer)
 {
     (void) self;
     uint32_t peers[MAX_PEERS];
@@ -407,7 +424,7 @@ void store_cancel (store_t *self, const usi_id_t *id, int mode, store_cancel_fn 
     op_queue (self, op);
 }
 
-/* --- watch and get ----------------------------------------------------------------- */
+/* --- watch and get ---------------------------------------------------------------- */
 
 /* Where no envelope was stored, the code follows from the state. */
 static void s_fill_result (store_job_t *job)
@@ -430,7 +447,8 @@ void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answ
 {
     (void) self;
     store_job_t job = {0};
-    us_err_t err = record_parse (&job.record, id, usi_reply_bytes (usi_reply_at (answer, 1)));
+    us_err_t err =
+        record_parse (&job.record, id, usi_reply_bytes (usi_reply_at (answer, 1)));
     if (err) {
         fn (err, NULL, arg);
         return;
@@ -444,7 +462,8 @@ void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answ
     fn (US_OK, &job, arg);
 }
 
-static void s_job_done (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_job_done (store_t *self, op_t *op, us_err_t err,
+                        const usi_reply_t *answer)
 {
     err = s_code (err, answer);
     if (err)

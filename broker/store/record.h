@@ -29,7 +29,7 @@ typedef struct store_record {
     usi_bytes_t channel; /* not NUL terminated */
     usi_bytes_t blobs;
     usi_bytes_t spec;
-    usi_bytes_t body;  /* may be cut off: then empty, with body_len set */
+    usi_bytes_t body; /* may be cut off: then empty, with body_len set */
     uint32_t body_len;
 } store_record_t;
 

@@ -37,7 +37,8 @@ void store_register_broker (store_t *self, usi_bytes_t value)
 
 void store_unregister_broker (store_t *self)
 {
-    store_text (self, NULL, NULL, "HDEL", USI_REGISTRY_BROKERS, self->broker_text, NULL);
+    store_text (self, NULL, NULL, "HDEL", USI_REGISTRY_BROKERS, self->broker_text,
+                NULL);
 }
 
 void store_register_node (store_t *self, uint64_t node, usi_bytes_t value)

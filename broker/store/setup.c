@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens on every new connection before the store is ready: look at the server, the
- * cluster id, the function library, the user that may only subscribe. One step after the
- * other; a step that fails gives the connection up, and it is all tried again. */
+ * What happens on every new connection before the store is ready: look at the server,
+ * the cluster id, the function library, the user that may only subscribe. One step
+ * after the other; a step that fails gives the connection up, and it is all tried
+ * again. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -11,7 +12,8 @@
 #include "store/library.h"
 #include "store/store_internal.h"
 
-static const char *const s_settings[] = {"maxmemory-policy", "appendonly", "appendfsync"};
+static const char *const s_settings[] = {"maxmemory-policy", "appendonly",
+                                         "appendfsync"};
 #define SETTINGS (sizeof s_settings / sizeof *s_settings)
 
 static void s_give_up (store_t *self, const usi_reply_t *reply, const char *step)
@@ -19,7 +21,8 @@ static void s_give_up (store_t *self, const usi_reply_t *reply, const char *step
     char why[160];
     if (!reply)
         return; /* the connection is lost anyway */
-    snprintf (why, sizeof why, "%s: %s", step, (const char *) usi_reply_bytes (reply).data);
+    snprintf (why, sizeof why, "%s: %s", step,
+              (const char *) usi_reply_bytes (reply).data);
     usi_redis_drop (self->redis, why);
 }
 
@@ -31,7 +34,7 @@ static bool s_failed (store_t *self, const usi_reply_t *reply, const char *step)
     return true;
 }
 
-/* --- the last steps ---------------------------------------------------------------- */
+/* --- the last steps --------------------------------------------------------------- */
 
 static void s_ready (store_t *self)
 {
@@ -68,9 +71,10 @@ static void s_on_acl (const usi_reply_t *reply, void *arg)
         return;
     snprintf (user, sizeof user, "us-wake-%s", self->cluster);
     if (usi_reply_is (reply, USI_REPLY_ERROR))
-        usi_notice ("store.no_wake_user",
-                    "nodes cannot subscribe themselves; their broker relays text=\"%s\"",
-                    (const char *) usi_reply_bytes (reply).data);
+        usi_notice (
+            "store.no_wake_user",
+            "nodes cannot subscribe themselves; their broker relays text=\"%s\"",
+            (const char *) usi_reply_bytes (reply).data);
     s_set_wake_url (self, usi_reply_is (reply, USI_REPLY_ERROR) ? NULL : user);
     s_ready (self);
 }
@@ -86,8 +90,8 @@ static void s_on_wake_password (const usi_reply_t *reply, void *arg)
     snprintf (user, sizeof user, "us-wake-%s", self->cluster);
     snprintf (secret, sizeof secret, ">%s", self->wake_password);
     snprintf (topics, sizeof topics, "&us:%s:n:*", self->cluster);
-    store_text (self, s_on_acl, self, "ACL", "SETUSER", user, "reset", "on", secret, topics,
-                "+subscribe", "+unsubscribe", "+echo", NULL);
+    store_text (self, s_on_acl, self, "ACL", "SETUSER", user, "reset", "on", secret,
+                topics, "+subscribe", "+unsubscribe", "+echo", NULL);
 }
 
 static void s_wake_user (store_t *self)
@@ -101,7 +105,7 @@ static void s_wake_user (store_t *self)
     store_text (self, s_on_wake_password, self, "GET", "us:wake-user", NULL);
 }
 
-/* --- the function library ---------------------------------------------------------- */
+/* --- the function library --------------------------------------------------------- */
 
 static void s_on_loaded (const usi_reply_t *reply, void *arg)
 {
@@ -150,7 +154,7 @@ static void s_on_library (const usi_reply_t *reply, void *arg)
         s_load (self);
 }
 
-/* --- who is this? ------------------------------------------------------------------ */
+/* --- who is this? ----------------------------------------------------------------- */
 
 static void s_on_time (const usi_reply_t *reply, void *arg)
 {
@@ -160,8 +164,8 @@ static void s_on_time (const usi_reply_t *reply, void *arg)
     int64_t time_ms = usi_reply_int (usi_reply_at (reply, 0)) * 1000 +
                       usi_reply_int (usi_reply_at (reply, 1)) / 1000;
     self->clock_offset_ms = time_ms - usi_now_ms ();
-    store_text (self, s_on_library, self, "FUNCTION", "LIST", "LIBRARYNAME", self->library,
-                NULL);
+    store_text (self, s_on_library, self, "FUNCTION", "LIST", "LIBRARYNAME",
+                self->library, NULL);
 }
 
 static void s_on_cluster (const usi_reply_t *reply, void *arg)
@@ -171,7 +175,8 @@ static void s_on_cluster (const usi_reply_t *reply, void *arg)
         return;
     const char *cluster = (const char *) usi_reply_bytes (reply).data;
     if (*self->cluster && strcmp (self->cluster, cluster) != 0)
-        usi_error ("store.replaced", "this Redis is another one, or was emptied was=%s now=%s",
+        usi_error ("store.replaced",
+                   "this Redis is another one, or was emptied was=%s now=%s",
                    self->cluster, cluster);
     bool changed = strcmp (self->cluster, cluster) != 0;
     snprintf (self->cluster, sizeof self->cluster, "%s", cluster);
@@ -208,7 +213,8 @@ static void s_judge (store_t *self)
 }
 
 /* A user without CONFIG gives an error here, which leaves the field empty. */
-static void s_take_setting (health_t *health, const char *name, const usi_reply_t *reply)
+static void s_take_setting (health_t *health, const char *name,
+                            const usi_reply_t *reply)
 {
     if (usi_reply_count (reply) >= 2)
         health_config (health, name, usi_reply_bytes (usi_reply_at (reply, 1)));
@@ -250,7 +256,7 @@ void setup_start (store_t *self)
     store_text (self, s_on_info, self, "INFO", NULL);
 }
 
-/* --- before the loop runs ---------------------------------------------------------- */
+/* --- before the loop runs --------------------------------------------------------- */
 
 static us_err_t s_look (usi_ask_t *ask, health_t *health)
 {
@@ -272,9 +278,10 @@ static char *s_refused (const char *where, us_err_t err, const char *why)
                             where, why);
     if (strncmp (why, "WRONGPASS", 9) == 0 || strncmp (why, "NOAUTH", 6) == 0 ||
         strstr (why, "AUTH"))
-        return usi_sprintf ("Redis at %s refuses user or password (%s): put them into the "
-                            "address, redis://user:password@host",
-                            where, why);
+        return usi_sprintf (
+            "Redis at %s refuses user or password (%s): put them into the "
+            "address, redis://user:password@host",
+            where, why);
     return usi_sprintf ("Redis at %s refuses us (%s)", where, why);
 }
 
@@ -282,7 +289,8 @@ static void s_warn (const health_t *health, const char *wanted)
 {
     char *setting, *verdict;
     bool weak;
-    for (unsigned i = 0; health_finding (health, wanted, i, &setting, &verdict, &weak); i++) {
+    for (unsigned i = 0; health_finding (health, wanted, i, &setting, &verdict, &weak);
+         i++) {
         if (weak)
             usi_warning ("store.weak", "%s: %s", setting, verdict);
         free (setting);
@@ -318,7 +326,7 @@ us_err_t store_check (store_t *self, int64_t timeout_ms, char **text)
     return err;
 }
 
-/* --- doctor ------------------------------------------------------------------------ */
+/* --- doctor ----------------------------------------------------------------------- */
 
 typedef struct doctor {
     store_t *self;
@@ -339,8 +347,9 @@ static void s_on_doctor (const usi_reply_t *reply, void *arg)
     health_t health = self->health; /* the settings as of the last connect */
     if (!err)
         health_info (&health, usi_reply_bytes (reply));
-    for (unsigned i = 0; !err && health_finding (&health, self->durability, i, &texts[count],
-                                                 &texts[count + 1], &weak);
+    for (unsigned i = 0;
+         !err && health_finding (&health, self->durability, i, &texts[count],
+                                 &texts[count + 1], &weak);
          i++) {
         if (weak) {
             char *text = usi_sprintf ("weak: %s", texts[count + 1]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The object: its life, what it knows of channels, and its connection's ups and downs. */
+ * The object: its life, what it knows of channels, and its connection's ups and
+ * downs. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -49,7 +50,8 @@ static void s_constants (store_t *self, const store_options_t *options)
     snprintf (self->broker_text, sizeof self->broker_text, "%08x", options->broker);
     snprintf (self->lease_text, sizeof self->lease_text, "%lld",
               (long long) options->lease_ms);
-    snprintf (self->keep_text, sizeof self->keep_text, "%lld", (long long) options->keep_ms);
+    snprintf (self->keep_text, sizeof self->keep_text, "%lld",
+              (long long) options->keep_ms);
     snprintf (self->keep_jobs_text, sizeof self->keep_jobs_text, "%lld",
               (long long) options->keep_jobs);
     self->sweep_every_ms = options->lease_ms / 4 < 1000 ? options->lease_ms / 4 : 1000;
@@ -67,7 +69,8 @@ store_t *store_new (zloop_t *loop, const store_options_t *options,
     self->loop = loop;
     self->events = *events;
     self->url = url;
-    self->durability = usi_strdup (options->durability ? options->durability : "always");
+    self->durability =
+        usi_strdup (options->durability ? options->durability : "always");
     self->wake_url = usi_strdup ("");
     s_constants (self, options);
     s_name_functions (self);
@@ -133,7 +136,7 @@ size_t store_backlog (const store_t *self, size_t *bytes)
     return self->backlog_ops;
 }
 
-/* --- channels ---------------------------------------------------------------------- */
+/* --- channels --------------------------------------------------------------------- */
 
 uint8_t store_partition_of (const char *channel)
 {

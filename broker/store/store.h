@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * The broker's only way to Redis. Each call adds one operation to the batch of its
- * partition; batches leave at the end of the loop turn, as one function call a partition
- * (docs/redis-keys.md). The callback runs exactly once, also when the connection is lost:
- * then with US_ERR_STORE, which means "not known", and the caller repeats or tells its
- * peer. Everything handed to a callback is borrowed for the call. Arguments are copied. */
+ * partition; batches leave at the end of the loop turn, as one function call a
+ * partition (docs/redis-keys.md). The callback runs exactly once, also when the
+ * connection is lost: then with US_ERR_STORE, which means "not known", and the caller
+ * repeats or tells its peer. Everything handed to a callback is borrowed for the call.
+ * Arguments are copied. */
 #ifndef BROKER_STORE_STORE_H
 #define BROKER_STORE_STORE_H
 
@@ -17,11 +18,11 @@
 typedef struct store store_t;
 
 typedef struct store_options {
-    const char *url;       /* redis://… or unix://… */
+    const char *url;        /* redis://… or unix://… */
     const char *durability; /* told in WELCOME; checked against what Redis says */
-    uint32_t broker;       /* own id, not zero */
+    uint32_t broker;        /* own id, not zero */
     int64_t lease_ms;
-    int64_t keep_ms;  /* how long ended jobs stay */
+    int64_t keep_ms;   /* how long ended jobs stay */
     int64_t keep_jobs; /* and how many, in a channel */
 } store_options_t;
 
@@ -34,7 +35,8 @@ typedef struct store_events {
     /* From other brokers, through our topic. */
     void (*ended) (void *arg, const usi_id_t *id, const uint32_t *peers, size_t count);
     /* Also for what our own nodes started (store_started, store_renew). */
-    void (*started) (void *arg, const usi_id_t *id, const uint32_t *peers, size_t count);
+    void (*started) (void *arg, const usi_id_t *id, const uint32_t *peers,
+                     size_t count);
     void (*logged) (void *arg, const usi_id_t *id, const uint32_t *peers, size_t count);
     void (*stop) (void *arg, const usi_id_t *id, uint64_t node, uint32_t attempt);
     /* A wake for a node whose topic we receive (store_relay). */
@@ -50,12 +52,14 @@ typedef struct store_fence {
     uint64_t nonce;
 } store_fence_t;
 
-/* Connects (in the background) and checks the server once it answers: version, eviction
- * policy, persistence. store_check waits for that, before the loop runs: US_OK or the
- * reason, with a line for the operator in *text (the caller frees it) that says what is
- * wrong and how to mend it; warnings go to the log. */
+/* Connects (in the background; NULL: not a URL). store_check looks at the server at
+ * once, by a connection of its own, before the loop runs: US_OK or the reason, with a
+ * line for the operator in *text (the caller frees it) that says what is wrong and how
+ * to mend it; warnings go to the log. Version, eviction policy and role are looked at
+ * again on each reconnect. */
 store_t *store_new (zloop_t *loop, const store_options_t *options,
                     const store_events_t *events);
+/* Pending callbacks run first. Not from within a callback or a timer's handler. */
 void store_destroy (store_t **self_p);
 us_err_t store_check (store_t *self, int64_t timeout_ms, char **text);
 bool store_is_ready (const store_t *self);
@@ -107,10 +111,12 @@ typedef struct store_claimed {
 /* Makes the nonce itself. */
 typedef void store_claim_fn (us_err_t code, const store_claimed_t *jobs, size_t count,
                              void *arg);
-void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn, void *arg);
+void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
+                  void *arg);
 
 typedef void store_code_fn (us_err_t code, void *arg);
-void store_started (store_t *self, const store_fence_t *fence, store_code_fn *fn, void *arg);
+void store_started (store_t *self, const store_fence_t *fence, store_code_fn *fn,
+                    void *arg);
 void store_renew (store_t *self, const store_fence_t *fence, bool started,
                   store_code_fn *fn, void *arg);
 void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *fn,
@@ -127,10 +133,10 @@ typedef struct store_done {
     usi_bytes_t body;
 } store_done_t;
 
-/* code 0 (also for the same result again) or US_ERR_STALE; state is the job's state now;
- * peers: our own peers that must be told, valid where state is an end state. */
-typedef void store_done_fn (us_err_t code, int state, const uint32_t *peers, size_t count,
-                            void *arg);
+/* code 0 (also for the same result again) or US_ERR_STALE; state is the job's state
+ * now; peers: our own peers that must be told, valid where state is an end state. */
+typedef void store_done_fn (us_err_t code, int state, const uint32_t *peers,
+                            size_t count, void *arg);
 void store_done (store_t *self, const store_done_t *done, store_done_fn *fn, void *arg);
 
 typedef void store_log_fn (us_err_t code, uint64_t kept, const uint32_t *peers,
@@ -168,12 +174,13 @@ void store_unwatch (store_t *self, const usi_id_t *id, uint32_t peer, store_code
 void store_get (store_t *self, const usi_id_t *id, bool with_body, store_job_fn *fn,
                 void *arg);
 
-typedef void store_read_fn (us_err_t code, usi_bytes_t bytes, uint64_t length, void *arg);
+typedef void store_read_fn (us_err_t code, usi_bytes_t bytes, uint64_t length,
+                            void *arg);
 void store_log_from (store_t *self, const usi_id_t *id, int stream, uint64_t offset,
                      uint32_t size, store_read_fn *fn, void *arg);
 
-/* Ended by a sweep (dead, expired, cancelled with its node), or handed back although it was
- * to be cancelled. */
+/* Ended by a sweep (dead, expired, cancelled with its node), or handed back although it
+ * was to be cancelled. */
 typedef void store_swept_fn (const usi_id_t *id, int state, const uint32_t *peers,
                              size_t count, void *arg);
 /* Sweeps every partition of the known channels; the store calls this itself each
@@ -191,8 +198,8 @@ typedef void store_list_fn (us_err_t code, const store_record_t *records, size_t
 void store_list (store_t *self, const char *channel, int state, uint64_t older_ms,
                  unsigned limit, const char *cursor, store_list_fn *fn, void *arg);
 /* Jobs whose id begins with prefix, at most limit. Looks at keys, in windows. */
-void store_find (store_t *self, const uint8_t *prefix, size_t prefix_len, unsigned limit,
-                 store_list_fn *fn, void *arg);
+void store_find (store_t *self, const uint8_t *prefix, size_t prefix_len,
+                 unsigned limit, store_list_fn *fn, void *arg);
 
 typedef struct store_channel {
     const char *name;

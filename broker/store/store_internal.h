@@ -18,7 +18,7 @@
 #define OP_MAX_ARGS     4
 #define SWEEP_ITEMS     512
 
-/* --- operations (batch.c) ---------------------------------------------------------- */
+/* --- operations (batch.c) --------------------------------------------------------- */
 
 typedef struct op op_t;
 
@@ -47,9 +47,9 @@ struct op {
     op_fn_t fn;
     void *arg;
     usi_id_t id;
-    uint32_t remaining; /* claim: jobs still wanted after a cut answer */
+    uint32_t remaining;  /* claim: jobs still wanted after a cut answer */
     usi_buf_t *gathered; /* claim: what came before it */
-    size_t len;         /* bytes of arguments so far */
+    size_t len;          /* bytes of arguments so far */
     usi_bytes_t args[OP_MAX_ARGS];
     uint8_t data[];
 };
@@ -80,7 +80,7 @@ typedef struct partition {
     usi_buf_t channels; /* names by comma */
 } partition_t;
 
-/* --- the store --------------------------------------------------------------------- */
+/* --- the store -------------------------------------------------------------------- */
 
 typedef struct deferred deferred_t;
 
@@ -136,10 +136,10 @@ static inline int64_t store_now_ms (const store_t *self)
     return usi_now_ms () + self->clock_offset_ms;
 }
 
-/* A plain command outside of batches; fn runs exactly once, later, with NULL where there
- * is no connection. */
-void store_command (store_t *self, const usi_bytes_t *args, size_t count, usi_reply_fn *fn,
-                    void *arg);
+/* A plain command outside of batches; fn runs exactly once, later, with NULL where
+ * there is no connection. */
+void store_command (store_t *self, const usi_bytes_t *args, size_t count,
+                    usi_reply_fn *fn, void *arg);
 void store_text (store_t *self, usi_reply_fn *fn, void *arg, const char *command, ...)
     __attribute__ ((sentinel));
 static inline usi_bytes_t text_of (const char *text)
@@ -158,7 +158,7 @@ void setup_load_library (store_t *self);
 /* topics.c */
 void topics_start (store_t *self);
 /* sweep.c */
-void sweep_after (store_t *self, uint8_t partition, int64_t wait_ms);
+void sweep_after (store_t *self, uint8_t number, int64_t wait_ms);
 void sweep_stop (store_t *self);
 /* operations.c */
 void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answer,
@@ -168,8 +168,8 @@ size_t peers_from (usi_bytes_t packed, uint32_t *peers, size_t max);
 void blobs_new (store_t *self);
 void blobs_forget (store_t *self);
 void blobs_destroy (store_t *self);
-/* Queues the operation once all blobs (32 bytes each) are known to be there; fails it with
- * US_ERR_MISSING_BLOB otherwise. */
+/* Queues the operation once all blobs (32 bytes each) are known to be there; fails it
+ * with US_ERR_MISSING_BLOB otherwise. */
 void blobs_guard (store_t *self, op_t *op, usi_bytes_t blobs);
 void blobs_collect (store_t *self);
 

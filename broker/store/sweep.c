@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rounds: leases, waits, expiries and retention of every partition that has a channel;
- * the time of Redis against ours; whether it is still the same Redis. Between rounds a
- * partition is cared for when something falls due (a retry, the end of a lease). */
+ * The rounds: leases, waits, expiries and retention of every partition that has a
+ * channel; the time of Redis against ours; whether it is still the same Redis. Between
+ * rounds a partition is cared for when something falls due (a retry, the end of a
+ * lease). */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -17,7 +18,7 @@
 
 static void s_care (store_t *self, uint8_t number, bool hold, bool retain);
 
-/* --- one partition ----------------------------------------------------------------- */
+/* --- one partition ---------------------------------------------------------------- */
 
 static void s_tell_ended (store_t *self, const usi_reply_t *list)
 {
@@ -94,7 +95,7 @@ void sweep_after (store_t *self, uint8_t number, int64_t wait_ms)
     partition->care = zloop_timer (self->loop, (size_t) wait_ms, 1, s_on_due, self);
 }
 
-/* --- rounds ------------------------------------------------------------------------ */
+/* --- rounds ----------------------------------------------------------------------- */
 
 static void s_round (store_t *self)
 {
@@ -169,8 +170,8 @@ void store_sweep_start (store_t *self, store_swept_fn *fn, void *arg)
     self->swept = fn;
     self->swept_arg = arg;
     if (!self->sweep_timer)
-        self->sweep_timer =
-            zloop_timer (self->loop, (size_t) self->sweep_every_ms, 0, s_on_round, self);
+        self->sweep_timer = zloop_timer (self->loop, (size_t) self->sweep_every_ms, 0,
+                                         s_on_round, self);
 }
 
 void sweep_stop (store_t *self)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What other brokers tell us, and wakes that we receive for nodes which cannot. Topics are
- * named by the cluster, which is known once Redis has answered. */
+ * What other brokers tell us, and wakes that we receive for nodes which cannot. Topics
+ * are named by the cluster, which is known once Redis has answered. */
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -17,7 +17,8 @@ static void s_job_message (store_t *self, usi_bytes_t message)
     if (message.len < 1 + US_ID_LEN)
         return;
     memcpy (id.bytes, message.data + 1, US_ID_LEN);
-    usi_bytes_t rest = usi_bytes (message.data + 1 + US_ID_LEN, message.len - 1 - US_ID_LEN);
+    usi_bytes_t rest =
+        usi_bytes (message.data + 1 + US_ID_LEN, message.len - 1 - US_ID_LEN);
     if (message.data[0] == 'X') {
         if (rest.len == 12 && events->stop)
             events->stop (events->arg, &id, usi_get_be (rest.data, 8),

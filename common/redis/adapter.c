@@ -75,7 +75,8 @@ static void s_del_read (void *arg)
     s_poll (self, self->item.events & ~ZMQ_POLLIN);
 }
 
-/* While it connects, and where the socket took only a part, writability is polled for. */
+/* While it connects, and where the socket took only a part, writability is polled
+ * for. */
 static void s_add_write (void *arg)
 {
     usi_adapter_t *self = arg;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * hiredis' asynchronous context on a zloop. Commands of one loop turn leave in one write:
- * a zero-delay timer, which zloop serves before it reads sockets again. Only for the
- * sources of this folder. */
+ * hiredis' asynchronous context on a zloop. Commands of one loop turn leave in one
+ * write: a zero-delay timer, which zloop serves before it reads sockets again. Only for
+ * the sources of this folder. */
 #ifndef COMMON_REDIS_ADAPTER_H
 #define COMMON_REDIS_ADAPTER_H
 
@@ -22,7 +22,8 @@ typedef struct usi_adapter {
 } usi_adapter_t;
 
 /* Attaches to a context; it detaches by itself when hiredis frees it. */
-void usi_adapter_attach (usi_adapter_t *self, zloop_t *loop, redisAsyncContext *context);
+void usi_adapter_attach (usi_adapter_t *self, zloop_t *loop,
+                         redisAsyncContext *context);
 /* Writes now what is gathered. */
 void usi_adapter_flush (usi_adapter_t *self);
 

@@ -50,8 +50,8 @@ static us_err_t s_introduce (usi_ask_t *self, const usi_redis_url_t *url, char *
     return err;
 }
 
-us_err_t usi_ask_open (usi_ask_t **self_p, const usi_redis_url_t *url, int64_t timeout_ms,
-                       char *why, size_t why_len)
+us_err_t usi_ask_open (usi_ask_t **self_p, const usi_redis_url_t *url,
+                       int64_t timeout_ms, char *why, size_t why_len)
 {
     struct timeval timeout = {.tv_sec = timeout_ms / 1000,
                               .tv_usec = timeout_ms % 1000 * 1000};
@@ -60,9 +60,10 @@ us_err_t usi_ask_open (usi_ask_t **self_p, const usi_redis_url_t *url, int64_t t
     usi_ask_t *self = calloc (1, sizeof *self);
     if (!self)
         return US_ERR_NOMEM;
-    self->context = url->path ? redisConnectUnixWithTimeout (url->path, timeout)
-                              : redisConnectWithTimeout (url->host ? url->host : "localhost",
-                                                         url->port, timeout);
+    self->context = url->path
+                        ? redisConnectUnixWithTimeout (url->path, timeout)
+                        : redisConnectWithTimeout (url->host ? url->host : "localhost",
+                                                   url->port, timeout);
     if (!self->context)
         err = US_ERR_NOMEM;
     else if (self->context->err)
@@ -115,7 +116,8 @@ const usi_reply_t *usi_ask (usi_ask_t *self, const char *command, ...)
     return s_command (self, argc, argv, NULL);
 }
 
-const usi_reply_t *usi_ask_bytes (usi_ask_t *self, const usi_bytes_t *args, size_t count)
+const usi_reply_t *usi_ask_bytes (usi_ask_t *self, const usi_bytes_t *args,
+                                  size_t count)
 {
     const usi_reply_t *reply = NULL;
     const char **argv = calloc (count, sizeof *argv);

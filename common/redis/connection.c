@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * hiredis 0.14 knows no time-outs for asynchronous contexts: a timer looks twice a second
- * at how long an answer is overdue. A lost context frees itself; this object stays. */
+ * hiredis 0.14 knows no time-outs for asynchronous contexts: a timer looks twice a
+ * second at how long an answer is overdue. A lost context frees itself; this object
+ * stays. */
 #include "redis/connection.h"
 
 #include <stdarg.h>
@@ -25,7 +26,7 @@ struct usi_redis {
     redisAsyncContext *context;
     bool connected; /* introduced: user, password, database */
     bool closed;    /* for good */
-    char why[160]; /* our own reason for dropping it */
+    char why[160];  /* our own reason for dropping it */
     size_t pending;
     int64_t silent_since_ms; /* last answer, or the first command after it */
     int64_t retry_ms;
@@ -86,7 +87,7 @@ void usi_redis_drop (usi_redis_t *self, const char *why)
     redisAsyncFree (self->context);
 }
 
-/* --- introduction ------------------------------------------------------------------ */
+/* --- introduction ----------------------------------------------------------------- */
 
 static void s_introduced (usi_redis_t *self)
 {
@@ -121,7 +122,8 @@ static void s_on_connect (const redisAsyncContext *context, int status)
         return; /* s_on_gone follows */
     const usi_redis_url_t *url = &self->url;
     if (url->password && url->user)
-        redisAsyncCommand (mine, s_on_auth, self, "AUTH %s %s", url->user, url->password);
+        redisAsyncCommand (mine, s_on_auth, self, "AUTH %s %s", url->user,
+                           url->password);
     else if (url->password)
         redisAsyncCommand (mine, s_on_auth, self, "AUTH %s", url->password);
     if (url->db)
@@ -133,9 +135,10 @@ static void s_on_connect (const redisAsyncContext *context, int status)
 static void s_connect (usi_redis_t *self)
 {
     redisAsyncContext *context =
-        self->url.path ? redisAsyncConnectUnix (self->url.path)
-                       : redisAsyncConnect (self->url.host ? self->url.host : "localhost",
-                                            self->url.port);
+        self->url.path
+            ? redisAsyncConnectUnix (self->url.path)
+            : redisAsyncConnect (self->url.host ? self->url.host : "localhost",
+                                 self->url.port);
     self->silent_since_ms = usi_now_ms ();
     if (!context || context->err) {
         char why[sizeof self->why];
@@ -154,7 +157,7 @@ static void s_connect (usi_redis_t *self)
     redisAsyncSetConnectCallback (context, s_on_connect);
 }
 
-/* --- commands ---------------------------------------------------------------------- */
+/* --- commands --------------------------------------------------------------------- */
 
 static void s_on_reply (redisAsyncContext *context, void *reply, void *arg)
 {
@@ -174,7 +177,8 @@ static void s_reserve_args (usi_redis_t *self, size_t count)
         return;
     self->argv_cap = count * 2;
     self->argv = usi_realloc (self->argv, self->argv_cap * sizeof *self->argv);
-    self->argv_len = usi_realloc (self->argv_len, self->argv_cap * sizeof *self->argv_len);
+    self->argv_len =
+        usi_realloc (self->argv_len, self->argv_cap * sizeof *self->argv_len);
 }
 
 int usi_redis_send (usi_redis_t *self, const usi_bytes_t *args, size_t count,
@@ -189,8 +193,8 @@ int usi_redis_send (usi_redis_t *self, const usi_bytes_t *args, size_t count,
     }
     command_t *command = usi_new (command_t);
     *command = (command_t){.self = self, .fn = fn, .arg = arg};
-    if (redisAsyncCommandArgv (self->context, s_on_reply, command, (int) count, self->argv,
-                               self->argv_len) != REDIS_OK) {
+    if (redisAsyncCommandArgv (self->context, s_on_reply, command, (int) count,
+                               self->argv, self->argv_len) != REDIS_OK) {
         free (command);
         return -1;
     }
@@ -220,7 +224,7 @@ void usi_redis_flush (usi_redis_t *self)
     usi_adapter_flush (&self->adapter);
 }
 
-/* --- life -------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------- */
 
 static int s_on_tick (zloop_t *loop, int timer, void *arg)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A connection to Redis that lives on a zloop and reconnects by itself: with user, password
- * and database, with a time limit for connecting and for silence, with a growing, jittered
- * wait between attempts (up to a second). Not thread safe; belongs to the loop. */
+ * A connection to Redis that lives on a zloop and reconnects by itself: with user,
+ * password and database, with a time limit for connecting and for silence, with a
+ * growing, jittered wait between attempts (up to a second). Not thread safe; belongs to
+ * the loop. */
 #ifndef COMMON_REDIS_CONNECTION_H
 #define COMMON_REDIS_CONNECTION_H
 
@@ -15,7 +16,8 @@ typedef struct usi_redis usi_redis_t;
 
 #define USI_REDIS_TIMEOUT_MS 5000
 
-/* Exactly one call for each command: the reply, or NULL where the connection was lost. */
+/* Exactly one call for each command: the reply, or NULL where the connection was
+ * lost. */
 typedef void usi_reply_fn (const usi_reply_t *reply, void *arg);
 
 typedef struct usi_redis_events {
@@ -31,7 +33,8 @@ usi_redis_t *usi_redis_new (zloop_t *loop, const usi_redis_url_t *url,
 /* Ends it for good: pending callbacks run (with NULL), events do not, and every send
  * returns -1 from now on. Not from within a callback. */
 void usi_redis_close (usi_redis_t *self);
-/* Closes first. */
+/* Closes first. Not from within a timer's handler either: zloop may still call timers
+ * of ours that fell due in the same pass. */
 void usi_redis_destroy (usi_redis_t **self_p);
 bool usi_redis_is_connected (const usi_redis_t *self);
 /* -1: not connected, and the callback does not run. fn may be NULL. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the subscriber needs of a connection: the context itself, since the callbacks of a
- * subscription run many times. */
+ * What the subscriber needs of a connection: the context itself, since the callbacks of
+ * a subscription run many times. */
 #ifndef COMMON_REDIS_CONNECTION_INTERNAL_H
 #define COMMON_REDIS_CONNECTION_INTERNAL_H
 

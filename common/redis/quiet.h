@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * hiredis writes with write(2), which raises SIGPIPE where Redis is gone. The disposition of
- * the process is not ours to change (libunderstudy lives in somebody else's, children
- * inherit it), so the signal is held back around each write. */
+ * hiredis writes with write(2), which raises SIGPIPE where Redis is gone. The
+ * disposition of the process is not ours to change (libunderstudy lives in somebody
+ * else's, children inherit it), so the signal is held back around each write. */
 #ifndef COMMON_REDIS_QUIET_H
 #define COMMON_REDIS_QUIET_H
 

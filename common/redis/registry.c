@@ -55,8 +55,8 @@ int usi_registry_is_live (usi_bytes_t entry, int64_t now_ms)
 
 static bool s_is_loopback (usi_bytes_t endpoint)
 {
-    static const char *const prefixes[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]",
-                                           "ipc://"};
+    static const char *const prefixes[] = {"tcp://127.",
+                                           "tcp://localhost:", "tcp://[::1]", "ipc://"};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         size_t len = strlen (prefixes[i]);
         if (endpoint.len >= len && memcmp (endpoint.data, prefixes[i], len) == 0)
@@ -83,7 +83,8 @@ static void s_add_broker (usi_bytes_t entry, usi_buf_t *endpoints)
     }
 }
 
-static us_err_t s_collect (usi_ask_t *ask, usi_buf_t *endpoints, char *why, size_t why_len)
+static us_err_t s_collect (usi_ask_t *ask, usi_buf_t *endpoints, char *why,
+                           size_t why_len)
 {
     const usi_reply_t *reply = usi_ask (ask, "TIME", NULL);
     if (usi_reply_count (reply) != 2)
@@ -109,8 +110,8 @@ static us_err_t s_collect (usi_ask_t *ask, usi_buf_t *endpoints, char *why, size
     return US_OK;
 }
 
-us_err_t usi_registry_brokers (const char *url, int64_t timeout_ms, usi_buf_t *endpoints,
-                               char *why, size_t why_len)
+us_err_t usi_registry_brokers (const char *url, int64_t timeout_ms,
+                               usi_buf_t *endpoints, char *why, size_t why_len)
 {
     usi_redis_url_t parsed;
     usi_ask_t *ask = NULL;
@@ -120,7 +121,8 @@ us_err_t usi_registry_brokers (const char *url, int64_t timeout_ms, usi_buf_t *e
     if (err == US_ERR_INVALID)
         err = US_ERR_CONFIG;
     if (!err)
-        err = usi_ask_open (&ask, &parsed, timeout_ms > 0 ? timeout_ms : 1, why, why_len);
+        err =
+            usi_ask_open (&ask, &parsed, timeout_ms > 0 ? timeout_ms : 1, why, why_len);
     if (!err)
         err = s_collect (ask, endpoints, why, why_len);
     if (err == US_ERR_UNREACHABLE && why && why_len && !*why)

@@ -19,11 +19,11 @@ int64_t usi_registry_seen (usi_bytes_t entry);
 /* Refreshed lately, or (by a clock a little ahead) just now. */
 int usi_registry_is_live (usi_bytes_t entry, int64_t now_ms);
 
-/* Blocking: appends the endpoints of all live brokers, by comma; loopback ones only where
- * they are on this host. US_ERR_UNREACHABLE: no Redis, or no broker in it;
+/* Blocking: appends the endpoints of all live brokers, by comma; loopback ones only
+ * where they are on this host. US_ERR_UNREACHABLE: no Redis, or no broker in it;
  * US_ERR_CONFIG: not a URL, or Redis refuses us; US_ERR_NOMEM. why (may be NULL) gets a
  * line. */
-us_err_t usi_registry_brokers (const char *url, int64_t timeout_ms, usi_buf_t *endpoints,
-                               char *why, size_t why_len);
+us_err_t usi_registry_brokers (const char *url, int64_t timeout_ms,
+                               usi_buf_t *endpoints, char *why, size_t why_len);
 
 #endif

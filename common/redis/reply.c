@@ -13,17 +13,12 @@ static const redisReply *s_real (const usi_reply_t *reply)
 usi_reply_type_t usi_reply_type (const usi_reply_t *reply)
 {
     switch (s_real (reply)->type) {
-    case REDIS_REPLY_INTEGER:
-        return USI_REPLY_INT;
+    case REDIS_REPLY_INTEGER: return USI_REPLY_INT;
     case REDIS_REPLY_STRING:
-    case REDIS_REPLY_STATUS:
-        return USI_REPLY_BYTES;
-    case REDIS_REPLY_ERROR:
-        return USI_REPLY_ERROR;
-    case REDIS_REPLY_ARRAY:
-        return USI_REPLY_ARRAY;
-    default:
-        return USI_REPLY_NIL;
+    case REDIS_REPLY_STATUS: return USI_REPLY_BYTES;
+    case REDIS_REPLY_ERROR: return USI_REPLY_ERROR;
+    case REDIS_REPLY_ARRAY: return USI_REPLY_ARRAY;
+    default: return USI_REPLY_NIL;
     }
 }
 

@@ -88,8 +88,8 @@ static int s_on_tick (zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
-usi_subscriber_t *usi_subscriber_new (zloop_t *loop, const char *url, usi_message_fn *fn,
-                                      void *arg)
+usi_subscriber_t *usi_subscriber_new (zloop_t *loop, const char *url,
+                                      usi_message_fn *fn, void *arg)
 {
     usi_redis_url_t parsed;
     if (usi_redis_url_parse (&parsed, url, NULL, 0) != US_OK) {

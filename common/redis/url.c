@@ -188,7 +188,8 @@ us_err_t usi_redis_url_parse (usi_redis_url_t *url, const char *text, char *why,
     return err;
 }
 
-us_err_t usi_redis_url_set (usi_redis_url_t *url, const char *keyword, const char *value)
+us_err_t usi_redis_url_set (usi_redis_url_t *url, const char *keyword,
+                            const char *value)
 {
     size_t len = strlen (value);
     if (!url->port)

@@ -16,8 +16,8 @@
 #include "base/mem.h"
 #include "process.h"
 
-#define MAX_ARGS     32
-#define PIP_PYTHON   2203 /* pip 22.3 brought --python */
+#define MAX_ARGS   32
+#define PIP_PYTHON 2203 /* pip 22.3 brought --python */
 
 typedef struct builder {
     const env_request_t *request;
@@ -35,12 +35,34 @@ typedef struct builder {
 /* What a build needs of the daemon's own variables: where to go out and whom to trust.
  * All else that would change what is installed (PIP_*, UV_*, PYTHON*, VIRTUAL_ENV) is
  * left out. */
-static const char *const s_kept[] = {
-    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME", "XDG_CONFIG_HOME",
-    "XDG_CONFIG_DIRS", "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy",
-    "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE",
-    "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT",
-    "PIP_CLIENT_CERT", "PIP_PROXY", "NETRC", NULL};
+static const char *const s_kept[] = {"PATH",
+                                     "HOME",
+                                     "LANG",
+                                     "LC_ALL",
+                                     "TMPDIR",
+                                     "USER",
+                                     "LOGNAME",
+                                     "XDG_CONFIG_HOME",
+                                     "XDG_CONFIG_DIRS",
+                                     "http_proxy",
+                                     "https_proxy",
+                                     "ftp_proxy",
+                                     "all_proxy",
+                                     "no_proxy",
+                                     "HTTP_PROXY",
+                                     "HTTPS_PROXY",
+                                     "FTP_PROXY",
+                                     "ALL_PROXY",
+                                     "NO_PROXY",
+                                     "SSL_CERT_FILE",
+                                     "SSL_CERT_DIR",
+                                     "REQUESTS_CA_BUNDLE",
+                                     "CURL_CA_BUNDLE",
+                                     "PIP_CERT",
+                                     "PIP_CLIENT_CERT",
+                                     "PIP_PROXY",
+                                     "NETRC",
+                                     NULL};
 
 static void s_set (char **env, size_t *count, const char *name, const char *value)
 {
@@ -222,7 +244,8 @@ static void s_install (builder_t *self, const char *list, const char *constraint
 
 static uint64_t s_size; /* of the tree that s_add_size walks: nftw has no argument */
 
-static int s_add_size (const char *path, const struct stat *st, int type, struct FTW *ftw)
+static int s_add_size (const char *path, const struct stat *st, int type,
+                       struct FTW *ftw)
 {
     (void) path, (void) type, (void) ftw;
     s_size += (uint64_t) st->st_blocks * 512;
@@ -235,11 +258,11 @@ static void s_publish (const builder_t *self)
     char *ready = usi_sprintf ("%s/.ready", self->paths->env);
     nftw (self->paths->env, s_add_size, 64, FTW_PHYS);
     FILE *file = fopen (temporary, "we");
-    if (!file
-        || fprintf (file, "%llu\n%s\n%s", (unsigned long long) s_size,
-                    self->request->python->version, self->request->packages) < 0
-        || fflush (file) != 0 || fsync (fileno (file)) != 0 || fclose (file) != 0
-        || rename (temporary, ready) != 0)
+    if (!file ||
+        fprintf (file, "%llu\n%s\n%s", (unsigned long long) s_size,
+                 self->request->python->version, self->request->packages) < 0 ||
+        fflush (file) != 0 || fsync (fileno (file)) != 0 || fclose (file) != 0 ||
+        rename (temporary, ready) != 0)
         s_fail (self, ready, strerror (errno));
 }
 
@@ -291,7 +314,8 @@ static _Noreturn void s_become_builder (pid_t parent, const env_request_t *reque
     s_build (&self);
 }
 
-int build_start (build_t *build, const env_request_t *request, const build_paths_t *paths)
+int build_start (build_t *build, const env_request_t *request,
+                 const build_paths_t *paths)
 {
     int out[2] = {-1, -1}, status[2] = {-1, -1};
     pid_t parent = getpid ();

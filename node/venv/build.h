@@ -22,8 +22,9 @@ typedef struct build {
 } build_t;
 
 typedef struct build_paths {
-    const char *env;    /* ENVS/KEY */
-    const char *trash;  /* a fresh name in the same file system, for what is left there */
+    const char *env; /* ENVS/KEY */
+    const char
+        *trash; /* a fresh name in the same file system, for what is left there */
     const char *uv_cache;
     int lock; /* stays open in the child */
 } build_paths_t;

@@ -23,16 +23,16 @@
 #include "venv/evict.h"
 #include "zygote.h"
 
-#define LOCK_AGAIN_MS   100
-#define SILENCE_MS      (10 * 60 * 1000)
-#define BUILD_MS        (30 * 60 * 1000)
-#define BACKOFF_MS      30000
-#define BACKOFF_MAX_MS  (10 * 60 * 1000)
-#define IDLE_MS         (5 * 60 * 1000)
-#define EVICT_MS        (10 * 60 * 1000)
-#define OUTPUT_KEPT     ((size_t) 4 * 1024 * 1024)
-#define OUTPUT_SHOWN    ((size_t) 16 * 1024)
-#define MESSAGE_SHOWN   ((size_t) 2 * 1024)
+#define LOCK_AGAIN_MS  100
+#define SILENCE_MS     (10 * 60 * 1000)
+#define BUILD_MS       (30 * 60 * 1000)
+#define BACKOFF_MS     30000
+#define BACKOFF_MAX_MS (10 * 60 * 1000)
+#define IDLE_MS        (5 * 60 * 1000)
+#define EVICT_MS       (10 * 60 * 1000)
+#define OUTPUT_KEPT    ((size_t) 4 * 1024 * 1024)
+#define OUTPUT_SHOWN   ((size_t) 16 * 1024)
+#define MESSAGE_SHOWN  ((size_t) 2 * 1024)
 
 struct envs {
     node_t *node;
@@ -69,8 +69,8 @@ static env_t *s_find (envs_t *self, const char *key)
 
 static bool s_is_key (const char *name)
 {
-    return strlen (name) == ENV_KEY_LEN
-           && strspn (name, "0123456789abcdef") == ENV_KEY_LEN;
+    return strlen (name) == ENV_KEY_LEN &&
+           strspn (name, "0123456789abcdef") == ENV_KEY_LEN;
 }
 
 /* What earlier daemons left, so that STATUS shows it. */
@@ -172,10 +172,10 @@ static void s_fail (env_t *env, const char *command, const char *reason)
     failure_t failure = FAILURE_INIT;
     size_t shown = output->len < OUTPUT_SHOWN ? output->len : OUTPUT_SHOWN;
     size_t words = output->len < MESSAGE_SHOWN ? output->len : MESSAGE_SHOWN;
-    char *message = usi_sprintf ("%s: %s\n%.*s", command, reason, (int) words,
-                                 output->len ? (const char *) output->data + output->len
-                                                   - words
-                                             : "");
+    char *message =
+        usi_sprintf ("%s: %s\n%.*s", command, reason, (int) words,
+                     output->len ? (const char *) output->data + output->len - words
+                                 : "");
     failure.code = US_ERR_ENV_BUILD;
     failure.message = message;
     failure.node = env->node->options.name;
@@ -188,8 +188,8 @@ static void s_fail (env_t *env, const char *command, const char *reason)
     if (env->backoff_ms > BACKOFF_MAX_MS)
         env->backoff_ms = BACKOFF_MAX_MS;
     env->retry_at_ms = usi_now_ms () + env->backoff_ms;
-    usi_warning ("env.failed", "an environment cannot be built: %s: %s env=%.12s", command,
-                 reason, env->request.key);
+    usi_warning ("env.failed", "an environment cannot be built: %s: %s env=%.12s",
+                 command, reason, env->request.key);
     free (message);
     s_unlock (env);
     s_set_state (env, ENV_FAILED);
@@ -311,8 +311,8 @@ static void s_take_lock (env_t *env)
 void env_want (env_t *env)
 {
     env->used_ms = usi_now_ms ();
-    if (env->state == ENV_STORED
-        || (env->state == ENV_FAILED && env->used_ms >= env->retry_at_ms))
+    if (env->state == ENV_STORED ||
+        (env->state == ENV_FAILED && env->used_ms >= env->retry_at_ms))
         s_take_lock (env);
 }
 
@@ -477,10 +477,10 @@ static void s_pack_packages (usi_buf_t *out, const char *packages)
 
 static void s_pack_env (usi_buf_t *out, const env_t *env)
 {
-    const char *version = env->request.python ? env->request.python->version
-                                              : env->facts.python;
-    const char *packages = env->request.packages ? env->request.packages
-                                                 : env->facts.packages;
+    const char *version =
+        env->request.python ? env->request.python->version : env->facts.python;
+    const char *packages =
+        env->request.packages ? env->request.packages : env->facts.packages;
     usi_pack_map (out, 7);
     s_pack_text (out, "key", env->request.key);
     s_pack_packages (out, packages ? packages : "");

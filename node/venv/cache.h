@@ -12,10 +12,10 @@
 #include "venv/key.h"
 
 typedef enum env_state {
-    ENV_STORED,   /* known, perhaps on disk; not used */
-    ENV_WAITING,  /* another daemon has the lock */
+    ENV_STORED,  /* known, perhaps on disk; not used */
+    ENV_WAITING, /* another daemon has the lock */
     ENV_BUILDING,
-    ENV_READY,    /* on disk, and locked by us */
+    ENV_READY, /* on disk, and locked by us */
     ENV_FAILED
 } env_state_t;
 
@@ -29,11 +29,11 @@ struct env {
     int lock; /* -1: not held */
     build_t build;
     int64_t build_began_ms, build_heard_ms;
-    char *stopped;        /* why the daemon ended the build; NULL: it did not */
-    usi_buf_t output;     /* of the last build */
-    usi_buf_t failure;    /* envelope */
+    char *stopped;     /* why the daemon ended the build; NULL: it did not */
+    usi_buf_t output;  /* of the last build */
+    usi_buf_t failure; /* envelope */
     int64_t backoff_ms, retry_at_ms;
-    int64_t used_ms;      /* monotonic */
+    int64_t used_ms; /* monotonic */
     int64_t used_wall_ms;
     unsigned zygote_failures; /* in a row, before it was ready */
     zygote_t *zygote;

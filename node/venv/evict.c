@@ -89,8 +89,8 @@ static bool s_remove (const item_t *item, const char *trash)
     char *lock_path = usi_sprintf ("%s.lock", item->path);
     char *gone = usi_sprintf ("%s/%d-gone-%u", trash, (int) getpid (), ++names);
     int lock = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    bool done = lock >= 0 && flock (lock, LOCK_EX | LOCK_NB) == 0
-                && rename (item->path, gone) == 0;
+    bool done = lock >= 0 && flock (lock, LOCK_EX | LOCK_NB) == 0 &&
+                rename (item->path, gone) == 0;
     if (lock >= 0)
         close (lock);
     if (done)
@@ -113,8 +113,8 @@ void evict_empty (const char *trash)
 {
     static const char script[] = "exec find \"$1\" -mindepth 1 -maxdepth 1"
                                  " -exec rm -rf -- {} +";
-    char *argv[] = {"/bin/sh", "-c", (char *) script, "understudy-clean", (char *) trash,
-                    NULL};
+    char *argv[] = {"/bin/sh",          "-c",           (char *) script,
+                    "understudy-clean", (char *) trash, NULL};
     process_t process = {.argv = argv};
     s_cleaner = process_start (&process);
     if (s_cleaner < 0)
@@ -132,7 +132,8 @@ void evict_run (const char *dir, const char *trash, uint64_t limit)
         qsort (items, count, sizeof *items, s_older);
     for (size_t i = 0; i < count; i++) {
         bool abandoned = !items[i].ready && items[i].used_ms < unfinished_ms;
-        if ((abandoned || (items[i].ready && total > limit)) && s_remove (&items[i], trash)) {
+        if ((abandoned || (items[i].ready && total > limit)) &&
+            s_remove (&items[i], trash)) {
             total -= items[i].size;
             removed = true;
         }

@@ -5,9 +5,9 @@
 -- store_library_source: HASH, the table of states (NEXT, END, NAME, STATE) and ERR.
 --
 -- One call applies a batch. An operation checks first and writes afterwards; changes of
--- queues, counters, indexes and blobs are gathered and written once, by `settle`. The keys
--- that settle writes are looked at when they are first named, so that one of a wrong type
--- fails the operation that needs it before anything is written.
+-- queues, counters, indexes and blobs are gathered and written once, by `settle`. The
+-- keys that settle writes are looked at when they are first named, so that one of a
+-- wrong type fails the operation that needs it before anything is written.
 
 -- The header of a record. Until a job is first claimed only its first part stands there
 -- (FLAG_SHORT): a million jobs may wait, few are run.
@@ -25,6 +25,7 @@ local MAX_WAIT_MS = 750
 
 -- Standard functions are not there while the library is loaded, only once it is called.
 local byte, char, sub, format, floor, min, max, pack, unpack, spread
+local NEW_QUEUED -- how the record of a queued job begins
 local call, try
 
 local function bind ()
@@ -32,6 +33,7 @@ local function bind ()
     byte, char, sub, format = string.byte, string.char, string.sub, string.format
     floor, min, max = math.floor, math.min, math.max
     pack, unpack = struct.pack, struct.unpack
+    NEW_QUEUED = char (SCHEMA, STATE.QUEUED)
     call, try = redis.call, redis.pcall
 end
 
@@ -80,7 +82,7 @@ end
 local function channel_of (name)
     local channel = channels[name]
     if not channel then
-        channel = {count = {}, counters = prefix .. 'c:' .. name,
+        channel = {submitted = 0, moves = {}, counters = prefix .. 'c:' .. name,
                    ended = {}, history = prefix .. 'e:' .. name}
         call ('HLEN', channel.counters)
         call ('LLEN', channel.history)
@@ -90,8 +92,10 @@ local function channel_of (name)
     return channel
 end
 
-local function tally (channel, what, by)
-    channel.count[what] = (channel.count[what] or 0) + by
+-- from: 0 where the job is new
+local function tally (channel, from, to)
+    local both = from * 16 + to
+    channel.moves[both] = (channel.moves[both] or 0) + 1
 end
 
 -- class: 4 bytes, as in the record
@@ -147,13 +151,28 @@ local function wake (queue, count)
 end
 
 local function settle_channel (channel)
-    for what, by in pairs (channel.count) do
-        if by ~= 0 then
-            call ('HINCRBY', channel.counters, what, by)
+    local by = {submitted = channel.submitted}
+    for both, count in pairs (channel.moves) do
+        local from, to = NAME[floor (both / 16)], NAME[both % 16]
+        if from then
+            by[from] = (by[from] or 0) - count
+        end
+        by[to] = (by[to] or 0) + count
+    end
+    for what, count in pairs (by) do
+        if count ~= 0 then
+            call ('HINCRBY', channel.counters, what, count)
         end
     end
     if #channel.ended > 0 then
         call ('RPUSH', channel.history, spread (channel.ended))
+    end
+end
+
+-- A call with a list of any length; Lua's stack holds some thousand arguments.
+local function call_with (command, key, list)
+    for from = 1, #list, 2000 do
+        call (command, key, spread (list, from, min (from + 1999, #list)))
     end
 end
 
@@ -167,12 +186,8 @@ local function settle_due ()
             gone[#gone + 1] = id
         end
     end
-    if #set > 0 then
-        call ('ZADD', prefix .. 'due', spread (set))
-    end
-    if #gone > 0 then
-        call ('ZREM', prefix .. 'due', spread (gone))
-    end
+    call_with ('ZADD', prefix .. 'due', set)
+    call_with ('ZREM', prefix .. 'due', gone)
 end
 
 local function settle_blobs ()
@@ -215,92 +230,82 @@ end
 
 -- --- records -------------------------------------------------------------------------
 
--- The fields that few operations need are unpacked when the first of them is asked for.
+-- The fields that few operations need are unpacked when the first of them is asked for,
+-- or set.
 local function unpack_rest (job, field)
-    local _, _, _, _, retries, blobs, class, spec_len, body_len, expire, submitted, origin,
-        peer, crashes, losses, failures, started, ended, holder, attempt, node, boot,
-        nonce, log_base, build_base = unpack (HEADER_FORMAT, job.raw)
+    local _, _, _, _, retries, blobs, class, spec_len, body_len, expire, submitted,
+        origin, peer, crashes, losses, failures, started, ended, holder, attempt, node,
+        boot, nonce, log_base, build_base = unpack (HEADER_FORMAT, job.raw)
     setmetatable (job, nil)
     job.whole = true
-    job.retries, job.blobs, job.class, job.spec_len = retries, blobs, class, spec_len
-    job.body_len, job.expire, job.submitted, job.origin = body_len, expire, submitted, origin
-    job.peer, job.crashes, job.losses, job.failures = peer, crashes, losses, failures
-    job.started, job.ended = started, rawget (job, 'ended') or ended
-    job.holder, job.attempt, job.node, job.boot = holder, attempt, node, boot
-    job.nonce, job.log_base, job.build_base = nonce, log_base, build_base
+    job.retries, job.blobs, job.class = retries, blobs, class
+    job.spec_len, job.body_len, job.expire = spec_len, body_len, expire
+    job.submitted, job.origin, job.peer = submitted, origin, peer
+    job.crashes, job.losses, job.failures = crashes, losses, failures
+    job.started, job.ended, job.holder = started, ended, holder
+    job.attempt, job.node, job.boot, job.nonce = attempt, node, boot, nonce
+    job.log_base, job.build_base = log_base, build_base
     return job[field]
 end
 
--- What may be set while the rest is still packed; before another field is, it is unpacked.
-local ALONE = {ended = true, holding = true, rest = true, record = true, wait = true}
-
-local function set_field (job, field, value)
-    if not ALONE[field] then
-        unpack_rest (job, field)
-    end
-    rawset (job, field, value)
+local function set_rest (job, field, value)
+    unpack_rest (job)
+    job[field] = value
 end
 
-local REST = {__index = unpack_rest, __newindex = set_field}
+local REST = {__index = unpack_rest, __newindex = set_rest}
 
--- nil: not a record that we know. raw may be cut off behind the channel name. job.raw is
--- the record with its whole header.
+-- nil: not a record that we know. raw may be cut off behind the channel name. job.raw
+-- is the record with its whole header.
 local function parse (id, raw)
-    if #raw < SHORT or byte (raw) ~= SCHEMA then
+    if #raw < SHORT then
         return nil
     end
-    local _, state, flags, name_len = byte (raw, 1, 4)
-    local short = has (flags, FLAG_SHORT)
+    local schema, state, flags, name_len = byte (raw, 1, 4)
+    local short = flags % 32 >= FLAG_SHORT
     if short then
         raw = sub (raw, 1, SHORT) .. NEVER_CLAIMED .. sub (raw, SHORT + 1)
     end
-    if not NEXT[state] or #raw < HEADER + name_len then
+    if schema ~= SCHEMA or not NEXT[state] or #raw < HEADER + name_len then
         return nil
     end
-    return setmetatable ({id = id, raw = raw, state = state, flags = flags, short = short,
-                          channel = sub (raw, HEADER + 1, HEADER + name_len)}, REST)
+    return setmetatable ({id = id, raw = raw, state = state, flags = flags,
+                          channel = sub (raw, HEADER + 1, HEADER + name_len),
+                          short = short, whole = false, ended_now = false}, REST)
 end
 
 local function pack_header (job)
     return pack (HEADER_FORMAT, SCHEMA, job.state, job.flags, #job.channel, job.retries,
                  job.blobs, job.class, job.spec_len, job.body_len, job.expire,
                  job.submitted, job.origin, job.peer, job.crashes, job.losses,
-                 job.failures, job.started, job.ended, job.holder, job.attempt, job.node,
-                 job.boot, job.nonce, job.log_base, job.build_base)
+                 job.failures, job.started, job.ended_now and now or job.ended,
+                 job.holder, job.attempt, job.node, job.boot, job.nonce, job.log_base,
+                 job.build_base)
 end
 
--- As it is to be written. Nearly all jobs only change their state and flags, and either
--- who holds them (`holding`: all behind the short part) or when they ended.
+-- What has to be written: nearly all jobs only change their state, their flags and the
+-- time of their end.
 local function header (job)
-    local raw, holding = job.raw, rawget (job, 'holding')
-    if holding then
-        return char (SCHEMA, job.state, job.flags) .. sub (raw, 4, SHORT) .. holding
-    elseif rawget (job, 'whole') then
+    if job.whole then
         return pack_header (job)
+    elseif job.ended_now then
+        return char (SCHEMA, job.state, job.flags) .. sub (job.raw, 4, 45) .. now_packed
     end
-    local ended = rawget (job, 'ended') and now_packed or sub (raw, 46, 51)
-    return char (SCHEMA, job.state, job.flags) .. sub (raw, 4, 45) .. ended ..
-        sub (raw, 52, HEADER)
+    return char (SCHEMA, job.state, job.flags)
 end
 
--- rest: all behind the header, where the record is to be written anew.
 local function save (job)
-    local key, rest = records .. job.id, rawget (job, 'rest')
-    if rest then
-        job.record = header (job) .. rest
-        call ('SET', key, job.record)
-    elseif job.short then
-        call ('SETRANGE', key, '0', sub (header (job), 1, SHORT))
-    else
-        call ('SETRANGE', key, '0', header (job))
-    end
+    local new = header (job)
+    call ('SETRANGE', records .. job.id, '0', job.short and sub (new, 1, SHORT) or new)
 end
 
 -- Before a short record changes its state without having been claimed.
 local function unfold (job)
-    job.rest = sub (call ('GET', records .. job.id), SHORT + 1)
-    job.flags = without (job.flags, FLAG_SHORT)
+    local key = records .. job.id
+    job.flags = job.flags - FLAG_SHORT
     job.short = false
+    call ('SET', key, char (SCHEMA, job.state, job.flags) .. sub (job.raw, 4, HEADER) ..
+          sub (call ('GET', key), SHORT + 1))
 end
 
 -- The job, or nil and why not.
@@ -316,14 +321,15 @@ local function load (id)
     return job
 end
 
--- The job a fence speaks of, if it is still that attempt's: attempt, node, boot and nonce
--- stand together in both.
+-- The job a fence speaks of, if it is still that attempt's: attempt, node, boot and
+-- nonce stand together in both. Callers never give a nonce of zero, which stands for
+-- none.
 local function held (fence)
     local job, why = load (sub (fence, 1, 16))
     if not job then
         return nil, why == ERR.UNKNOWN_JOB and ERR.STALE or why
     end
-    if sub (job.raw, 56, 79) ~= sub (fence, 17, 40) or sub (fence, 33, 40) == NO_NONCE then
+    if sub (job.raw, 56, 79) ~= sub (fence, 17, 40) then
         return nil, ERR.STALE
     end
     return job
@@ -365,7 +371,8 @@ local function tell_watchers (job, letter, stream_bit)
         add (sub (job.raw, 29, 32), sub (job.raw, 33, 36))
     end
     for _, watcher in ipairs (call ('SMEMBERS', prefix .. 'w:' .. job.id)) do
-        if #watcher == 9 and (not stream_bit or has (byte (watcher, 9), stream_bit)) then
+        local wanted = not stream_bit or has (byte (watcher, 9) or 0, stream_bit)
+        if #watcher == 9 and wanted then
             add (sub (watcher, 1, 4), sub (watcher, 5, 8))
         end
     end
@@ -382,8 +389,7 @@ end
 local function tell (job, letter, stream_bit)
     if has (job.flags, FLAG_WATCHED) then
         return tell_watchers (job, letter, stream_bit)
-    end
-    if stream_bit or has (job.flags, FLAG_DETACHED) then
+    elseif stream_bit or has (job.flags, FLAG_DETACHED) then
         return ''
     end
     local origin, peer = sub (job.raw, 29, 32), sub (job.raw, 33, 36)
@@ -400,11 +406,14 @@ end
 -- When the job next needs care; false: never.
 local function care_at (job)
     local state = job.state
-    if state == STATE.LEASED or state == STATE.RUNNING then
+    if END[state] then
+        return false
+    end
+    if NEXT[state].LOSE then
         return lease_end
-    elseif state == STATE.BACKOFF then
+    elseif NEXT[state].DUE then
         return now + job.wait
-    elseif state == STATE.QUEUED and job.expire > 0 and job.started == 0 then
+    elseif NEXT[state].EXPIRE and job.expire > 0 and job.started == 0 then
         return job.submitted + job.expire
     end
     return false
@@ -414,8 +423,8 @@ local function entry (at, id)
     return pack ('>I6', at) .. id
 end
 
--- The only writer of a job's state, after submit. The target is what the table says; the
--- caller has changed the other fields.
+-- Writes a job's new state; the target is what the table says, the caller has changed
+-- the other fields. (A claim, which writes the whole record, is the one other place.)
 local function move (job, event)
     local from, to = job.state, NEXT[job.state][event]
     local channel = channel_of (job.channel)
@@ -425,15 +434,12 @@ local function move (job, event)
     end
     job.state = to
     if END[to] then
-        job.ended = now
-        if not END[from] then
-            channel.ended[#channel.ended + 1] = now_packed .. job.id
-        end
+        job.ended_now = true
+        channel.ended[#channel.ended + 1] = now_packed .. job.id
     end
     save (job)
     due[job.id] = care_at (job)
-    tally (channel, NAME[from], -1)
-    tally (channel, NAME[to], 1)
+    tally (channel, from, to)
     if queue then
         queue.front[#queue.front + 1] = entry (job.submitted, job.id)
         queue.pushed = queue.pushed + 1

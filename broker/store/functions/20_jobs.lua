@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- The life of a job: submit, claim, started, renew, done, hand back, cancel. Each function
--- gets the arguments of the call and the index of its first one.
+-- The life of a job: submit, claim, started, renew, done, hand back, cancel. Each
+-- function gets the arguments of the call and the index of its first one.
 
 -- The same content again is the same job; whoever says so becomes its origin.
 local function submit_again (id, record)
@@ -10,7 +10,8 @@ local function submit_again (id, record)
     if not job then
         return ERR.STORE
     end
-    -- retries, number of blobs, class, lengths, expire; then everything behind the header
+    -- retries, number of blobs, class, lengths, expire; then everything behind the
+    -- header
     if sub (old, 5, 22) ~= sub (record, 5, 22) or
         sub (job.raw, HEADER + 1) ~= sub (record, SHORT + 1) then
         return ERR.CONFLICT
@@ -45,8 +46,8 @@ local function submit (a, i)
     end
     queue.back[#queue.back + 1] = now_packed .. id
     queue.pushed = queue.pushed + 1
-    tally (channel, 'submitted', 1)
-    tally (channel, NAME[state], 1)
+    channel.submitted = channel.submitted + 1
+    tally (channel, 0, state)
     if sub (record, 19, 22) ~= ZERO4 then
         due[id] = now + unpack ('>I4', record, 19)
     end
@@ -63,8 +64,8 @@ local function cut (queue)
     end
 end
 
--- The next window of a queue, with the records of its jobs (false where there is none or
--- something else stands in its place).
+-- The next window of a queue, with the records of its jobs (false where there is none
+-- or something else stands in its place).
 local function look (queue, want)
     cut (queue)
     local window = call ('LRANGE', queue.key, 0, want - 1)
@@ -112,35 +113,53 @@ end
 -- nonce, where the attempt's logs begin.
 local function holding (job, holder)
     local raw = job.raw
-    return sub (raw, 37, 51) .. me_packed .. pack ('>I4', unpack ('>I4', raw, 56) + 1) ..
-        holder.fence .. pack ('>I6I6', call ('STRLEN', prefix .. 'l0:' .. job.id),
-                              call ('STRLEN', prefix .. 'l1:' .. job.id))
+    local attempt = unpack ('>I4', raw, 56) + 1
+    return sub (raw, 37, 51) .. me_packed .. pack ('>I4', attempt) .. holder.fence ..
+        pack ('>I6I6', call ('STRLEN', prefix .. 'l0:' .. job.id),
+              call ('STRLEN', prefix .. 'l1:' .. job.id))
 end
 
--- Gives one queued job to a node: its record as it is now, or nil where the entry is dead.
--- Jobs met too late end here; the sweep would have found them a moment later.
-local function take (id, raw, holder)
+-- Why an entry's job is not to be claimed: it is not there, not queued, somebody
+-- else's. One that is met too late ends here; the sweep would have found it a moment
+-- later.
+local function refuse (id, raw, holder)
     local job = raw and parse (id, raw)
     if not job or not NEXT[job.state].CLAIM or job.channel ~= holder.channel then
-        return nil
+        return true
+    elseif not is_late (job) then
+        return false
     end
-    if is_late (job) then
-        local peers = finish (job, 'EXPIRE')
-        if #peers > 0 then
-            publish (me, 'E' .. id .. peers)
-        end
-        return nil
+    local peers = finish (job, 'EXPIRE')
+    if #peers > 0 then
+        publish (me, 'E' .. id .. peers)
     end
-    job.rest = sub (job.raw, HEADER + 1)
-    if job.short then
-        job.holding = holder.first
-        rawset (job, 'flags', job.flags - FLAG_SHORT)
-        job.short = false
+    return true
+end
+
+-- Gives one queued job to a node: its record as it is now, or nil where the entry is
+-- dead. Nearly all jobs have never been claimed before, need no table, and begin as
+-- their short header says.
+local function take (id, raw, holder)
+    local to, record
+    if raw and sub (raw, 1, 2) == NEW_QUEUED and byte (raw, 3) % 32 >= FLAG_SHORT and
+        sub (raw, 19, 22) == ZERO4 and
+        sub (raw, SHORT + 1, SHORT + byte (raw, 4)) == holder.channel then
+        to = NEXT[STATE.QUEUED].CLAIM
+        record = char (SCHEMA, to, byte (raw, 3) - FLAG_SHORT) .. sub (raw, 4, SHORT) ..
+            holder.first .. sub (raw, SHORT + 1)
+    elseif refuse (id, raw, holder) then
+        return nil
     else
-        job.holding = holding (job, holder)
+        local job = parse (id, raw)
+        to = NEXT[job.state].CLAIM
+        raw = job.raw
+        record = char (SCHEMA, to, without (job.flags, FLAG_SHORT)) ..
+            sub (raw, 4, SHORT) .. holding (job, holder) .. sub (raw, HEADER + 1)
     end
-    move (job, 'CLAIM')
-    return job.record
+    call ('SET', records .. id, record)
+    due[id] = lease_end
+    tally (holder.counts, STATE.QUEUED, to)
+    return record
 end
 
 local function open_queues (classes, name)
@@ -154,20 +173,21 @@ local function open_queues (classes, name)
     return from
 end
 
-local MAX_CLAIM_BYTES = 1048576
+local MAX_CLAIM_BYTES, MAX_CLAIM_JOBS = 1048576, 1024
 
--- Answer: 1 where it stopped because the answer grew too large, then id and record of
--- each job; where its logs begin stands in the record.
+-- Answer: 1 where it stopped because the answer grew too large (ask for the rest), then
+-- id and record of each job; where its logs begin stands in the record.
 local function claim (a, i)
     local count, waiting = unpack ('>I4B', a[i], 21)
     local name, topic, fence = a[i + 1], a[i + 3], sub (a[i], 1, 20)
     local holder = {channel = name, fence = fence,
                     first = ZERO15 .. me_packed .. '\0\0\0\1' .. fence .. ZERO12}
-    channel_of (name)
+    holder.counts = channel_of (name)
     local from = open_queues (a[i + 2], name)
     local answer, got, bytes = {0}, 0, 0
-    while got < count and bytes < MAX_CLAIM_BYTES do
-        local queue, item = oldest (from, min (count - got, 128))
+    local enough = min (count, MAX_CLAIM_JOBS)
+    while got < enough and bytes < MAX_CLAIM_BYTES do
+        local queue, item = oldest (from, min (enough - got, 128))
         if not item then
             break
         end
@@ -180,7 +200,7 @@ local function claim (a, i)
             queue.claimed = queue.claimed + 1
         end
     end
-    answer[1] = got < count and bytes >= MAX_CLAIM_BYTES and 1 or 0
+    answer[1] = got < count and (got == enough or bytes >= MAX_CLAIM_BYTES) and 1 or 0
     for _, queue in ipairs (from) do
         cut (queue)
         if topic ~= '' and got < count and answer[1] == 0 then
@@ -232,7 +252,7 @@ local function renew (a, i)
     else
         due[job.id] = lease_end
     end
-    if sub (job.raw, 52, 55) ~= me_packed and not rawget (job, 'whole') then
+    if sub (job.raw, 52, 55) ~= me_packed and not job.whole then
         call ('SETRANGE', records .. job.id, '51', me_packed)
     end
     return {has (job.flags, FLAG_CANCEL) and ERR.CANCELLED or 0, peers}
@@ -245,11 +265,13 @@ local function count_up (value)
 end
 
 -- What the outcome of an attempt means for this job.
-local function verdict (job, outcome, code)
-    local cancelled = has (job.flags, FLAG_CANCEL)
+local function verdict (job, outcome, result)
     if outcome == 1 then
         return 'SUCCEED'
-    elseif outcome == 2 then
+    end
+    local cancelled = has (job.flags, FLAG_CANCEL)
+    if outcome == 2 then
+        local code = unpack ('>i4', result, 5)
         local again = not cancelled and job.failures < job.retries and
             (code == ERR.REMOTE or code == ERR.SHELL)
         return again and 'RETRY' or 'FAIL'
@@ -275,7 +297,7 @@ end
 
 -- State, wait before the next attempt, peers of this broker to tell of the end.
 local function done_answer (job, wait, peers)
-    return pack ('>BI2', job.state, wait) .. peers
+    return char (job.state, floor (wait / 256), wait % 256) .. peers
 end
 
 -- The job has ended: the same result again is welcome, another one is not.
@@ -297,7 +319,8 @@ local function again (job, event)
     return done_answer (job, job.wait, '')
 end
 
--- The result comes as it is to be stored but for its state, the log's ends and the time.
+-- The result comes as it is to be stored but for its state, the log's ends and the
+-- time.
 local function done (a, i)
     local outcome, result = byte (a[i + 1]), a[i + 2]
     local job, why = held (a[i])
@@ -306,7 +329,7 @@ local function done (a, i)
     elseif END[job.state] then
         return done_again (job, result)
     end
-    local event = verdict (job, outcome, unpack ('>i4', result, 5))
+    local event = verdict (job, outcome, result)
     local to = event and NEXT[job.state][event]
     if not to then
         return ERR.INVALID
@@ -325,8 +348,9 @@ local function done (a, i)
         name_blobs (sub (result, 33, 32 + 32 * blobs), 1)
         job.flags = with (job.flags, FLAG_RESULT_BLOBS)
     end
-    call ('SET', prefix .. 'r:' .. job.id, char (SCHEMA, to) .. sub (result, 3, 8) ..
-          log_ends (job, result) .. sub (result, 21, 26) .. now_packed .. sub (result, 33))
+    call ('SET', prefix .. 'r:' .. job.id,
+          char (SCHEMA, to) .. sub (result, 3, 8) .. log_ends (job, result) ..
+              sub (result, 21, 26) .. now_packed .. sub (result, 33))
     return done_answer (job, 0, finish (job, event))
 end
 

@@ -8,8 +8,8 @@ local function log_key (stream, id)
     return prefix .. (stream == 0 and 'l0:' or 'l1:') .. id
 end
 
--- Offsets count from the start of the stream. What is there already is skipped; behind a
--- gap nothing is taken, and the answer says from where to send again.
+-- Offsets count from the start of the stream. What is there already is skipped; behind
+-- a gap nothing is taken, and the answer says from where to send again.
 local function log (a, i)
     local job, why = held (a[i])
     if not job then
@@ -63,11 +63,12 @@ end
 
 local function forget_watcher (id, peer)
     local watcher = me_packed .. peer
-    call ('SREM', prefix .. 'w:' .. id, watcher .. '\0', watcher .. '\2', watcher .. '\8',
-          watcher .. '\10')
+    call ('SREM', prefix .. 'w:' .. id, watcher .. '\0', watcher .. '\2',
+          watcher .. '\8', watcher .. '\10')
 end
 
--- flags: 2 log, 8 build log, 32 become the origin. A job that has ended needs no watcher.
+-- flags: 2 log, 8 build log, 32 become the origin. A job that has ended needs no
+-- watcher.
 local function watch (a, i)
     local job, why = load (a[i])
     if not job then

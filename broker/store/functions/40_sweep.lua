@@ -29,14 +29,14 @@ local function care (job, hold, ended)
     end
 end
 
--- The clock went back: what was to happen within a lease would happen much later. Queued
--- jobs keep the time they were promised.
+-- The clock went back: what was to happen within a lease would happen much later.
+-- Queued jobs keep the time they were promised.
 local function bring_forward (swept)
     local from, to = now + lease_ms, swept + lease_ms
     local at = 0
     repeat
-        local ids = call ('ZRANGEBYSCORE', prefix .. 'due', '(' .. from, to, 'LIMIT', at,
-                          500)
+        local ids = call ('ZRANGEBYSCORE', prefix .. 'due', '(' .. from, to,
+                          'LIMIT', at, 500)
         for _, id in ipairs (ids) do
             local ok, job = pcall (load, id)
             if ok and job and job.state ~= STATE.QUEUED then
@@ -48,8 +48,8 @@ local function bring_forward (swept)
     until #ids < 500
 end
 
--- "Stop the clock": where nobody swept for half a lease, or a clock jumped, nodes could not
--- renew, so no lease ends for one more lease. Returns until when.
+-- "Stop the clock": where nobody swept for half a lease, or a clock jumped, nodes could
+-- not renew, so no lease ends for one more lease. Returns until when.
 local function hold_until (asked)
     local stored = call ('HMGET', prefix .. 'clock', 'swept', 'hold')
     local swept, hold = tonumber (stored[1] or ''), tonumber (stored[2] or '') or 0
@@ -134,7 +134,7 @@ local function sweep (a, i)
         if not ok or not job then
             due[id] = false
         elseif not pcall (care, job, hold, ended) then
-            due[id] = now + lease_ms -- a key it needs is of a wrong type: not lost, later
+            due[id] = lease_end -- a key it needs is of a wrong type: not lost, later
         end
     end
     for name in string.gmatch (a[i + 1], '[^,]+') do
@@ -209,8 +209,8 @@ local function places (name, state)
     return list
 end
 
--- Ids of one window, newest first; the index of the first, the step from one to the next,
--- and whether there is more behind them. at: nil at the start.
+-- Ids of one window, newest first; the index of the first, the step from one to the
+-- next, and whether there is more behind them. at: nil at the start.
 local function window_of (place, at)
     local ids = {}
     if place.index then
@@ -246,8 +246,8 @@ local function belongs (job, place, name, state, older)
 end
 
 -- position: number of the place, index in it. Answer: next position, then id and record
--- without body. A call looks at one window and gives no more than limit rows; the caller
--- goes on until the position is empty.
+-- without body. A call looks at one window and gives no more than limit rows; the
+-- caller goes on until the position is empty.
 local function list (a, i)
     settle ()
     local name, position = a[i], a[i + 2]
@@ -280,7 +280,8 @@ local function list (a, i)
     return answer
 end
 
--- Answer: counters by name; class, needs, queue length and waiting topics of each class.
+-- Answer: counters by name; class, needs, queue length and waiting topics of each
+-- class.
 local function channel (a, i)
     settle ()
     local name, classes = a[i], {}

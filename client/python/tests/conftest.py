@@ -31,8 +31,8 @@ def core(monkeypatch):
     monkeypatch.setattr(_serialize, "_own_cloudpickle", [])
     monkeypatch.setattr(fake_core.Client, "made", [])
     yield fake_core
-    for client in fake_core.Client.made:
-        client.close()
+    for client in _client._clients.values():
+        client.close(0)
 
 
 @pytest.fixture

@@ -38,6 +38,11 @@ def test_there_are_no_others():
     assert {cls for *_, cls in ROWS} | {"UnderstudyError"} == set(exceptions.__all__)
 
 
+def test_the_version_is_that_of_the_library():
+    header = HEADER.with_name("version.h").read_text()
+    assert f'US_VERSION_STRING "{understudy.__version__}"' in header
+
+
 def test_all_are_exported_and_sorted():
     assert exceptions.__all__ == sorted(exceptions.__all__)
     assert understudy.__all__ == sorted(understudy.__all__)

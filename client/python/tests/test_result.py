@@ -123,6 +123,16 @@ def test_callbacks_run_in_one_python_thread(lead):
     assert seen == [results[0]]
 
 
+def test_a_wake_up_without_events_ends_nothing(lead):
+    first, second = lead.shell("true"), lead.shell("true")
+    called = threading.Event()
+    first.add_done_callback(lambda future: None)
+    first._client.core.events.put(None)
+    second.add_done_callback(lambda future: called.set())
+    second._job.finish(1)
+    assert called.wait(10)
+
+
 def test_a_callback_that_fails_harms_nobody(lead, caplog):
     first, second = lead.shell("true"), lead.shell("true")
     reached = threading.Event()

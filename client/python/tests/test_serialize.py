@@ -227,7 +227,7 @@ MAIN = """
     def top():
         return helper.plus(1, 1)
 
-    if __name__ == "__main__":
+    def main():
         import fake_core
         sys.modules["understudy._core"] = fake_core
         sys.path.insert(0, {tests!r})
@@ -237,12 +237,26 @@ MAIN = """
         assert type(value) is Point and value == Point(3), value
         assert value_of(Executor().submit(top)) == 2
         failed = Executor().submit(helper.plus, 1, "a")
-        print("by name" if b":Adder.add" in result._job.submitted else "by value")
+        by_name = b":Adder.add" in result._job.submitted
+        print("by name" if by_name else "by value", flush=True)
+
+    if __name__ == "__main__":
+        if len(sys.argv) == 1:
+            main()
+        else:
+            import multiprocessing
+            process = multiprocessing.get_context(sys.argv[1]).Process(target=main)
+            process.start()
+            process.join()
+            sys.exit(process.exitcode)
 """
 
 
+@pytest.mark.parametrize("child", [[], ["fork"], ["spawn"]])
 @pytest.mark.parametrize("how", ["script", "module", "stdin"])
-def test_main(tmp_path, how):
+def test_main(tmp_path, how, child):
+    if how == "stdin" and child == ["spawn"]:
+        child = ["fork"]  # a spawned process could not read the program again
     package = tmp_path / "pkg"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -256,7 +270,7 @@ def test_main(tmp_path, how):
         "stdin": ["-"],
     }[how]
     done = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, *command, *child],
         input=source,
         cwd=tmp_path,
         env={"PYTHONPATH": f"{SOURCE}:{TESTS}", "PATH": "/usr/bin:/bin"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A store on a redis-server of its own, driven until the answer is there: each call of the
- * store as one that waits. */
+ * A store on a redis-server of its own, driven until the answer is there: each call of
+ * the store as one that waits. */
 #ifndef TESTS_STORE_HARNESS_H
 #define TESTS_STORE_HARNESS_H
 
@@ -72,7 +72,7 @@ typedef struct harness {
     int64_t deadline_ms;
 } harness_t;
 
-/* --- the loop ---------------------------------------------------------------------- */
+/* --- the loop --------------------------------------------------------------------- */
 
 static int s_tick (zloop_t *loop, int timer, void *arg)
 {
@@ -108,13 +108,15 @@ static bool s_is_ready (harness_t *h)
     return store_is_ready (h->store);
 }
 
-/* --- events ------------------------------------------------------------------------ */
+/* --- events ----------------------------------------------------------------------- */
 
-static void s_note (told_t *told, const usi_id_t *id, const uint32_t *peers, size_t count)
+static void s_note (told_t *told, const usi_id_t *id, const uint32_t *peers,
+                    size_t count)
 {
     told->id = *id;
     told->peers_len = count;
-    memcpy (told->peers, peers, count * sizeof *peers);
+    if (count)
+        memcpy (told->peers, peers, count * sizeof *peers);
 }
 
 static void s_ev_ready (void *arg)
@@ -128,19 +130,22 @@ static void s_ev_lost (void *arg, const char *why)
     ((told_t *) arg)->lost++;
 }
 
-static void s_ev_ended (void *arg, const usi_id_t *id, const uint32_t *peers, size_t count)
+static void s_ev_ended (void *arg, const usi_id_t *id, const uint32_t *peers,
+                        size_t count)
 {
     ((told_t *) arg)->ended++;
     s_note (arg, id, peers, count);
 }
 
-static void s_ev_started (void *arg, const usi_id_t *id, const uint32_t *peers, size_t count)
+static void s_ev_started (void *arg, const usi_id_t *id, const uint32_t *peers,
+                          size_t count)
 {
     ((told_t *) arg)->started++;
     s_note (arg, id, peers, count);
 }
 
-static void s_ev_logged (void *arg, const usi_id_t *id, const uint32_t *peers, size_t count)
+static void s_ev_logged (void *arg, const usi_id_t *id, const uint32_t *peers,
+                         size_t count)
 {
     ((told_t *) arg)->logged++;
     s_note (arg, id, peers, count);
@@ -163,7 +168,7 @@ static void s_ev_wake (void *arg, uint64_t node)
 }
 
 static void s_ev_swept (const usi_id_t *id, int state, const uint32_t *peers,
-                               size_t count, void *arg)
+                        size_t count, void *arg)
 {
     told_t *told = arg;
     told->swept++;
@@ -171,9 +176,10 @@ static void s_ev_swept (const usi_id_t *id, int state, const uint32_t *peers,
     s_note (told, id, peers, count);
 }
 
-/* --- life -------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------- */
 
-static store_t *store_for (harness_t *h, uint32_t broker, int64_t lease_ms, told_t *told)
+static store_t *store_for (harness_t *h, uint32_t broker, int64_t lease_ms,
+                           told_t *told)
 {
     store_options_t options = {.url = h->server.url,
                                .durability = "memory",
@@ -181,8 +187,8 @@ static store_t *store_for (harness_t *h, uint32_t broker, int64_t lease_ms, told
                                .lease_ms = lease_ms,
                                .keep_ms = 3600000,
                                .keep_jobs = 100};
-    store_events_t events = {s_ev_ready, s_ev_lost, s_ev_ended, s_ev_started,
-                             s_ev_logged, s_ev_stop, s_ev_wake, told};
+    store_events_t events = {s_ev_ready,  s_ev_lost, s_ev_ended, s_ev_started,
+                             s_ev_logged, s_ev_stop, s_ev_wake,  told};
     return store_new (h->loop, &options, &events);
 }
 
@@ -205,7 +211,7 @@ static void harness_close (harness_t *h)
     redis_stop (&h->server);
 }
 
-/* --- answers ----------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------- */
 
 static got_t *s_begin (harness_t *h)
 {
@@ -233,7 +239,8 @@ static void s_on_code (us_err_t code, void *arg)
     s_on_submit (code, 0, arg);
 }
 
-static void s_on_claim (us_err_t code, const store_claimed_t *jobs, size_t count, void *arg)
+static void s_on_claim (us_err_t code, const store_claimed_t *jobs, size_t count,
+                        void *arg)
 {
     got_t *got = arg;
     got->calls++;
@@ -283,8 +290,10 @@ static void s_on_cancel (us_err_t code, const store_cancelled_t *reply, void *ar
 static void s_keep_text (got_t *got, usi_bytes_t bytes)
 {
     got->text_len = bytes.len;
-    memcpy (got->text, bytes.data,
-            bytes.len < sizeof got->text - 1 ? bytes.len : sizeof got->text - 1);
+    size_t len = bytes.len < sizeof got->text - 1 ? bytes.len : sizeof got->text - 1;
+    if (len)
+        memcpy (got->text, bytes.data, len);
+    got->text[len] = 0;
 }
 
 static void s_on_job (us_err_t code, const store_job_t *job, void *arg)
@@ -346,7 +355,7 @@ static void s_on_channels (us_err_t code, const store_channel_t *channels, size_
     got->channel.name = NULL;
 }
 
-/* --- calls that wait --------------------------------------------------------------- */
+/* --- calls that wait -------------------------------------------------------------- */
 
 static usi_id_t new_id (void)
 {
@@ -432,11 +441,13 @@ static us_err_t do_hand_back (harness_t *h, const store_fence_t *fence)
     return h->got.code;
 }
 
-static store_done_t a_result (const store_fence_t *fence, uint8_t outcome,
-                                     int32_t code, const char *body)
+static store_done_t a_result (const store_fence_t *fence, uint8_t outcome, int32_t code,
+                              const char *body)
 {
-    return (store_done_t){
-        .fence = *fence, .outcome = outcome, .code = code, .body = usi_bytes_of (body)};
+    return (store_done_t){.fence = *fence,
+                          .outcome = outcome,
+                          .code = code,
+                          .body = usi_bytes_of (body)};
 }
 
 static got_t *do_done (harness_t *h, const store_done_t *done)
@@ -447,22 +458,23 @@ static got_t *do_done (harness_t *h, const store_done_t *done)
 }
 
 static got_t *finish_one (harness_t *h, const store_fence_t *fence, uint8_t outcome,
-                                 int32_t code)
+                          int32_t code)
 {
     store_done_t done = a_result (fence, outcome, code, "result");
     return do_done (h, &done);
 }
 
 static got_t *do_log (harness_t *h, const store_fence_t *fence, int stream,
-                             uint64_t offset, const char *text)
+                      uint64_t offset, const char *text)
 {
-    store_log (h->store, fence, stream, offset, usi_bytes_of (text), s_on_log, s_begin (h));
+    store_log (h->store, fence, stream, offset, usi_bytes_of (text), s_on_log,
+               s_begin (h));
     pump (h, s_answered);
     return &h->got;
 }
 
 static got_t *do_read (harness_t *h, const usi_id_t *id, int stream, uint64_t offset,
-                              uint32_t size)
+                       uint32_t size)
 {
     store_log_from (h->store, id, stream, offset, size, s_on_read, s_begin (h));
     pump (h, s_answered);
@@ -488,8 +500,7 @@ static int state_of (harness_t *h, const usi_id_t *id)
     return do_get (h, id)->code ? -1 : h->got.state;
 }
 
-static got_t *do_watch (harness_t *h, const usi_id_t *id, uint32_t peer,
-                               unsigned flags)
+static got_t *do_watch (harness_t *h, const usi_id_t *id, uint32_t peer, unsigned flags)
 {
     store_watch (h->store, id, peer, flags, s_on_job, s_begin (h));
     pump (h, s_answered);
@@ -511,7 +522,7 @@ static store_channel_t counters (harness_t *h)
     return h->got.channel;
 }
 
-/* --- Redis itself ------------------------------------------------------------------ */
+/* --- Redis itself ----------------------------------------------------------------- */
 
 typedef struct key {
     uint8_t data[64];
@@ -521,15 +532,15 @@ typedef struct key {
 /* us:{pp}:KIND:ID */
 static usi_bytes_t key_of (rkey_t *key, const char *kind, const usi_id_t *id)
 {
-    int len = snprintf ((char *) key->data, sizeof key->data, "us:{%02x}:%s:",
-                        usi_id_partition (id), kind);
+    int len = snprintf ((char *) key->data, sizeof key->data,
+                        "us:{%02x}:%s:", usi_id_partition (id), kind);
     memcpy (key->data + len, id->bytes, US_ID_LEN);
     key->len = (size_t) len + US_ID_LEN;
     return usi_bytes (key->data, key->len);
 }
 
 static void poke (harness_t *h, const usi_id_t *id, unsigned offset, uint64_t value,
-                         unsigned size)
+                  unsigned size)
 {
     rkey_t key;
     uint8_t bytes[8];
@@ -550,27 +561,35 @@ static void set_due (harness_t *h, const usi_id_t *id, int64_t ms)
                      usi_reply_int (usi_reply_at (time, 1)) / 1000;
     snprintf (key, sizeof key, "us:{%02x}:due", usi_id_partition (id));
     snprintf (score, sizeof score, "%lld", (long long) (now_ms + ms));
-    usi_bytes_t args[] = {usi_bytes_of ("ZADD"), usi_bytes_of (key), usi_bytes_of (score),
-                          usi_bytes (id->bytes, US_ID_LEN)};
+    usi_bytes_t args[] = {usi_bytes_of ("ZADD"), usi_bytes_of (key),
+                          usi_bytes_of (score), usi_bytes (id->bytes, US_ID_LEN)};
     usi_ask_bytes (h->ask, args, 4);
 }
 
-/* One sweep of the channel's partition, as a broker would do it; the answer is borrowed. */
+/* One sweep of the channel's partition, as a broker would do it; the answer is
+ * borrowed. */
 static const usi_reply_t *sweep_with (harness_t *h, bool hold, int64_t lease_ms,
-                                             const char *keep_jobs)
+                                      const char *keep_jobs)
 {
     char name[24], hash[9], key[24], lease[24];
     uint8_t how[5] = {0, 0, 2, 0, hold};
     store_library_hash (hash);
     snprintf (name, sizeof name, "us_%s_apply", hash);
-    snprintf (key, sizeof key, "us:{%02x}:clock", usi_partition (usi_bytes_of (CHANNEL)));
+    snprintf (key, sizeof key, "us:{%02x}:clock",
+              usi_partition (usi_bytes_of (CHANNEL)));
     snprintf (lease, sizeof lease, "%lld", (long long) lease_ms);
-    usi_bytes_t args[] = {
-        usi_bytes_of ("FCALL"),    usi_bytes_of (name),      usi_bytes_of ("1"),
-        usi_bytes_of (key),        usi_bytes_of (store_cluster (h->store)),
-        usi_bytes_of ("00000011"), usi_bytes_of (lease),     usi_bytes_of ("3600000"),
-        usi_bytes_of (keep_jobs),  usi_bytes_of ("K"),       usi_bytes (how, sizeof how),
-        usi_bytes_of (CHANNEL)};
+    usi_bytes_t args[] = {usi_bytes_of ("FCALL"),
+                          usi_bytes_of (name),
+                          usi_bytes_of ("1"),
+                          usi_bytes_of (key),
+                          usi_bytes_of (store_cluster (h->store)),
+                          usi_bytes_of ("00000011"),
+                          usi_bytes_of (lease),
+                          usi_bytes_of ("3600000"),
+                          usi_bytes_of (keep_jobs),
+                          usi_bytes_of ("K"),
+                          usi_bytes (how, sizeof how),
+                          usi_bytes_of (CHANNEL)};
     const usi_reply_t *reply = usi_ask_bytes (h->ask, args, 12);
     if (!usi_reply_is (reply, USI_REPLY_ARRAY))
         fail_msg ("%s", (const char *) usi_reply_bytes (reply).data);

@@ -10,12 +10,13 @@
 static void test_local (void **state)
 {
     (void) state;
-    static const char *const local[]
-        = {"tcp://127.0.0.1:7420", "tcp://127.1.2.3:*", "tcp://localhost:1", "tcp://[::1]:7420",
-           "tcp://lo:7420",        "ipc:///run/x.sock"};
-    static const char *const remote[]
-        = {"tcp://0.0.0.0:7420",    "tcp://*:7420",    "tcp://10.0.0.1:7420", "tcp://[::]:7420",
-           "tcp://127.0.0.1.x:742", "tcp://eth0:7420", "tcp://1270.0.0.1:1"};
+    static const char *const local[] = {"tcp://127.0.0.1:7420", "tcp://127.1.2.3:*",
+                                        "tcp://localhost:1",    "tcp://[::1]:7420",
+                                        "tcp://lo:7420",        "ipc:///run/x.sock"};
+    static const char *const remote[] = {"tcp://0.0.0.0:7420",    "tcp://*:7420",
+                                         "tcp://10.0.0.1:7420",   "tcp://[::]:7420",
+                                         "tcp://127.0.0.1.x:742", "tcp://eth0:7420",
+                                         "tcp://1270.0.0.1:1"};
     for (size_t i = 0; i < sizeof local / sizeof *local; i++)
         assert_true (endpoint_is_valid (local[i]) && endpoint_is_local (local[i]));
     for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
@@ -25,9 +26,16 @@ static void test_local (void **state)
 static void test_invalid (void **state)
 {
     (void) state;
-    static const char *const bad[]
-        = {"", "tcp://", "tcp://:1", "tcp://host:", "udp://127.0.0.1:1", "127.0.0.1:7420",
-           "ipc://", "tcp://127.0.0.1:x", "tcp://127.0.0.1:70000", "tcp://127.0.0.1:"};
+    static const char *const bad[] = {"",
+                                      "tcp://",
+                                      "tcp://:1",
+                                      "tcp://host:",
+                                      "udp://127.0.0.1:1",
+                                      "127.0.0.1:7420",
+                                      "ipc://",
+                                      "tcp://127.0.0.1:x",
+                                      "tcp://127.0.0.1:70000",
+                                      "tcp://127.0.0.1:"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false (endpoint_is_valid (bad[i]));
 }

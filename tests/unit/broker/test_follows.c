@@ -30,8 +30,8 @@ void store_log_from (store_t *self, const usi_id_t *id, int stream, uint64_t off
     (void) self;
     (void) id;
     (void) size;
-    s_asked[s_asked_len++]
-        = (asked_t){.stream = stream, .offset = offset, .read = fn, .arg = arg};
+    s_asked[s_asked_len++] =
+        (asked_t){.stream = stream, .offset = offset, .read = fn, .arg = arg};
 }
 
 void store_get (store_t *self, const usi_id_t *id, bool with_body, store_job_fn *fn,
@@ -52,7 +52,8 @@ void broker_must_announce (broker_t *self, uint32_t peer)
 static void s_read (size_t number, us_err_t code, const char *text, size_t max)
 {
     const asked_t *asked = &s_asked[number];
-    size_t len = strlen (text), from = asked->offset < len ? (size_t) asked->offset : len;
+    size_t len = strlen (text),
+           from = asked->offset < len ? (size_t) asked->offset : len;
     size_t count = len - from < max ? len - from : max;
     asked->read (code, usi_bytes (text + from, count), len, asked->arg);
 }
@@ -75,16 +76,24 @@ static void s_filled (void *arg)
     (void) arg;
 }
 
+static bool s_unsent_marks; /* as the broker does it */
+
 /* No socket here: everything is "not taken", and written down. */
 static void s_unsent (peer_t *peer, const usi_msg_t *msg, void *arg)
 {
-    (void) peer;
     (void) arg;
     size_t len = strlen (s_sent);
+    if (s_unsent_marks) {
+        peer->parked = true;
+        for (size_t i = 0; i < msg->items_len; i++)
+            follow_unsent (&s_broker, peer, &s_id, 0, msg->items[i].offset);
+        return;
+    }
     for (size_t i = 0; i < msg->items_len; i++) {
         usi_bytes_t body = usi_bytes (NULL, 0);
         if (i < msg->frames_len)
-            body = usi_bytes (zmq_msg_data (&msg->frames[i]), zmq_msg_size (&msg->frames[i]));
+            body = usi_bytes (zmq_msg_data (&msg->frames[i]),
+                              zmq_msg_size (&msg->frames[i]));
         if (msg->type == USI_ENDED)
             s_sent[len++] = '.';
         else if (body.len > 0) {
@@ -106,8 +115,9 @@ static const char *s_flush (void)
 
 static int s_setup (void **state)
 {
-    const outbox_hooks_t hooks
-        = {.unsent = s_unsent, .gone = s_unsent, .filled = s_filled};
+    const outbox_hooks_t hooks = {.unsent = s_unsent,
+                                  .gone = s_unsent,
+                                  .filled = s_filled};
     routing_t routing = {.len = 1};
     (void) state;
     s_asked_len = 0;
@@ -190,7 +200,10 @@ static void test_a_complete_log_needs_no_store (void **state)
 {
     (void) state;
     s_chunk (s_follow (0), 0, "one ");
-    ended_t ended = {.id = s_id, .state = US_STATE_SUCCEEDED, .log_end = 4, .build_end = 9};
+    ended_t ended = {.id = s_id,
+                     .state = US_STATE_SUCCEEDED,
+                     .log_end = 4,
+                     .build_end = 9};
     const uint32_t twice[2] = {s_peer->index, s_peer->index};
     deliver_result (&s_broker, &ended, twice, 2);
     assert_string_equal (s_flush (), "one .");
@@ -213,6 +226,26 @@ static void test_who_did_not_read_gets_it_again (void **state)
     assert_int_equal (s_asked[0].offset, 4);
     s_read (0, US_OK, "one two three", 64);
     assert_string_equal (s_flush (), "two three");
+}
+
+/* The message fills up while a chunk is added, leaves early, and is not taken: what it held
+ * is missing, not only the new chunk. */
+static void test_a_full_message_that_is_not_taken (void **state)
+{
+    (void) state;
+    static char chunk[64 * 1024];
+    follow_t *follow = s_follow (0);
+    memset (chunk, 'x', sizeof chunk);
+    for (uint64_t i = 0; i < 8; i++)
+        follow_chunk (&s_broker, follow, US_STREAM_LOG, i * sizeof chunk,
+                      usi_bytes (chunk, sizeof chunk));
+    s_unsent_marks = true;
+    follow_chunk (&s_broker, follow, US_STREAM_LOG, 8 * sizeof chunk,
+                  usi_bytes (chunk, sizeof chunk));
+    assert_int_equal (follow->streams[0].sent, 0);
+    outbox_flush (s_broker.outbox);
+    assert_int_equal (follow->streams[0].sent, 0);
+    s_unsent_marks = s_peer->parked = false;
 }
 
 static void test_an_answer_for_a_dropped_follow_is_ignored (void **state)
@@ -258,6 +291,7 @@ int main (void)
         TEST (test_the_end_comes_after_the_last_byte),
         TEST (test_a_complete_log_needs_no_store),
         TEST (test_who_did_not_read_gets_it_again),
+        TEST (test_a_full_message_that_is_not_taken),
         TEST (test_an_answer_for_a_dropped_follow_is_ignored),
         TEST (test_a_lost_store_makes_the_client_announce),
         TEST (test_a_watch_repeated_does_not_rewind),

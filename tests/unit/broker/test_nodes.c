@@ -118,7 +118,8 @@ static void s_take (node_t *node, size_t index, uint32_t count, void *arg)
 static void test_spread_is_even_and_bounded_by_credit (void **state)
 {
     world_t *world = *state;
-    node_t *a = s_node (world, 1, 100), *b = s_node (world, 2, 100), *c = s_node (world, 3, 2);
+    node_t *a = s_node (world, 1, 100), *b = s_node (world, 2, 100),
+           *c = s_node (world, 3, 2);
     channel_t *channel = s_channel (world, "common");
     assert_int_equal (channel_spread (channel, 0, 30, s_take, channel), 0);
     assert_int_equal (a->claimed + b->claimed + c->claimed, 30);
@@ -147,9 +148,11 @@ static void test_find_by_name_or_id (void **state)
     bool several;
     node_t *node = s_node (world, 0xabc, 0);
     assert_ptr_equal (nodes_find (world->nodes, 0xabc), node);
-    assert_ptr_equal (
-        nodes_find_name (world->nodes, usi_bytes_of ("0000000000000abc"), &several), node);
-    assert_ptr_equal (nodes_find_name (world->nodes, usi_bytes_of ("n"), &several), node);
+    assert_ptr_equal (nodes_find_name (world->nodes, usi_bytes_of ("0000000000000abc"),
+                                       &several),
+                      node);
+    assert_ptr_equal (nodes_find_name (world->nodes, usi_bytes_of ("n"), &several),
+                      node);
     assert_false (several);
     s_node (world, 0xdef, 0);
     nodes_find_name (world->nodes, usi_bytes_of ("n"), &several);

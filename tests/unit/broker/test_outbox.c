@@ -61,13 +61,16 @@ static int s_setup (void **state)
     assert_int_equal (zmq_send (world.dealer, "x", 1, 0), 1);
     routing_t routing;
     char byte;
-    routing.len = (size_t) zmq_recv (world.router, routing.bytes, sizeof routing.bytes, 0);
+    routing.len =
+        (size_t) zmq_recv (world.router, routing.bytes, sizeof routing.bytes, 0);
     assert_int_equal (zmq_recv (world.router, &byte, 1, 0), 1);
     world.peers = peers_new ();
     world.peer = peers_add (world.peers, &routing, USI_BY_CLIENT, usi_bytes_of (""),
                             usi_bytes_of (""), 0);
-    const outbox_hooks_t hooks
-        = {.unsent = s_unsent, .gone = s_gone, .filled = s_filled, .arg = &world};
+    const outbox_hooks_t hooks = {.unsent = s_unsent,
+                                  .gone = s_gone,
+                                  .filled = s_filled,
+                                  .arg = &world};
     world.outbox = outbox_new (world.router, &hooks);
     *state = &world;
     return 0;

@@ -14,7 +14,8 @@ static routing_t s_routing (uint8_t last)
 static peer_t *s_add (peers_t *peers, uint8_t last, unsigned role)
 {
     routing_t routing = s_routing (last);
-    return peers_add (peers, &routing, role, usi_bytes_of ("name"), usi_bytes_of ("host"), 1);
+    return peers_add (peers, &routing, role, usi_bytes_of ("name"),
+                      usi_bytes_of ("host"), 1);
 }
 
 static void s_count (peer_t *peer, void *arg)

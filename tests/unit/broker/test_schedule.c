@@ -30,17 +30,21 @@ bool store_is_ready (const store_t *self)
     return s_ready;
 }
 
-void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn, void *arg)
+void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
+                  void *arg)
 {
     (void) self;
     asked_t *asked = &s_asked[s_asked_len++];
-    *asked = (asked_t){.node = claim->node, .count = claim->count, .waiting = claim->waiting};
+    *asked = (asked_t){.node = claim->node,
+                       .count = claim->count,
+                       .waiting = claim->waiting};
     snprintf (asked->channel, sizeof asked->channel, "%s", claim->channel);
     asked->fn = fn;
     asked->arg = arg;
 }
 
-void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *fn, void *arg)
+void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *fn,
+                      void *arg)
 {
     (void) self;
     (void) fence;
@@ -81,8 +85,9 @@ static int s_setup (void **state)
     usi_fields_t hello = {.node = 7, .boot = 1};
     routing_t routing = {.len = 1};
     const char *why;
-    const outbox_hooks_t hooks
-        = {.unsent = s_hook, .gone = s_hook, .filled = s_hook_filled};
+    const outbox_hooks_t hooks = {.unsent = s_hook,
+                                  .gone = s_hook,
+                                  .filled = s_hook_filled};
     (void) state;
     s_asked_len = s_handed_back = 0;
     s_ready = true;

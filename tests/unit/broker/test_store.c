@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The life of jobs through the store, on a one-node cluster so that a key outside of its
- * slot is noticed. */
+ * The life of jobs through the store, on a one-node cluster so that a key outside of
+ * its slot is noticed. */
 #include "store_harness.h"
 
 static int s_setup (void **state)
@@ -20,8 +20,8 @@ static int s_teardown (void **state)
     return 0;
 }
 
-static void assert_now (harness_t *h, uint64_t queued, uint64_t leased, uint64_t running,
-                        uint64_t backoff)
+static void assert_now (harness_t *h, uint64_t queued, uint64_t leased,
+                        uint64_t running, uint64_t backoff)
 {
     store_channel_t c = counters (h);
     assert_int_equal (c.queued, queued);
@@ -117,7 +117,8 @@ static void test_fence (void **state)
         assert_int_equal (do_renew (h, &bad[i], true), US_ERR_STALE);
         assert_int_equal (do_hand_back (h, &bad[i]), US_ERR_STALE);
         assert_int_equal (do_log (h, &bad[i], 0, 0, "x")->code, US_ERR_STALE);
-        assert_int_equal (finish_one (h, &bad[i], USI_SUCCEEDED, 0)->code, US_ERR_STALE);
+        assert_int_equal (finish_one (h, &bad[i], USI_SUCCEEDED, 0)->code,
+                          US_ERR_STALE);
     }
     usi_buf_t after = dump (h, &id);
     assert_true (usi_bytes_equal (usi_buf_bytes (&before), usi_buf_bytes (&after)));
@@ -218,7 +219,8 @@ static void test_retries (void **state)
     fence = claim_one (h, &id);
     assert_int_equal (finish_one (h, &fence, USI_FAILED, US_ERR_REMOTE)->state,
                       US_STATE_FAILED);
-    id = job.id = new_id (); /* what cannot be mended by another try is not tried again */
+    id = job.id =
+        new_id (); /* what cannot be mended by another try is not tried again */
     do_submit (h, &job);
     fence = claim_one (h, &id);
     assert_int_equal (finish_one (h, &fence, USI_FAILED, US_ERR_ENV_BUILD)->state,
@@ -268,7 +270,8 @@ static void test_losses (void **state)
         set_due (h, &id, -1);
         const usi_reply_t *answer = sweep_now (h);
         assert_int_equal (usi_reply_int (usi_reply_at (answer, 0)), 1);
-        assert_int_equal (usi_reply_count (usi_reply_at (answer, 1)), loss < 10 ? 0 : 3);
+        assert_int_equal (usi_reply_count (usi_reply_at (answer, 1)),
+                          loss < 10 ? 0 : 3);
     }
     do_get (h, &id);
     assert_int_equal (h->got.state, US_STATE_DEAD);
@@ -326,12 +329,14 @@ static void test_cancel (void **state)
     id = submit_one (h); /* it ends by itself first */
     fence = claim_one (h, &id);
     do_cancel (h, &id, 1);
-    assert_int_equal (finish_one (h, &fence, USI_SUCCEEDED, 0)->state, US_STATE_SUCCEEDED);
+    assert_int_equal (finish_one (h, &fence, USI_SUCCEEDED, 0)->state,
+                      US_STATE_SUCCEEDED);
 
     id = submit_one (h);
     fence = claim_one (h, &id);
     finish_one (h, &fence, USI_CRASHED, US_ERR_WORKER_DIED);
-    assert_int_equal (do_cancel (h, &id, 0)->state, US_STATE_CANCELLED); /* from BACKOFF */
+    assert_int_equal (do_cancel (h, &id, 0)->state,
+                      US_STATE_CANCELLED); /* from BACKOFF */
     id = new_id ();
     assert_int_equal (do_cancel (h, &id, 0)->code, US_ERR_UNKNOWN_JOB);
     assert_now (h, 0, 0, 0, 0);
@@ -440,6 +445,23 @@ static void test_large_claim (void **state)
     assert_now (h, 2, 18, 0, 0);
 }
 
+static void test_many_jobs_at_once (void **state)
+{
+    harness_t *h = *state;
+    got_t submitted = {0};
+    for (unsigned i = 0; i < 5000; i++) {
+        usi_id_t id = new_id ();
+        store_submit_t job = a_job (&id);
+        store_submit (h->store, &job, s_on_submit, &submitted);
+    }
+    store_claim_t claim = a_claim (4500);
+    store_claim (h->store, &claim, s_on_claim, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (submitted.calls, 5000);
+    assert_int_equal (h->got.count, 4500);
+    assert_now (h, 500, 4500, 0, 0);
+}
+
 static void s_foreign (harness_t *h, const char *command, usi_bytes_t key)
 {
     usi_bytes_t del[] = {usi_bytes_of ("DEL"), key};
@@ -464,12 +486,14 @@ static void test_foreign_data (void **state)
     sweep_now (h);
     claim_one (h, &good); /* the batch goes on; dead entries are dropped */
     char name[64];
-    snprintf (name, sizeof name, "us:{%02x}:q:00000000:" CHANNEL, usi_id_partition (&good));
+    snprintf (name, sizeof name, "us:{%02x}:q:00000000:" CHANNEL,
+              usi_id_partition (&good));
     s_foreign (h, "SET", usi_bytes_of (name));
     usi_id_t id = new_id ();
     store_submit_t job = a_job (&id);
     assert_int_equal (do_submit (h, &job)->code, US_ERR_STORE);
-    assert_int_equal (do_get (h, &id)->code, US_ERR_UNKNOWN_JOB); /* nothing half done */
+    assert_int_equal (do_get (h, &id)->code,
+                      US_ERR_UNKNOWN_JOB); /* nothing half done */
 }
 
 int main (void)
@@ -490,6 +514,7 @@ int main (void)
         cmocka_unit_test_setup (test_expire, s_empty),
         cmocka_unit_test_setup (test_classes, s_empty),
         cmocka_unit_test_setup (test_large_claim, s_empty),
+        cmocka_unit_test_setup (test_many_jobs_at_once, s_empty),
         cmocka_unit_test_setup (test_foreign_data, s_empty),
     };
     return cmocka_run_group_tests (tests, s_setup, s_teardown);

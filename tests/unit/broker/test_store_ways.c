@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens around the jobs: sweeps, wakes, watchers, other brokers, retention, lists,
- * blobs, the registry, and a Redis that comes and goes. On a plain server. */
+ * What happens around the jobs: sweeps, wakes, watchers, other brokers, retention,
+ * lists, blobs, the registry, and a Redis that comes and goes. On a plain server. */
 #include "proto/limits.h"
 #include "redis/registry.h"
+#include "redis/subscriber.h"
 #include "store_harness.h"
 
 static int s_setup (void **state)
@@ -32,14 +33,15 @@ static store_t *s_open_other (harness_t *h, uint32_t broker, told_t *told)
     return other;
 }
 
-/* --- the clock --------------------------------------------------------------------- */
+/* --- the clock -------------------------------------------------------------------- */
 
 static void s_set_swept (harness_t *h, int64_t ago_ms)
 {
     char key[24], value[32];
     const usi_reply_t *time = usi_ask (h->ask, "TIME", NULL);
     int64_t now_ms = usi_reply_int (usi_reply_at (time, 0)) * 1000;
-    snprintf (key, sizeof key, "us:{%02x}:clock", usi_partition (usi_bytes_of (CHANNEL)));
+    snprintf (key, sizeof key, "us:{%02x}:clock",
+              usi_partition (usi_bytes_of (CHANNEL)));
     snprintf (value, sizeof value, "%lld", (long long) (now_ms - ago_ms));
     usi_ask (h->ask, "HSET", key, "swept", value, NULL);
 }
@@ -109,7 +111,7 @@ static void test_rounds_of_a_store (void **state)
     store_sweep_start (h->store, NULL, NULL);
 }
 
-/* --- wakes ------------------------------------------------------------------------- */
+/* --- wakes ------------------------------------------------------------------------ */
 
 static bool s_woken (harness_t *h)
 {
@@ -145,7 +147,45 @@ static void test_wake (void **state)
     store_relay (h->store, 5, false);
 }
 
-/* --- others ------------------------------------------------------------------------ */
+static void s_on_wake_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
+{
+    told_t *told = arg;
+    (void) topic;
+    told->wakes += message.len == 0;
+}
+
+/* As a node does: by the address of WELCOME, whose user may do nothing else. */
+static void test_wake_by_its_own_subscription (void **state)
+{
+    harness_t *h = *state;
+    char topic[129];
+    usi_redis_url_t url;
+    usi_ask_t *ask = NULL;
+    store_wake_topic (h->store, 5, topic);
+    usi_subscriber_t *subscriber =
+        usi_subscriber_new (h->loop, store_wake_url (h->store), s_on_wake_message,
+                            &h->told);
+    assert_non_null (subscriber);
+    usi_subscriber_add (subscriber, topic);
+    store_claim_t claim = a_claim (1000);
+    for (unsigned tries = 0; !h->told.wakes; tries++) {
+        do_claim (h, &claim);
+        submit_one (h);
+        pump_for (h, s_woken, 20);
+        assert_true (tries < 100);
+    }
+    usi_subscriber_destroy (&subscriber);
+    usi_redis_url_parse (&url, store_wake_url (h->store), NULL, 0);
+    assert_int_equal (usi_ask_open (&ask, &url, 1000, NULL, 0), US_OK);
+    assert_true (
+        usi_reply_is_error (usi_ask (ask, "GET", "us:cluster", NULL), "NOPERM"));
+    assert_true (
+        usi_reply_is_error (usi_ask (ask, "PUBLISH", topic, "", NULL), "NOPERM"));
+    usi_ask_close (&ask);
+    usi_redis_url_free (&url);
+}
+
+/* --- others ----------------------------------------------------------------------- */
 
 static bool s_ended_there (harness_t *h)
 {
@@ -242,7 +282,7 @@ static void test_watchers (void **state)
     assert_int_equal (do_watch (h, &unknown, 8, 0)->code, US_ERR_UNKNOWN_JOB);
 }
 
-/* --- looking around ---------------------------------------------------------------- */
+/* --- looking around --------------------------------------------------------------- */
 
 static void s_end_one (harness_t *h, uint8_t outcome)
 {
@@ -319,8 +359,9 @@ static void test_memory (void **state)
     const usi_reply_t *before = usi_ask (h->ask, "MEMORY", "STATS", NULL);
     int64_t used = 0;
     for (int pass = 0; pass < 2; pass++) {
-        const char *info = (const char *) usi_reply_bytes (
-            usi_ask (h->ask, "INFO", "memory", NULL)).data;
+        const char *info =
+            (const char *) usi_reply_bytes (usi_ask (h->ask, "INFO", "memory", NULL))
+                .data;
         used = strtoll (strstr (info, "used_memory:") + 12, NULL, 10) - used;
         for (unsigned i = 0; pass == 0 && i < jobs; i++) {
             usi_id_t id = new_id ();
@@ -340,15 +381,15 @@ static void test_memory (void **state)
     assert_true ((double) used / jobs - sizeof body <= 300);
 }
 
-/* --- blobs and registry ------------------------------------------------------------ */
+/* --- blobs and registry ----------------------------------------------------------- */
 
 static void s_on_size (us_err_t code, uint64_t size, void *arg)
 {
     s_on_number (code, size, arg);
 }
 
-static got_t *s_put_blob (harness_t *h, const uint8_t *digest, uint32_t index, uint64_t size,
-                          usi_bytes_t chunk)
+static got_t *s_put_blob (harness_t *h, const uint8_t *digest, uint32_t index,
+                          uint64_t size, usi_bytes_t chunk)
 {
     store_blob_put (h->store, digest, index, size, chunk, s_on_code, s_begin (h));
     pump (h, s_answered);
@@ -407,7 +448,8 @@ static void test_blobs (void **state)
     assert_int_equal (usi_reply_int (usi_ask (h->ask, "HLEN", key, NULL)), 0);
 }
 
-static void s_on_entries (us_err_t code, const usi_bytes_t *values, size_t count, void *arg)
+static void s_on_entries (us_err_t code, const usi_bytes_t *values, size_t count,
+                          void *arg)
 {
     got_t *got = arg;
     got->calls++;
@@ -432,8 +474,9 @@ static void test_registry (void **state)
     pump (h, s_answered);
     assert_int_equal (h->got.count, 1);
     char why[128];
-    assert_int_equal (
-        usi_registry_brokers (h->server.url, 2000, &found, why, sizeof why), US_OK);
+    assert_int_equal (usi_registry_brokers (h->server.url, 2000, &found, why,
+                                            sizeof why),
+                      US_OK);
     usi_buf_append (&found, "", 1);
     assert_string_equal ((char *) found.data, "tcp://10.1.2.3:7420");
     store_unregister_broker (h->store);
@@ -441,16 +484,16 @@ static void test_registry (void **state)
     store_nodes (h->store, s_on_entries, s_begin (h));
     pump (h, s_answered);
     assert_int_equal (h->got.count, 1);
-    assert_int_equal (
-        usi_registry_brokers (h->server.url, 2000, &found, why, sizeof why),
-        US_ERR_UNREACHABLE);
+    assert_int_equal (usi_registry_brokers (h->server.url, 2000, &found, why,
+                                            sizeof why),
+                      US_ERR_UNREACHABLE);
     assert_string_equal (why, "no broker is registered there");
     usi_buf_free (&value);
     usi_buf_free (&list);
     usi_buf_free (&found);
 }
 
-/* --- a Redis that comes and goes --------------------------------------------------- */
+/* --- a Redis that comes and goes -------------------------------------------------- */
 
 static bool s_is_lost (harness_t *h)
 {
@@ -515,7 +558,8 @@ static void test_redis_restarts_empty (void **state)
     usi_ask_close (&h->ask);
     h->ask = redis_ask (&h->server);
     pump (h, s_is_ready);
-    assert_string_not_equal (store_cluster (h->store), cluster); /* not the same store */
+    assert_string_not_equal (store_cluster (h->store),
+                             cluster); /* not the same store */
     assert_int_equal (do_submit (h, &job)->code, US_OK);
     claim_one (h, &id);
 }
@@ -536,12 +580,16 @@ static void test_flushall (void **state)
     store_sweep_start (h->store, NULL, NULL);
 }
 
-/* --- check ------------------------------------------------------------------------- */
+/* --- check ------------------------------------------------------------------------ */
 
 static us_err_t s_check (harness_t *h, const char *url, char text[512])
 {
-    store_options_t options = {.url = url, .durability = "always", .broker = 1,
-                               .lease_ms = LEASE_MS, .keep_ms = 1000, .keep_jobs = 10};
+    store_options_t options = {.url = url,
+                               .durability = "always",
+                               .broker = 1,
+                               .lease_ms = LEASE_MS,
+                               .keep_ms = 1000,
+                               .keep_jobs = 10};
     store_events_t events = {0};
     char *line = NULL;
     store_t *store = store_new (h->loop, &options, &events);
@@ -557,7 +605,8 @@ static void test_check (void **state)
     harness_t *h = *state;
     char text[512], url[256];
     assert_int_equal (s_check (h, h->server.url, text), US_OK);
-    assert_int_equal (s_check (h, "unix:///nonexistent/r.sock", text), US_ERR_UNREACHABLE);
+    assert_int_equal (s_check (h, "unix:///nonexistent/r.sock", text),
+                      US_ERR_UNREACHABLE);
     assert_non_null (strstr (text, "no Redis answers at unix:///nonexistent/r.sock"));
     usi_ask (h->ask, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", NULL);
     assert_int_equal (s_check (h, h->server.url, text), US_ERR_CONFIG);
@@ -586,6 +635,7 @@ int main (void)
         cmocka_unit_test_setup (test_clock_went_back, s_empty),
         cmocka_unit_test_setup (test_rounds_of_a_store, s_empty),
         cmocka_unit_test_setup (test_wake, s_empty),
+        cmocka_unit_test_setup (test_wake_by_its_own_subscription, s_empty),
         cmocka_unit_test_setup (test_two_brokers, s_empty),
         cmocka_unit_test_setup (test_watchers, s_empty),
         cmocka_unit_test_setup (test_list_and_purge, s_empty),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A redis-server of the test's own, on a unix socket in a temporary directory, ended with
- * the test whatever happens. With cluster it is a one-node cluster that owns all slots and
- * so refuses what a plain server forgives. */
+ * A redis-server of the test's own, on a unix socket in a temporary directory, ended
+ * with the test whatever happens. With cluster it is a one-node cluster that owns all
+ * slots and so refuses what a plain server forgives. */
 #ifndef TESTS_REDIS_SERVER_H
 #define TESTS_REDIS_SERVER_H
 
@@ -41,9 +41,11 @@ static int redis_free_port (void)
         struct sockaddr_in address = {.sin_family = AF_INET,
                                       .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
         socklen_t len = sizeof address;
-        int one = socket (AF_INET, SOCK_STREAM, 0), two = socket (AF_INET, SOCK_STREAM, 0);
-        int port = 0, ok = bind (one, (struct sockaddr *) &address, sizeof address) == 0 &&
-                           getsockname (one, (struct sockaddr *) &address, &len) == 0;
+        int one = socket (AF_INET, SOCK_STREAM, 0),
+            two = socket (AF_INET, SOCK_STREAM, 0);
+        int port = 0,
+            ok = bind (one, (struct sockaddr *) &address, sizeof address) == 0 &&
+                 getsockname (one, (struct sockaddr *) &address, &len) == 0;
         port = ntohs (address.sin_port);
         address.sin_port = htons ((uint16_t) (port + 10000));
         ok = ok && port < 55000 &&
@@ -59,9 +61,9 @@ static int redis_free_port (void)
 static void redis_exec (const redis_server_t *server)
 {
     char port[16];
-    const char *argv[24] = {"redis-server", "--port", port, "--bind", "127.0.0.1",
-                            "--unixsocket", "r.sock", "--save", "", "--logfile", "log",
-                            "--dir", "."};
+    const char *argv[24] = {"redis-server", "--port", port,     "--bind", "127.0.0.1",
+                            "--unixsocket", "r.sock", "--save", "",       "--logfile",
+                            "log",          "--dir",  "."};
     size_t argc = 13;
     snprintf (port, sizeof port, "%d", server->port);
     for (size_t i = 0; i < 8 && server->extra[i]; i++)

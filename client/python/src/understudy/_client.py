@@ -46,6 +46,7 @@ class Client:
         self.lock = threading.Lock()
         self.connected = -1  # the generation that has connected
         self._thread: Optional[threading.Thread] = None
+        self._closed = False
         self._orphans: List[Tuple[_core.Job, str]] = []
         self._prune_at = 64
         self._refused: List[str] = []
@@ -69,16 +70,8 @@ class Client:
         job.subscribe(types, result)
 
     def _take_events(self) -> None:
-        while True:
-            events = self.core.wait_events(None)
-            if not events:
-                return
-            for types, _, result in events:
-                try:
-                    result._on_event(types)  # type: ignore[attr-defined]
-                except Exception:
-                    traceback.print_exc()
-            del events, result  # keeps nothing alive while it waits
+        while not self._closed:  # a wake-up without events is no reason to end
+            _deliver(self.core.wait_events(None))
 
     # --- the end ----------------------------------------------------------------------
 
@@ -105,6 +98,7 @@ class Client:
         if self.connected == generation:
             self.core.flush(max(0.0, deadline - time.monotonic()))
             lost = self._lost()
+        self._closed = True
         self.core.close()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
@@ -125,6 +119,14 @@ class Client:
         self.lock = threading.Lock()
         self._thread = None
         self._orphans, self._refused = [], []
+
+
+def _deliver(events: List[Tuple[int, _core.Job, object]]) -> None:
+    for types, _, result in events:
+        try:
+            result._on_event(types)  # type: ignore[attr-defined]
+        except Exception:
+            traceback.print_exc()
 
 
 def client_of(settings: Tuple[Optional[str], Optional[str]]) -> Client:

@@ -24,6 +24,12 @@ from understudy import _bundle, _envelope
 from understudy._bundle import Need
 from understudy.decorators import Decorated, _rebuild
 
+# What multiprocessing spawns knows the program's own module by another name, under
+# which no other process could import it.
+_MAIN = ("__main__", "__mp_main__")
+if getattr(sys.modules.get("__main__"), "__name__", "") == "__mp_main__":
+    cloudpickle.register_pickle_by_value(sys.modules["__mp_main__"])
+
 _REFERENCES = (type, types.FunctionType, types.BuiltinFunctionType)
 
 
@@ -70,7 +76,7 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
     def reference(self, obj: Any) -> Any:
         """A class or function: by name where the node can import it."""
         module = getattr(obj, "__module__", None)
-        if module == "__main__":
+        if module in _MAIN:
             name = _bundle.main_name()
             if name is not None and find(module, obj.__qualname__) is obj:
                 self.need(Need(name))
@@ -148,7 +154,7 @@ def importable_name(function: Any) -> Optional[Tuple[str, str]]:
         return None
     if unwrap(find(module, qualname)) is not unwrap(function):
         return None
-    if module == "__main__":
+    if module in _MAIN:
         name = _bundle.main_name()
         return None if name is None else (name, qualname)
     return None if _bundle.place_of(module) == "missing" else (module, qualname)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Failure envelopes that the daemon makes: well-formed, and text whatever the tools wrote. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "failure.h"
+#include "proto/pack.h"
+#include "worker_internal.h"
+
+/* The value behind a key of the map at the reader. */
+static us_value_t s_get (us_reader_t reader, const char *key)
+{
+    us_value_t map = usi_read (&reader);
+    assert_int_equal (map.type, US_TYPE_MAP);
+    for (uint32_t i = 0; i < map.as.count; i++) {
+        us_value_t name = usi_read (&reader);
+        us_reader_t at = reader;
+        if (name.len == strlen (key) && memcmp (name.data, key, name.len) == 0) {
+            us_value_t value = usi_read (&at);
+            return value;
+        }
+        assert_true (usi_skip (&reader, NULL, NULL));
+    }
+    return (us_value_t){0};
+}
+
+static bool s_contains (const usi_buf_t *buf, const char *text)
+{
+    return memmem (buf->data, buf->len, text, strlen (text)) != NULL;
+}
+
+static void test_fields (void **state)
+{
+    usi_buf_t out = {0};
+    failure_t failure = FAILURE_INIT;
+    (void) state;
+    failure.code = US_ERR_WORKER_DIED;
+    failure.message = "it died";
+    failure.node = "here";
+    failure.signal = 11;
+    failure.log = usi_bytes_of ("last words");
+    failure_pack (&out, &failure);
+    us_reader_t reader = usi_reader (usi_buf_bytes (&out));
+    assert_true (usi_pack_check (usi_buf_bytes (&out), 32));
+    assert_int_equal (s_get (reader, "code").as.integer, US_ERR_WORKER_DIED);
+    assert_int_equal (s_get (reader, "type").len, strlen ("WorkerDied"));
+    assert_int_equal (s_get (reader, "frames").type, US_TYPE_ARRAY);
+    assert_int_equal (s_get (reader, "detail").as.count, 3);
+    assert_true (s_contains (&out, "last words"));
+    assert_int_equal (worker_envelope_code (usi_buf_bytes (&out)), US_ERR_WORKER_DIED);
+    usi_buf_free (&out);
+}
+
+static void test_what_is_no_text (void **state)
+{
+    static const char wild[] = "a\xff\0b\xe2\x82\xac\xe2\x82";
+    usi_buf_t out = {0};
+    failure_t failure = FAILURE_INIT;
+    (void) state;
+    failure.code = US_ERR_ENV_BUILD;
+    failure.message = "";
+    failure.output = usi_bytes (wild, sizeof wild - 1);
+    failure_pack (&out, &failure);
+    assert_true (usi_pack_check (usi_buf_bytes (&out), 32));
+    assert_true (s_contains (&out, "a\xef\xbf\xbd\xef\xbf\xbd"
+                                   "b\xe2\x82\xac\xef\xbf\xbd\xef\xbf\xbd"));
+    usi_buf_free (&out);
+}
+
+static void test_code_of_what_is_no_envelope (void **state)
+{
+    (void) state;
+    assert_int_equal (worker_envelope_code (usi_bytes_of ("")), US_ERR_INTERNAL);
+    assert_int_equal (worker_envelope_code (usi_bytes_of ("\x81\xa4"
+                                                          "code")),
+                      US_ERR_INTERNAL);
+    assert_int_equal (worker_envelope_code (usi_bytes_of ("\x93\x01\x02")),
+                      US_ERR_INTERNAL);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_fields),
+        cmocka_unit_test (test_what_is_no_text),
+        cmocka_unit_test (test_code_of_what_is_no_envelope),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How deep jobs queue in a worker, and the lists that hold them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pool.h"
+
+static void test_depth (void **state)
+{
+    (void) state;
+    assert_int_equal (pool_depth_for (0), 1); /* nothing is known yet */
+    assert_int_equal (pool_depth_for (1), 64);
+    assert_int_equal (pool_depth_for (50), 64);
+    assert_int_equal (pool_depth_for (1000), 6);
+    assert_int_equal (pool_depth_for (5001), 1);
+    assert_int_equal (pool_depth_for (10001), 1);
+    assert_int_equal (pool_depth_for (UINT64_MAX), 1);
+}
+
+static void test_measure (void **state)
+{
+    uint64_t ewma = 0;
+    (void) state;
+    pool_measure (&ewma, 800);
+    assert_int_equal (ewma, 800);
+    pool_measure (&ewma, 0);
+    assert_int_equal (ewma, 700);
+    for (int i = 0; i < 200; i++)
+        pool_measure (&ewma, 0);
+    assert_in_range (ewma, 1, 8); /* never "unknown" again */
+    for (int i = 0; i < 200; i++)
+        pool_measure (&ewma, 100000);
+    assert_in_range (ewma, 99000, 100000);
+}
+
+static void test_lists (void **state)
+{
+    job_t a = {0}, b = {0}, c = {0};
+    job_list_t list, other;
+    (void) state;
+    job_list_init (&list, JOB_LINK_PLACE);
+    job_list_init (&other, JOB_LINK_OUT);
+    assert_null (job_list_pop (&list));
+    job_list_push (&list, &b);
+    job_list_push_front (&list, &a);
+    job_list_push (&list, &c);
+    job_list_push (&other, &c); /* a list of another kind */
+    assert_int_equal (list.count, 3);
+    job_list_remove (&b, JOB_LINK_PLACE);
+    job_list_remove (&b, JOB_LINK_PLACE); /* it is in none: nothing happens */
+    assert_ptr_equal (job_next (&a, JOB_LINK_PLACE), &c);
+    assert_ptr_equal (job_list_pop (&list), &a);
+    assert_ptr_equal (job_list_pop (&list), &c);
+    assert_null (list.first);
+    assert_null (list.last);
+    assert_ptr_equal (other.first, &c);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_depth),
+        cmocka_unit_test (test_measure),
+        cmocka_unit_test (test_lists),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

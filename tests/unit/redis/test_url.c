@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* clang-format off */
+#include <cmocka.h>
+/* clang-format on */
+
+#include "redis/url.h"
+
+static void s_same (const char *text, const char *expected)
+{
+    usi_redis_url_t url;
+    assert_int_equal (usi_redis_url_parse (&url, text, NULL, 0), US_OK);
+    char *again = usi_redis_url_text (&url);
+    assert_string_equal (again, expected);
+    free (again);
+    usi_redis_url_free (&url);
+}
+
+static void test_good (void **state)
+{
+    (void) state;
+    s_same ("redis://", "redis://localhost:6379");
+    s_same ("redis://h", "redis://h:6379");
+    s_same ("redis://h:1/0", "redis://h:1");
+    s_same ("redis://h:65535/3", "redis://h:65535/3");
+    s_same ("redis://h/", "redis://h:6379");
+    s_same ("redis://[::1]:7/2", "redis://[::1]:7/2");
+    s_same ("redis://[::1]", "redis://[::1]:6379");
+    s_same ("redis://:p%40ss%2F@h", "redis://:p%40ss%2F@h:6379");
+    s_same ("redis://u:p@q@h:5", "redis://u:p%40q@h:5");
+    s_same ("redis://u@h", "redis://u:@h:6379");
+    s_same ("unix:///run/r.sock", "unix:///run/r.sock");
+    s_same ("unix://r.sock?db=2&password=a%26b&username=u",
+            "unix://r.sock?db=2&username=u&password=a%26b");
+    s_same ("UNIX:///a%3Fb", "unix:///a%3Fb");
+}
+
+static void test_bad (void **state)
+{
+    (void) state;
+    static const char *const bad[] = {"",
+                                      "h:6379",
+                                      "http://h",
+                                      "redis://h:0",
+                                      "redis://h:65536",
+                                      "redis://h:",
+                                      "redis://h:x",
+                                      "redis://h/x",
+                                      "redis://h/-1",
+                                      "redis://[::1",
+                                      "redis://[::1]x",
+                                      "redis://%zz@h",
+                                      "redis://:%00@h",
+                                      "redis://h?db=1",
+                                      "unix://",
+                                      "unix:///s?db",
+                                      "unix:///s?what=1",
+                                      "redis://:%4@h"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        usi_redis_url_t url;
+        char why[200] = "";
+        assert_int_equal (usi_redis_url_parse (&url, bad[i], why, sizeof why),
+                          US_ERR_INVALID);
+        assert_non_null (strstr (why, "redis://"));
+        usi_redis_url_free (&url);
+    }
+}
+
+static void test_keywords (void **state)
+{
+    (void) state;
+    usi_redis_url_t url = {0};
+    assert_int_equal (usi_redis_url_set (&url, "host", "h"), US_OK);
+    assert_int_equal (usi_redis_url_set (&url, "db", "4"), US_OK);
+    assert_int_equal (usi_redis_url_set (&url, "username", "me"), US_OK);
+    assert_int_equal (usi_redis_url_set (&url, "password", "a b"), US_OK);
+    assert_int_equal (usi_redis_url_set (&url, "port", "70000"), US_ERR_INVALID);
+    assert_int_equal (usi_redis_url_set (&url, "color", "red"), US_ERR_INVALID);
+    char *text = usi_redis_url_text (&url), *shown = usi_redis_url_shown (&url);
+    assert_string_equal (text, "redis://me:a%20b@h:6379/4");
+    assert_string_equal (shown, "redis://h:6379/4");
+    free (text);
+    free (shown);
+    assert_int_equal (usi_redis_url_set (&url, "unix_socket_path", "/s"), US_OK);
+    shown = usi_redis_url_shown (&url);
+    assert_string_equal (shown, "unix:///s?db=4");
+    free (shown);
+    usi_redis_url_free (&url);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_good),
+        cmocka_unit_test (test_bad),
+        cmocka_unit_test (test_keywords),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
