@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Measures no-op jobs through the Python client with everything on this machine: a
+broker with its private Redis, and one node.
+
+    round trip      one job in flight: p50 and p99, in microseconds
+    submit, map     jobs/s of a burst, from the first call to the last result
+    queued          bytes in Redis for each queued job, over its body
+
+ProcessPoolExecutor does the same in the same run. Rounds are in ABBA order; what is
+told is the median over rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import understudy
+from bench.jobs import noop
+from support import Broker, Node, Redis
+
+Numbers = dict[str, float]
+
+
+# --- Measures ----------------------------------------------------------------------
+
+
+def round_trips(executor: Executor, count: int) -> Numbers:
+    """One in flight."""
+    times = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        executor.submit(noop).result()
+        times.append((time.perf_counter() - begin) * 1e6)
+    cuts = statistics.quantiles(times, n=100)
+    return {"p50_us": cuts[49], "p99_us": cuts[98]}
+
+
+def by_submit(executor: Executor, count: int) -> Numbers:
+    begin = time.perf_counter()
+    futures = [executor.submit(noop) for _ in range(count)]
+    wait(futures)
+    elapsed = time.perf_counter() - begin
+    for future in futures:
+        future.result()
+    return {"submit_per_s": count / elapsed}
+
+
+def by_map(executor: Executor, count: int) -> Numbers:
+    begin = time.perf_counter()
+    for _ in executor.map(noop, range(count)):
+        pass
+    return {"map_per_s": count / (time.perf_counter() - begin)}
+
+
+def one_round(executor: Executor, arguments: argparse.Namespace) -> Numbers:
+    # What is made at the first call is not what is measured.
+    wait([executor.submit(noop) for _ in range(100)])
+    numbers = round_trips(executor, arguments.round_trips)
+    numbers |= by_submit(executor, arguments.jobs)
+    numbers |= by_map(executor, arguments.jobs)
+    return numbers
+
+
+def queued_bytes(endpoint: str, redis: Redis, count: int) -> Numbers:
+    """Jobs on a channel where nobody listens."""
+    body = "true # a shell command of a known length"
+    lead = understudy.Lead("bench-queued", broker=endpoint)
+
+    def memory() -> int:
+        return int(redis.info("memory", "used_memory"))
+
+    before = memory()
+    results = [lead.shell(body) for _ in range(count)]
+    for result in results:
+        result.accepted(timeout=60)
+    each = (memory() - before) / count
+    for result in results:
+        result.cancel()
+    return {"queued_bytes_over_body": each - len(body)}
+
+
+# --- Competitors -------------------------------------------------------------------
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[Executor]:
+    with ProcessPoolExecutor(workers) as executor:
+        yield executor
+
+
+@contextmanager
+def remote(endpoint: str) -> Iterator[Executor]:
+    with understudy.Executor("bench", broker=endpoint) as executor:
+        yield executor
+
+
+def median_of(rounds: list[Numbers]) -> Numbers:
+    return {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
+
+
+def compete(
+    contestants: dict[str, Callable[[], object]], arguments: argparse.Namespace
+) -> dict[str, Numbers]:
+    """ABBA, so that a machine that slows down slows down both."""
+    names = list(contestants)
+    order = [*names, *reversed(names)] * arguments.rounds
+    rounds: dict[str, list[Numbers]] = {name: [] for name in names}
+    for name in order:
+        with contestants[name]() as executor:  # type: ignore[attr-defined]
+            rounds[name].append(one_round(executor, arguments))
+        print(f"{name}: {tell(rounds[name][-1])}", file=sys.stderr)
+    return {name: median_of(numbers) for name, numbers in rounds.items()}
+
+
+# --- The whole ---------------------------------------------------------------------
+
+
+def tell(numbers: Numbers) -> str:
+    return "  ".join(f"{name} {value:,.0f}" for name, value in numbers.items())
+
+
+def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
+    with ExitStack() as stack:
+        data = folder / "data"
+        options = {"bind": "tcp://127.0.0.1:*", "data": data}
+        broker = Broker(folder, {**options, "durability": arguments.durability})
+        stack.callback(broker.stop)
+        node = Node(
+            folder,
+            {
+                "broker": broker.endpoint,
+                "channel": "bench",
+                "slots": arguments.slots,
+                "python": "/usr/bin/python3",
+                "cache": folder / "cache",
+            },
+        )
+        stack.callback(node.stop)
+        contestants = {
+            "understudy": lambda: remote(broker.endpoint),
+            "ProcessPoolExecutor": lambda: pool(arguments.slots),
+        }
+        numbers = compete(contestants, arguments)
+        redis = stack.enter_context(Redis(data / "redis.sock"))
+        numbers["understudy"] |= queued_bytes(broker.endpoint, redis, arguments.jobs)
+        return numbers
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--json", action="store_true", help="medians as JSON on standard output")
+    add("--jobs", type=int, default=10_000, help="jobs of a burst")
+    add("--round-trips", type=int, default=2_000, help="jobs one after the other")
+    add("--rounds", type=int, default=2, help="how often ABBA")
+    add("--slots", type=int, default=os.cpu_count(), help="worker processes")
+    add("--durability", default="always", choices=("always", "everysec", "memory"))
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = Path(tempfile.mkdtemp(prefix="understudy-bench-"))
+    try:
+        medians = run(folder, arguments)
+    finally:
+        shutil.rmtree(folder)
+    if arguments.json:
+        print(json.dumps(medians, indent=2))
+        return
+    for name, numbers in medians.items():
+        for key, value in numbers.items():
+            print(f"{name:20} {key:24} {value:12,.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""Kill -9 of each part under load. What must hold: no accepted job is lost, each has
+one result, and none runs twice where the design promises that."""
+
+import collections
+import os
+import signal
+
+import pytest
+
+from support import PYTHON, wait_for
+from support.processes import command_line, descendants
+
+JOBS = 200
+
+LOAD = """
+    import sys
+
+    from understudy import Executor
+
+
+    def job(n, directory):
+        import os
+        import time
+
+        with open(os.path.join(directory, "runs"), "a") as runs:
+            runs.write(f"{n}\\n")
+        time.sleep(0.01)
+        print("job", n)
+        return n * n
+
+
+    with Executor("calculator") as pool:
+        futures = [pool.submit(job, n, sys.argv[1]) for n in range(int(sys.argv[2]))]
+        futures[0].result(60)
+        print("begun", flush=True)
+        values = [future.result(120) for future in futures]
+        assert values == [n * n for n in range(len(values))], values
+        assert all(f.log == f"job {n}" for n, f in enumerate(futures)) or "-l" not in sys.argv
+        print("all", len(values), flush=True)
+"""
+
+
+class Load:
+    """A client that waits for its jobs, and the list of what ran."""
+
+    def __init__(self, user, directory, jobs=JOBS, *flags):
+        self.directory, self.jobs = directory, jobs
+        (directory / "runs").write_text("")
+        path = user.write("load.py", LOAD)
+        self.process = user.start(
+            "load", [PYTHON, path, directory, str(jobs), *flags]
+        )
+        wait_for(lambda: "begun" in self.process.output, 60, "the first result")
+
+    def ran(self):
+        return collections.Counter((self.directory / "runs").read_text().split())
+
+    def finish(self, timeout=120):
+        code = self.process.wait(timeout)
+        assert code == 0, self.process.output
+        assert f"all {self.jobs}" in self.process.output
+        ran = self.ran()
+        assert len(ran) == self.jobs
+        return sum(ran.values()) - self.jobs
+
+
+@pytest.fixture
+def load(client, directory):
+    def start(*args, **options):
+        return Load(client(*args, **options), directory)
+
+    return start
+
+
+def workers_of(node):
+    return [p for p in descendants(node.pid) if "understudy-worker" in command_line(p)]
+
+
+def test_workers(broker, node, load):
+    broker()
+    listening = node(channel="calculator")
+    running = load()
+    for _ in range(5):
+        victims = wait_for(lambda: workers_of(listening), 10)
+        os.kill(victims[0], signal.SIGKILL)
+        before = sum(running.ran().values())
+        wait_for(lambda before=before: sum(running.ran().values()) > before + 5, 20)
+    again = running.finish()
+    assert again <= 5  # only what a dead worker was at
+
+
+def test_a_node(broker, node, load):
+    broker(lease="2s")
+    first = node(channel="calculator")
+    running = load()
+    node(channel="calculator")
+    first.kill()
+    again = running.finish()
+    assert again <= 64 + 2
+
+
+def test_the_only_broker(redis_server, broker, node, load):
+    """Back within the lease: nothing runs twice."""
+    first = broker(redis_server)
+    node(first, channel="calculator")
+    running = load()
+    first.kill()
+    before = sum(running.ran().values())
+    broker(redis_server, bind=first.endpoint)
+    assert running.finish() == 0
+    assert sum(running.ran().values()) >= before
+
+
+def test_one_of_two_brokers(redis_server, broker, node, client, directory):
+    first, second = broker(redis_server), broker(redis_server)
+    both = f"{first.endpoint},{second.endpoint}"
+    node(both, channel="calculator")
+    running = Load(client(both), directory)
+    first.kill()
+    assert running.finish() == 0
+
+
+@pytest.mark.slow
+def test_redis(make_redis, broker, node, load):
+    server = make_redis(appendfsync="always")
+    broker(server)
+    node(channel="calculator")
+    running = load()
+    for _ in range(3):
+        before = sum(running.ran().values())
+        server.kill()
+        server.start()
+        wait_for(
+            lambda before=before: sum(running.ran().values()) >= min(before + 10, JOBS), 30
+        )
+    assert running.finish() == 0
+
+
+def test_the_private_redis(broker, node, load):
+    served = broker()
+    node(channel="calculator")
+    running = load()
+    child = next(p for p in descendants(served.pid) if "redis" in command_line(p))
+    os.kill(child, signal.SIGKILL)
+    assert running.finish() == 0
+
+
+@pytest.mark.slow
+def test_redis_is_away_for_longer_than_a_lease(make_redis, broker, node, load):
+    """Nobody could renew, so silence says nothing: no job runs twice."""
+    server = make_redis(appendfsync="always")
+    broker(server, lease="1s")
+    node(channel="calculator")
+    running = load()
+    server.pause()
+    with pytest.raises(AssertionError):
+        wait_for(lambda: running.process.popen.poll() is not None, 3)
+    server.resume()
+    assert running.finish() == 0
+
+
+@pytest.mark.slow
+def test_a_node_that_is_stopped_past_its_lease(broker, node, client):
+    """Its jobs run elsewhere; what it says afterwards changes nothing."""
+    broker(lease="1s")
+    frozen = node(channel="calculator", slots=1)
+    user = client()
+    path = user.write(
+        "late.py",
+        """
+        from understudy import Executor
+
+
+        def who():
+            import os
+            import time
+
+            print(os.getppid(), flush=True)
+            time.sleep(2)
+            return os.getppid()
+
+
+        result = Executor("calculator").submit(who)
+        for line in result.stream_log():
+            print("first", line.strip(), flush=True)
+            break
+        print("value", result.result(60), flush=True)
+        print("again", result.result(60), result.status, flush=True)
+        """,
+    )
+    running = user.start("late", [PYTHON, path])
+    wait_for(lambda: "first" in running.output, 30)
+    frozen.pause()
+    for pid in descendants(frozen.pid):
+        os.kill(pid, signal.SIGSTOP)
+    other = node(channel="calculator", slots=1)
+    wait_for(lambda: "value" in running.output, 60)
+    for pid in descendants(frozen.pid):
+        os.kill(pid, signal.SIGCONT)
+    frozen.resume()
+    assert running.wait(30) == 0
+    words = running.output.split()
+    assert words[words.index("value") + 1] == str(other.pid)
+    assert words[words.index("again") + 1 :] == [str(other.pid), "SUCCEEDED"]
+
+
+def test_no_process_outlives_its_node(broker, node, client):
+    broker()
+    listening = node(channel="calculator")
+    user = client()
+    path = user.write(
+        "sleepers.py",
+        """
+        from understudy import Lead
+
+        results = [Lead("calculator").shell("echo up; sleep 1000 & sleep 1000")]
+        for line in results[0].stream_log():
+            print(line, flush=True)
+            break
+        results[0].exception(60)
+        """,
+    )
+    running = user.start("sleepers", [PYTHON, path])
+    wait_for(lambda: "up" in running.output, 30)
+    family = descendants(listening.pid)
+    assert any("sleep" in command_line(pid) for pid in family)
+    listening.kill()
+    running.kill()
+    wait_for(
+        lambda: not [p for p in family if "understudy" in command_line(p)], 10, "the end"
+    )
+    # What a job started and what ignores its parent's end is a child of init now; the
+    # worker takes its group along.
+    wait_for(lambda: not [p for p in family if command_line(p)], 10, "the group's end")

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Two brokers on one Redis: submit through one, run on a node of the other."""
+
+import json
+
+import pytest
+
+from support import PYTHON, wait_for
+
+
+@pytest.fixture
+def pair(redis_server, broker, node, client):
+    """A client of a broker without nodes; the node is with the other broker."""
+    mine, other = broker(redis_server), broker(redis_server)
+    node(other, channel="calculator")
+    return client(mine), client(other), mine, other
+
+
+@pytest.mark.core
+def test_a_job_crosses(pair):
+    near, far, _, _ = pair
+    said = near.script("""
+        from understudy import Executor
+
+
+        def job(n):
+            print("line", n, flush=True)
+            return n * n
+
+
+        with Executor("calculator") as pool:
+            print(list(pool.map(job, range(20))))
+        """)
+    assert said == f"{[n * n for n in range(20)]}\n"
+    rows = [json.loads(line) for line in far.ctl("--json", "jobs").stdout.splitlines()]
+    assert len(rows) == 20
+    uuid = rows[0]["id"]
+    for side in (near, far):
+        assert "line" in side.ctl("logs", uuid).stdout
+
+
+def test_the_log_crosses_while_it_grows(pair):
+    near, far, _, _ = pair
+    path = near.write(
+        "grow.py",
+        """
+        import sys
+
+        from understudy import Lead
+
+        result = Lead("calculator").shell("echo one; read line < PIPE; echo two")
+        """.replace("PIPE", str(near.directory / "pipe"))
+        + """
+        result.accepted(30)
+        print(result.uuid, flush=True)
+        for line in result.stream_log():
+            print(line.strip(), flush=True)
+        """,
+    )
+    import os
+
+    os.mkfifo(near.directory / "pipe")
+    running = near.start("grow", [PYTHON, path])
+    wait_for(lambda: "one" in running.output)
+    uuid = running.output.split()[0]
+    follow = far.start("logs", [*_ctl(), "logs", "-f", uuid])
+    wait_for(lambda: "one" in follow.output)
+    (near.directory / "pipe").write_text("go\n")
+    assert running.wait(20) == 0
+    assert follow.wait(20) == 0
+    assert running.output.split()[1:] == ["one", "two"]
+    assert follow.output == "one\ntwo\n"
+
+
+def _ctl():
+    from support import BIN
+
+    return [BIN / "understudy-ctl"]
+
+
+def test_cancel_crosses(pair):
+    near, _, _, _ = pair
+    said = near.script("""
+        from understudy import Lead
+        from understudy.exceptions import JobCancelled
+
+        result = Lead("calculator").shell("echo up; sleep 1000")
+        for line in result.stream_log():
+            break
+        print(result.interrupt() is not None)
+        try:
+            result.get(timeout=30)
+        except JobCancelled:
+            print("cancelled")
+        """)
+    assert said.splitlines()[1:] == ["cancelled"]
+
+
+def test_a_result_is_read_through_either(pair):
+    near, far, _, _ = pair
+    uuid = near.ctl(
+        "--json", "submit", "--channel", "calculator", "--shell", "echo x"
+    ).stdout
+    uuid = json.loads(uuid)["id"]
+    for side in (far, near):
+        said = side.script(
+            """
+            import sys
+
+            from understudy import Result
+
+            print(Result(sys.argv[1]).get(timeout=30), end="")
+            """,
+            uuid,
+        )
+        assert said == "x\n"
+
+
+def test_the_other_broker_takes_over(redis_server, broker, node, client):
+    """Kill -9 of the broker that both use: client and node go to the other one."""
+    first, second = broker(redis_server), broker(redis_server)
+    both = f"{first.endpoint},{second.endpoint}"
+    node(both, channel="calculator")
+    user = client(both)
+    path = user.write(
+        "over.py",
+        """
+        from understudy import Executor
+
+
+        def job(n):
+            import time
+
+            time.sleep(0.05)
+            return n
+
+
+        with Executor("calculator") as pool:
+            futures = [pool.submit(job, n) for n in range(100)]
+            futures[10].result(60)
+            print("begun", flush=True)
+            print(sum(f.result(60) for f in futures), flush=True)
+        """,
+    )
+    running = user.start("over", [PYTHON, path])
+    wait_for(lambda: "begun" in running.output, 30)
+    first.kill()
+    assert running.wait(60) == 0, running.output
+    assert str(sum(range(100))) in running.output

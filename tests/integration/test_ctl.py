@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""understudy-ctl as an operator uses it."""
+
+import json
+
+import pytest
+
+from support import BIN, free_port, wait_for
+
+
+@pytest.fixture
+def user(broker, node, client):
+    broker()
+    node(channel="calculator", name="atlas")
+    return client()
+
+
+def rows(user, *args):
+    """--json gives one object a line."""
+    return [json.loads(line) for line in user.ctl("--json", *args).stdout.splitlines()]
+
+
+def submit(user, command, *args):
+    line = user.ctl(
+        "--json", "submit", "--channel", "calculator", *args, "--shell", command
+    )
+    return json.loads(line.stdout)["id"]
+
+
+def ended(user, uuid, state=None):
+    wait_for(lambda: show(user, uuid)["ended_ms"] > 0, 30)
+    job = show(user, uuid)
+    assert state in (None, job["state"])
+    return job
+
+
+def show(user, uuid):
+    (job,) = rows(user, "show", uuid)
+    return {"ended_ms": 0, **job}
+
+
+@pytest.mark.core
+def test_the_views(user):
+    uuid = submit(user, "echo hello")
+    ended(user, uuid, "SUCCEEDED")
+    (status,) = rows(user, "status")
+    assert status["durability"] == "always"
+    assert status["nodes"] == 1
+    (channel,) = rows(user, "channels")
+    assert (channel["name"], channel["succeeded"]) == ("calculator", 1)
+    (one,) = rows(user, "nodes")
+    assert (one["name"], one["channels"]) == ("atlas", ["calculator"])
+    (job,) = rows(user, "jobs", "--channel", "calculator")
+    assert (job["id"], job["state"]) == (uuid, "SUCCEEDED")
+    assert rows(user, "jobs", "--state", "failed") == []
+    assert rows(user, "jobs", "--older", "1h") == []
+    assert rows(user, "doctor")
+    # For people: aligned columns with a head.
+    for view in ("status", "channels", "nodes", "jobs", "envs", "doctor"):
+        assert user.ctl(view).stdout.strip()
+
+
+def test_prefixes_of_ids(user):
+    uuid = submit(user, "echo hello")
+    ended(user, uuid)
+    assert user.ctl("logs", uuid[:8]).stdout == "hello\n"
+    others = [submit(user, "true") for _ in range(80)]
+    by_start = {}
+    for one in others:
+        by_start.setdefault(one[:2], []).append(one)
+    shared = next(start for start, ids in by_start.items() if len(ids) > 1)
+    done = user.ctl("show", shared, check=False)
+    assert done.returncode != 0
+    assert "several" in done.stderr
+
+
+def test_logs_follow_until_the_end(user):
+    fifo = user.directory / "go"
+    import os
+
+    os.mkfifo(fifo)
+    uuid = submit(user, f"echo one; read x < {fifo}; echo two")
+    follow = user.start("logs", [BIN / "understudy-ctl", "logs", "-f", uuid])
+    wait_for(lambda: "one" in follow.output)
+    fifo.write_text("x\n")
+    assert follow.wait(20) == 0
+    assert follow.output == "one\ntwo\n"
+
+
+def test_cancel_in_any_state(broker, node, client):
+    broker()
+    user = client()
+    queued = submit(user, "sleep 1000")
+    said = user.ctl("cancel", queued).stdout
+    assert "cancelled" in said.lower()
+    node(channel="calculator")
+    running = submit(user, "sleep 1000")
+    wait_for(lambda: show(user, running)["state"] == "RUNNING")
+    assert user.ctl("cancel", running).stdout
+    ended(user, running, "CANCELLED")
+    assert "had ended" in user.ctl("cancel", running).stdout
+    unknown = "0" * 12 + "-8000-8000-000000000000"
+    assert user.ctl("cancel", unknown, check=False).returncode != 0
+
+
+def test_retry_is_a_new_job(user):
+    uuid = submit(user, "exit 3")
+    ended(user, uuid, "FAILED")
+    again = rows(user, "retry", uuid)[0]["id"]
+    assert again != uuid
+    assert ended(user, again, "FAILED")["retry_of"] == uuid
+    assert show(user, uuid)["state"] == "FAILED"
+
+
+def test_purge(user):
+    for _ in range(3):
+        ended(user, submit(user, "true"))
+    user.ctl("purge", "--channel", "calculator", "--state", "succeeded")
+    assert rows(user, "jobs") == []
+
+
+def test_submit_a_python_function(user):
+    user.write("jobs.py", "def add(a, b=0, *, c=0):\n    print('adding')\n    return a + b + c\n")
+    done = user.ctl(
+        *("submit", "--channel", "calculator", "--wait", "jobs.py:add"),
+        *("[1, 2]", '{"c": 3}'),
+    )
+    assert "6" in done.stdout.split()
+    failed = user.ctl(
+        *("submit", "--channel", "calculator", "--wait", "jobs.py:add", '["x", 1]'),
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert "TypeError" in failed.stderr
+
+
+def test_submit_tells_how_the_shell_ended(user):
+    done = user.ctl(
+        *("submit", "--channel", "calculator", "--wait", "--shell", "exit 3"),
+        check=False,
+    )
+    assert done.returncode != 0
+
+
+def test_drain(user, stage):
+    user.ctl("drain", "atlas")
+    service = stage._services[-1]
+    assert service.wait(20) == 0
+    wait_for(lambda: rows(user, "nodes") == [])
+    assert user.ctl("drain", "nobody", check=False).returncode != 0
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("show", "zzz"),
+        ("show", "../../x"),
+        ("logs", "00000000-0000-8000-8000-000000000000"),
+        ("cancel", ""),
+        ("jobs", "--state", "nonsense"),
+        ("jobs", "--channel", "no such"),
+        ("nonsense",),
+        ("submit", "--channel", "a/b", "--shell", "true"),
+        ("submit", "--channel", "calculator", "--package", "--x", "--shell", "true"),
+        ("submit", "none.py:f"),
+        (),
+    ],
+)
+def test_bad_arguments(user, args):
+    done = user.ctl(*args, check=False)
+    assert done.returncode not in (0, None)
+    assert done.returncode > 0, "killed by a signal"
+    assert done.stderr.strip()
+
+
+def test_no_broker(client):
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    done = client(endpoint).ctl("status", check=False)
+    assert done.returncode == 69
+    assert endpoint in done.stderr
+
+
+def test_control_characters_are_escaped(user):
+    user.script("""
+        from understudy import Executor
+
+        def job():
+            pass
+
+        job.__qualname__ = job.__name__ = "evil\\x1b[2J\\n"
+        Executor("calculator").submit(job).exception(30)
+        """)
+    assert "\x1b" not in user.ctl("jobs").stdout
+
+
+def test_a_broken_pipe_is_quiet(user):
+    for _ in range(5):
+        submit(user, "true")
+    done = user.run(
+        ["sh", "-c", f"{BIN}/understudy-ctl jobs | true; {BIN}/understudy-ctl status"]
+    )
+    assert done.stderr == ""

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: MIT
+"""Environments, with wheels built here and served on the loopback."""
+
+import json
+
+import pytest
+
+from support import UV, wait_for
+
+# Without a package index scripts/setup cannot install uv; pip is always there.
+BOTH = [pytest.param(False, id="pip")] + [pytest.param(True, id="uv")] * bool(UV)
+
+
+@pytest.fixture
+def cluster(broker, node, client, wheel_index):
+    """A node that knows the index; with uv where asked for and there."""
+
+    def make(uv=False, **options):
+        broker()
+        path = "/usr/bin:/bin"
+        if uv:
+            path = f"{UV.parent}:{path}"
+        node(
+            channel="calculator",
+            index_url=wheel_index.url,
+            env={"PATH": path},
+            **options,
+        )
+        return client()
+
+    return make
+
+
+USE = """
+    import sys
+
+    from understudy import Executor, UnderstudyError
+
+
+    def use():
+        import leaf
+        import stem
+
+        return leaf.VERSION, stem.VERSION, sys.prefix
+
+
+    pool = Executor("calculator", packages=sys.argv[1:])
+    result = pool.submit(use)
+    try:
+        print(*result.result(120))
+    except UnderstudyError as error:
+        print(type(error).__name__)
+        print(error)
+    print("log:", repr(result.log))
+"""
+
+
+@pytest.mark.parametrize("uv", BOTH)
+def test_packages_and_what_they_need(cluster, wheel_index, uv):
+    wheel_index.add("leaf", "1.0")
+    wheel_index.add("leaf", "2.0")
+    wheel_index.add("stem", "1.5", requires=["leaf<2"])
+    user = cluster(uv)
+    first = user.script(USE, "stem")
+    leaf, stem, prefix = first.splitlines()[0].split()
+    assert (leaf, stem) == ("1.0", "1.5")
+    assert "log: ''" in first
+    asked = len(wheel_index.requests)
+    # Another spelling is the same environment; nothing is asked for again.
+    again = user.script(USE, "Stem ")
+    assert again.splitlines()[0].split()[2] == prefix
+    assert len(wheel_index.requests) == asked
+    # Another set is another one.
+    other = user.script(USE, "stem", "leaf==1.0")
+    assert other.splitlines()[0].split()[2] != prefix
+
+
+@pytest.mark.parametrize("uv", BOTH)
+def test_a_build_that_fails_says_why(cluster, wheel_index, uv):
+    wheel_index.add("leaf", "1.0")
+    wheel_index.add("stem", "1.0", requires=["leaf>=2"])
+    user = cluster(uv)
+    said = user.script(USE, "there-is-no-such-package")
+    assert said.startswith("EnvironmentBuildError")
+    assert "there-is-no-such-package" in said
+    said = user.script(USE, "stem", "leaf==1.0")
+    assert said.startswith("EnvironmentBuildError")
+    assert "leaf" in said
+    ok = user.script("""
+        from understudy import Lead
+
+        print(Lead("calculator").shell("echo fine").get(timeout=30), end="")
+        """)
+    assert ok == "fine\n"
+
+
+def test_a_bare_environment_has_nothing(cluster):
+    user = cluster()
+    said = user.script("""
+        from understudy import Executor
+
+
+        def look():
+            import importlib.util
+
+            return importlib.util.find_spec("pytest") is None
+
+
+        print(Executor("calculator").submit(look).result(60))
+        """)
+    assert said == "True\n"
+
+
+def test_build_output_is_a_stream_of_its_own(cluster, wheel_index):
+    wheel_index.add("leaf", "1.0")
+    wheel_index.add("stem", "1.0")
+    user = cluster()
+    said = user.script("""
+        from understudy import Executor
+
+
+        def job():
+            print("from the job")
+
+
+        result = Executor("calculator", packages=["leaf"]).submit(job)
+        build = "".join(result.stream_log(build=True))
+        print("leaf" in build, result.get(timeout=60), repr(result.log))
+        print(result.uuid)
+        """)
+    first, uuid = said.splitlines()
+    assert first == "True None 'from the job'"
+    assert user.ctl("logs", uuid).stdout == "from the job\n"
+    assert "leaf" in user.ctl("logs", "--build", uuid).stdout
+
+
+def test_one_build_for_many_jobs(cluster, wheel_index):
+    wheel_index.add("leaf", "1.0")
+    wheel_index.add("stem", "1.0")
+    user = cluster(slots=4)
+    said = user.script("""
+        from understudy import Executor
+
+        with Executor("calculator", packages=["leaf"]) as pool:
+            print(sum(pool.map(lambda n: __import__("leaf") and n, range(20))))
+        """)
+    assert said == "190\n"
+    rows = [json.loads(line) for line in user.ctl("--json", "envs").stdout.splitlines()]
+    assert len([row for row in rows if row["packages"] == ["leaf"]]) == 1
+    assert len([p for p in wheel_index.requests if p.endswith(".whl")]) <= 2
+
+
+def test_two_environments_do_not_mix(cluster, wheel_index):
+    for version in ("1.0", "2.0"):
+        wheel_index.add("leaf", version)
+    user = cluster()
+    said = user.script("""
+        from understudy import Executor
+
+
+        def version():
+            import leaf
+
+            return leaf.VERSION
+
+
+        old = Executor("calculator", packages=["leaf==1.0"])
+        new = Executor("calculator", packages=["leaf>=1"], constraints=["leaf>1"])
+        results = [pool.submit(version) for pool in (old, new) * 3]
+        print([r.result(120) for r in results])
+        """)
+    assert said == "['1.0', '2.0', '1.0', '2.0', '1.0', '2.0']\n"
+
+
+def test_a_node_checks_requirements_itself(cluster):
+    """A client that does not check: the node refuses all the same."""
+    from integration.test_protocol import SUBMIT, Peer, new_id
+    from understudy import _msgpack as msgpack
+
+    user = cluster()
+    peer = Peer(user.env["UNDERSTUDY_BROKER"], "client")
+    spec = {"kind": "shell", "name": "x", "packages": ["--index-url=http://x/"]}
+    job = {
+        "id": new_id("calculator"),
+        "channel": "calculator",
+        "spec": msgpack.packb(spec),
+    }
+    try:
+        peer.send(SUBMIT, [job], [b"echo should not run"])
+        head, _ = peer.expect(21, 30)
+        assert head["items"][0]["state"] == 6
+        assert head["items"][0]["code"] == -16
+    finally:
+        peer.close()
+
+
+def test_the_cache_outlives_the_node(stage, wheel_index):
+    wheel_index.add("leaf", "1.0")
+    wheel_index.add("stem", "1.0")
+    stage.broker()
+    cache = stage.folder("cache")
+    prefixes = []
+    for _ in range(2):
+        node = stage.node(channel="calculator", index_url=wheel_index.url, cache=cache)
+        prefixes.append(stage.client().script(USE, "leaf", "stem").split()[2])
+        asked = len(wheel_index.requests)
+        node.stop()
+    assert prefixes[0] == prefixes[1]
+    assert len(wheel_index.requests) == asked
+
+
+def test_a_killed_build_is_never_used(stage, wheel_index):
+    """The node dies at random moments of a build; the next one builds it whole."""
+    wheel_index.add("leaf", "1.0")
+    wheel_index.add("stem", "1.0")
+    stage.broker()
+    cache = stage.folder("cache")
+    user = stage.client()
+    path = user.write("use.py", USE)
+    from support import PYTHON
+
+    for moment in ("build.start", "envs/"):
+        node = stage.node(channel="calculator", index_url=wheel_index.url, cache=cache)
+        running = user.start("use", [PYTHON, path, "leaf", "stem"])
+        wait_for(
+            lambda: any(cache.glob("envs/*")) or moment in node.output, 30, "a build"
+        )
+        node.kill()
+        running.kill()
+    stage.node(channel="calculator", index_url=wheel_index.url, cache=cache)
+    assert user.script(USE, "leaf", "stem").startswith("1.0 1.0")
+
+
+@pytest.mark.index
+def test_the_real_index(broker, node, client):
+    import subprocess
+
+    found = subprocess.run(
+        ["/usr/bin/python3", "-m", "pip", "index", "versions", "pytz"],
+        capture_output=True,
+        check=False,
+    )
+    if found.returncode != 0:
+        pytest.skip("the package index is not reachable from here")
+    broker()
+    node(channel="calculator")
+    user = client()
+    user.write(
+        "zones.py",
+        """
+        from understudy.decorators import understudy
+
+
+        class TimeZoneTool:
+            @understudy("calculator", packages=["pytz"], block=True)
+            def eastern(self):
+                from pytz import timezone
+
+                return timezone("US/Eastern").zone
+        """,
+    )
+    said = user.script("""
+        from zones import TimeZoneTool
+
+        print(TimeZoneTool().eastern())
+        """)
+    assert said == "US/Eastern\n"

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: MIT
+"""Results are Futures; every kind of function runs on a node that has none of its code."""
+
+import pytest
+
+from support import PYTHON
+
+
+@pytest.fixture
+def user(broker, node, client):
+    broker()
+    node(channel=["calculator", "default"])
+    return client()
+
+
+@pytest.mark.core
+def test_the_standard_library_works_on_results(user):
+    said = user.script("""
+        import asyncio
+        from concurrent.futures import FIRST_COMPLETED, as_completed, wait
+
+        from understudy import Executor
+        from understudy.decorators import understudy
+
+
+        @understudy("calculator")
+        def square(n):
+            return n * n
+
+
+        async def both():
+            return await asyncio.gather(
+                *(asyncio.wrap_future(square(n)) for n in (2, 3))
+            ) + [await square(4)]
+
+
+        if __name__ == "__main__":
+            results = [square(n) for n in range(6)]
+            print(sorted(r.result() for r in as_completed(results, timeout=30)))
+            done, pending = wait(results, timeout=30)
+            print(len(done), len(pending))
+            done, _ = wait([square(7)], timeout=30, return_when=FIRST_COMPLETED)
+            print([r.get() for r in done])
+            print(asyncio.run(both()))
+            seen = []
+            result = square(9)
+            result.add_done_callback(lambda r: seen.append(r.result()))
+            result.get(timeout=30)
+            with Executor("calculator") as pool:
+                print(pool.submit(pow, 2, 10).result(30))
+                print(list(pool.map(lambda a, b: a + b, [1, 2], [10, 20])))
+            print(seen, square.map(range(4)))
+        """)
+    assert said.splitlines() == [
+        "[0, 1, 4, 9, 16, 25]",
+        "6 0",
+        "[49]",
+        "[4, 9, 16]",
+        "1024",
+        "[11, 22]",
+        "[81] [0, 1, 4, 9]",
+    ]
+
+
+def test_map_shows_progress(user):
+    script = user.write(
+        "bar.py",
+        """
+        from understudy.decorators import understudy
+
+
+        @understudy("calculator")
+        def same(n):
+            return n
+
+
+        print(same.map(range(5), progress=True))
+        """,
+    )
+    done = user.run([PYTHON, script])
+    assert done.stdout == "[0, 1, 2, 3, 4]\n"
+    assert "5/5" in done.stderr
+
+
+def test_the_first_failure_raises_after_the_rest_ended(user):
+    said = user.script("""
+        from understudy.decorators import understudy
+
+
+        @understudy("calculator")
+        def half(n):
+            if n % 2:
+                raise ValueError(f"{n} is odd")
+            return n // 2
+
+
+        try:
+            half.map([2, 3, 4, 5])
+        except ValueError as error:
+            print(error)
+        """)
+    assert said == "3 is odd\n"
+
+
+def test_shutdown_cancels_what_has_not_started(broker, client):
+    broker()
+    said = client().script("""
+        from concurrent.futures import CancelledError
+
+        from understudy import Executor
+
+        pool = Executor("calculator")
+        futures = [pool.submit(pow, 2, n) for n in range(3)]
+        for future in futures:
+            future.accepted(30)
+        pool.shutdown(wait=True, cancel_futures=True)
+        print([future.cancelled() for future in futures])
+        try:
+            pool.submit(pow, 1, 1)
+        except RuntimeError as error:
+            print("RuntimeError")
+        try:
+            futures[0].result(1)
+        except CancelledError:
+            print("CancelledError")
+        """)
+    assert said.splitlines() == ["[True, True, True]", "RuntimeError", "CancelledError"]
+
+
+def test_cancel_and_interrupt(user):
+    said = user.script("""
+        import time
+
+        from understudy import Lead
+        from understudy.decorators import understudy
+        from understudy.exceptions import JobCancelled
+
+
+        @understudy("calculator")
+        def forever():
+            print("running", flush=True)
+            while True:
+                time.sleep(0.01)
+
+
+        result = forever()
+        for line in result.stream_log():
+            print(line.strip())
+            break
+        print(result.running(), result.cancel())
+        print(bool(result.interrupt()))
+        try:
+            result.get(timeout=30)
+        except JobCancelled as error:
+            print("JobCancelled", result.status)
+        print(Lead("calculator").shell("echo next").get(timeout=30), end="")
+        """)
+    assert said.splitlines() == [
+        "running",
+        "True False",
+        "True",
+        "JobCancelled CANCELLED",
+        "next",
+    ]
+
+
+def test_all_kinds_of_functions(user):
+    user.write("shapes/__init__.py", "from .area import Square\n")
+    user.write("shapes/units.py", "FACTOR = 100\n")
+    user.write(
+        "shapes/area.py",
+        """
+        from understudy.decorators import understudy
+
+        from . import units
+
+
+        class Square:
+            def __init__(self, side):
+                self.side = side
+
+            @understudy("calculator")
+            def area(self):
+                return self.side**2 * units.FACTOR
+
+            @understudy("calculator")
+            @staticmethod
+            def sides():
+                return 4
+
+            @staticmethod
+            @understudy("calculator")
+            def corners():
+                return 4
+
+            @classmethod
+            @understudy("calculator")
+            def name(cls):
+                return cls.__name__
+
+            @understudy("calculator")
+            @classmethod
+            def twice(cls, n):
+                return cls(2 * n).side
+
+            @understudy("calculator")
+            def grown(self):
+                return Square(self.side + 1)
+        """,
+    )
+    said = user.script("""
+        from understudy import Executor
+        from shapes import Square
+
+        square = Square(3)
+        print(square.area().get(timeout=30))
+        print(Square.sides().get(timeout=30), square.corners().get(timeout=30))
+        print(Square.name().get(timeout=30), Square.twice(4).get(timeout=30))
+        print(square.grown().get(timeout=30).side)
+        offset = 10
+        with Executor("calculator") as pool:
+            print(pool.submit(lambda n: n + offset, 1).result(30))
+        """)
+    assert said.splitlines() == ["900", "4 4", "Square 8", "4", "11"]
+
+
+def test_python_dash_m(user):
+    user.write("pkg/__init__.py", "")
+    user.write("pkg/helper.py", "def triple(n):\n    return 3 * n\n")
+    user.write(
+        "pkg/main.py",
+        """
+        from understudy.decorators import understudy
+
+        from .helper import triple
+
+
+        @understudy("calculator")
+        def nine(n):
+            return triple(triple(n))
+
+
+        if __name__ == "__main__":
+            print(nine(1).get(timeout=30))
+        """,
+    )
+    done = user.run([PYTHON, "-m", "pkg.main"])
+    assert done.stdout == "9\n"
+
+
+def test_a_decorated_function_inside_a_job_is_a_plain_call(user):
+    user.write(
+        "deep.py",
+        """
+        from understudy.decorators import understudy
+
+
+        @understudy("nobody-listens-here")
+        def inner(n):
+            return n + 1
+
+
+        @understudy("calculator")
+        def outer(n):
+            return inner(n) * 2
+        """,
+    )
+    said = user.script("""
+        from deep import outer
+
+        print(outer(1).get(timeout=30))
+        """)
+    assert said == "4\n"
+
+
+def test_data_come_back_as_they_were(user):
+    said = user.script("""
+        import datetime
+        import decimal
+
+        from understudy import Executor
+
+        values = [
+            None, True, 0, -1, 2**63, 2**64 - 1, -(2**63), 2**70, 1.5, float("inf"), "",
+            "é\\0", b"\\xff", [], [1, [2]], {}, {"a": {"b": None}}, {1: 2}, (1, 2), {1, 2},
+            datetime.date(2020, 2, 29), decimal.Decimal("1.10"), range(3), 1j,
+            "x" * 300_000, b"y" * 3_000_000,
+        ]
+        with Executor("calculator") as pool:
+            back = list(pool.map(lambda value: value, values))
+        print([(a, b) for a, b in zip(values, back) if a != b or type(a) is not type(b)])
+        """)
+    assert said == "[]\n"
+
+
+def test_ctrl_c_cancels_a_blocking_call(user):
+    import signal
+
+    from support import wait_for
+
+    path = user.write(
+        "block.py",
+        """
+        import time
+
+        from understudy.decorators import understudy
+
+
+        @understudy("calculator", block=True)
+        def forever():
+            print("running", flush=True)
+            while True:
+                time.sleep(0.01)
+
+
+        forever()
+        """,
+    )
+    process = user.start("block", [PYTHON, path])
+    wait_for(lambda: "running" in process.output, 30)
+    process.signal(signal.SIGINT)
+    assert process.wait(10) in (1, 130, -signal.SIGINT)
+    assert "KeyboardInterrupt" in process.output
+    rows = user.ctl("--json", "jobs", "--state", "cancelled").stdout
+    assert "CANCELLED" in rows

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Daemons give back what they took: descriptors, processes, files."""
+
+import pytest
+
+from support import wait_for
+from support.processes import descendants
+
+JOBS = """
+from understudy import Executor
+with Executor("default") as executor:
+    assert list(executor.map(abs, range(-200, 0))) == list(range(200, 0, -1))
+    assert executor.submit(len, bytes(1 << 20)).result() == 1 << 20
+"""
+
+
+@pytest.mark.core
+def test_descriptors_come_back(broker, node, client):
+    broker, node, user = broker(), node(), client()
+    user.script(JOBS)  # what is made once and kept
+
+    def quiet():
+        """Node and broker without a client."""
+        return broker.descriptors, node.descriptors
+
+    wait_for(lambda: quiet() == quiet())
+    before = quiet()
+    for _ in range(3):
+        user.script(JOBS)
+    wait_for(lambda: all(now <= old for now, old in zip(quiet(), before)), 15)
+
+
+def test_nothing_outlives_the_daemons(broker, node, client, directory):
+    broker, node, user = broker(), node(), client()
+    user.script(JOBS)
+    children = [*descendants(broker.pid), *descendants(node.pid)]
+    assert len(children) >= 2  # redis-server, and a zygote
+    assert node.stop() == 0
+    assert broker.stop() == 0
+    temporary = [path for path in directory.rglob("*") if path.is_socket()]
+    assert temporary == []
+    # The fixture no_leftovers looks for the processes.

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: MIT
+"""A stranger on the socket: messages by hand, as docs/protocol.md tells, and all that
+must not be answered. Uses pyzmq and the package's own msgpack."""
+
+import hashlib
+import os
+import time
+import uuid
+
+import pytest
+import zmq
+
+from support import wait_for
+from understudy import _msgpack as msgpack
+
+HELLO, WELCOME, PING, PONG, ERROR = 1, 2, 3, 4, 6
+SUBMIT, SUBMITTED, WATCH, STATE, ENDED = 16, 17, 18, 20, 21
+CREDIT, JOBS, RESULT, COMMITTED = 48, 49, 51, 52
+
+pytestmark = pytest.mark.core
+
+
+class Peer:
+    """A DEALER that speaks frames."""
+
+    def __init__(self, endpoint, role=None, **fields):
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(endpoint)
+        if role:
+            self.send(HELLO, role=role, version="test", **fields)
+            self.welcome = self.expect(WELCOME)[0]
+
+    def send(self, kind, items=None, bodies=(), **head):
+        if items is not None:
+            head["items"] = items
+        self.raw(bytes([1, kind]) + msgpack.packb(head), *bodies)
+
+    def raw(self, *frames):
+        self.socket.send_multipart(frames)
+
+    def receive(self, timeout=10.0):
+        assert self.socket.poll(int(timeout * 1000)), "no answer"
+        header, *bodies = self.socket.recv_multipart()
+        return header[1], msgpack.unpackb(header[2:]), bodies
+
+    def expect(self, kind, timeout=10.0):
+        """The next message of this type; PINGs and others are passed over."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            got, head, bodies = self.receive(timeout)
+            if got == PING:
+                self.send(PONG)
+            if got == kind:
+                return head, bodies
+        raise AssertionError(f"no message {kind}")
+
+    def close(self):
+        self.socket.close()
+        self.context.term()
+
+
+@pytest.fixture
+def peer(broker):
+    broker = broker()
+    peers = []
+
+    def connect(role="client", **fields):
+        peers.append(Peer(broker.endpoint, role, **fields))
+        return peers[-1]
+
+    connect.broker = broker
+    yield connect
+    for one in peers:
+        one.close()
+
+
+def new_id(channel="default"):
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x80
+    raw[8] = raw[8] & 0x3F | 0x80
+    raw[15] = hashlib.sha256(channel.encode()).digest()[0]
+    return bytes(raw)
+
+
+def shell_job(channel="default", **more):
+    spec = msgpack.packb({"kind": "shell", "name": "test"})
+    return {"id": new_id(channel), "channel": channel, "spec": spec, **more}
+
+
+def as_node(peer, **more):
+    fields = {
+        "node": 7,
+        "boot": 9,
+        "name": "test",
+        "host": "here",
+        "channels": ["default"],
+        "slots": 1,
+        "pythons": ["3.11.2"],
+    }
+    return peer("node", **{**fields, **more})
+
+
+def test_a_job_by_hand(peer):
+    client, node = peer(), as_node(peer)
+    job = shell_job()
+    client.send(SUBMIT, [job], [b"true"])
+    head, _ = client.expect(SUBMITTED)
+    assert head["items"] == [{"id": job["id"], "code": 0, **_state(head)}]
+    node.send(CREDIT, credit=1)
+    head, bodies = node.expect(JOBS)
+    got = head["items"][0]
+    assert (got["id"], got["channel"], got["attempt"]) == (job["id"], "default", 1)
+    assert bodies == [b"true"]
+    fence = {key: got[key] for key in ("id", "attempt", "nonce")}
+    node.send(RESULT, [{**fence, "outcome": 1, "code": 0}], [b"value"])
+    head, _ = node.expect(COMMITTED)
+    assert head["items"][0]["code"] == 0
+    head, bodies = client.expect(ENDED)
+    assert (head["items"][0]["state"], bodies) == (5, [b"value"])
+    # The same result again is the same; another one changes nothing.
+    node.send(RESULT, [{**fence, "outcome": 1, "code": 0}], [b"value"])
+    assert node.expect(COMMITTED)[0]["items"][0]["code"] == 0
+    node.send(RESULT, [{**fence, "nonce": 1, "outcome": 2, "code": -24}], [b"other"])
+    assert node.expect(COMMITTED)[0]["items"][0]["code"] == -13
+    client.send(WATCH, [{"id": job["id"]}])
+    head, bodies = client.expect(ENDED)
+    assert (head["items"][0]["state"], bodies) == (5, [b"value"])
+
+
+def _state(head):
+    return {k: v for k, v in head["items"][0].items() if k not in ("id", "code")}
+
+
+def test_the_same_job_again_is_one_job(peer):
+    client, node = peer(), as_node(peer)
+    job = shell_job()
+    for _ in range(100):
+        client.send(SUBMIT, [job], [b"true"])
+    codes = []
+    while len(codes) < 100:
+        codes += [item["code"] for item in client.expect(SUBMITTED)[0]["items"]]
+    assert codes == [0] * 100
+    client.send(SUBMIT, [job], [b"false"])
+    assert client.expect(SUBMITTED)[0]["items"][0]["code"] == -11
+    node.send(CREDIT, credit=10)
+    head, _ = node.expect(JOBS)
+    assert len(head["items"]) == 1
+    with pytest.raises(AssertionError):
+        node.expect(JOBS, 0.5)
+
+
+def test_hello_comes_first(peer):
+    stranger = peer(None)
+    stranger.send(SUBMIT, [shell_job()], [b"true"])
+    assert stranger.expect(ERROR)[0]["code"] == -33
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        ([b""], -4),
+        ([b"\x01"], -4),
+        ([b"\x01\x03"], -4),
+        ([b"\x02\x03\x80"], -5),
+        ([b"\x00\x03\x80"], -5),
+        ([b"\xff\x03\x80"], -5),
+        ([b"\x01\xc8\x80"], -5),
+        ([b"\x01\x10\x80", b"extra"], -4),
+        ([b"\x01\x03\x80\x80"], -4),
+        ([b"\x01\x10\x81\xa5items\xdd\xff\xff\xff\xff"], -4),
+        ([b"\x01\x10\x81\xa5items\xdf\xff\xff\xff\xff"], -4),
+        ([b"\x01\x10\x81\xa5items\x91\xdb\xff\xff\xff\xff"], -4),
+        ([b"\x01\x03\x81\xa1x" + b"\x91" * 100_000], -4),
+        ([b"\x01\x03\x81\xa1x\xc1"], -4),
+        ([b"\x01\x03\x81\xa1x\xdd\x01\x31\x2d\x00" + b"\xc0" * 1_000_000], -4),
+        ([b"\x01\x03\x80"] * 600, -4),
+        ([b"\x01\x30\x80"], -4),  # a client that speaks as a node, and malformed
+        ([b"\x01\x30\x81\xa6credit\x01"], None),  # and well-formed
+    ],
+)
+def test_malformed_frames(peer, frames, code):
+    hostile, good = peer(), peer()
+    hostile.raw(*frames)
+    got = hostile.expect(ERROR)[0]["code"]
+    assert got == code if code else got < 0
+    good.send(SUBMIT, [shell_job()], [b"true"])
+    assert good.expect(SUBMITTED, 1.0)[0]["items"][0]["code"] == 0
+
+
+def test_truncated_at_each_byte(peer):
+    hostile = peer()
+    job = shell_job(retries=3, flags=2)
+    whole = bytes([1, SUBMIT]) + msgpack.packb({"items": [job]})
+    for size in range(2, len(whole)):
+        hostile.raw(whole[:size], b"true")
+        assert hostile.expect(ERROR)[0]["code"] == -4
+    hostile.raw(whole, b"true")
+    assert hostile.expect(SUBMITTED)[0]["items"][0]["code"] == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": b"short"},
+        {"id": 7},
+        {"channel": "../../etc"},
+        {"channel": ""},
+        {"channel": "a" * 129},
+        {"channel": b"default"},
+        {"channel": "job:x"},
+        {"spec": "text"},
+        {"spec": b"x" * 70_000},
+        {"python": "3.11; import os"},
+        {"retries": -1},
+        {"retries": 101},
+        {"retries": 1.5},
+        {"expire_ms": 2**64 - 1},
+        {"blobs": [b"x"]},
+        {"blobs": [b"x" * 32] * 17},
+        {"id": b"\x00" * 16},  # not of this channel
+    ],
+)
+def test_bad_values_of_a_submit(peer, change):
+    client = peer()
+    client.send(SUBMIT, [{**shell_job(), **change}], [b"true"])
+    got, head, _ = client.receive()
+    code = head["code"] if got == ERROR else head["items"][0]["code"]
+    assert code < 0
+    client.send(SUBMIT, [shell_job()], [b"true"])
+    assert client.expect(SUBMITTED, 1.0)[0]["items"][0]["code"] == 0
+
+
+def test_a_body_over_the_limit(peer):
+    client = peer()
+    client.send(SUBMIT, [shell_job()], [b"x" * (256 * 1024 + 1)])
+    assert client.expect(ERROR)[0]["code"] < 0
+
+
+def test_an_unknown_blob(peer):
+    client = peer()
+    client.send(SUBMIT, [shell_job(blobs=[b"\x01" * 32])], [b"true"])
+    assert client.expect(SUBMITTED)[0]["items"][0]["code"] == -26
+
+
+def test_memory_stays_flat(peer):
+    broker, hostile = peer.broker, peer()
+    junk = b"\x01\x10" + os.urandom(200_000)
+
+    def burst():
+        for _ in range(200):
+            hostile.raw(junk, os.urandom(10_000))
+        for _ in range(200):
+            hostile.expect(ERROR)
+
+    burst()
+    before = broker.rss
+    for _ in range(4):
+        burst()
+    assert broker.rss < before + 64 * 2**20
+
+
+def test_bytes_that_are_not_zmtp(peer):
+    import socket
+
+    host, port = peer.broker.endpoint.removeprefix("tcp://").split(":")
+    for junk in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(4096), b"\xff", b""):
+        with socket.create_connection((host, int(port)), 5) as sock:
+            sock.sendall(junk)
+    client = peer()
+    client.send(SUBMIT, [shell_job()], [b"true"])
+    assert client.expect(SUBMITTED, 1.0)[0]["items"][0]["code"] == 0
+
+
+def test_unknown_id(peer):
+    client = peer()
+    client.send(WATCH, [{"id": new_id()}])
+    assert client.expect(STATE)[0]["items"][0]["code"] == -10
+    assert uuid.UUID(bytes=new_id()).version == 8
+
+
+def test_a_node_that_forges(peer):
+    """Another node's job, a wrong attempt, a wrong nonce: STALE, and nothing changes."""
+    client, node, thief = peer(), as_node(peer), as_node(peer, node=8)
+    job = shell_job()
+    client.send(SUBMIT, [job], [b"true"])
+    client.expect(SUBMITTED)
+    node.send(CREDIT, credit=1)
+    got = node.expect(JOBS)[0]["items"][0]
+    fence = {key: got[key] for key in ("id", "attempt", "nonce")}
+    done = {"outcome": 1, "code": 0}
+    for sender, change in (
+        (thief, {}),
+        (node, {"attempt": 2}),
+        (node, {"attempt": 0}),
+        (node, {"nonce": fence["nonce"] ^ 1}),
+        (node, {"id": new_id()}),
+    ):
+        sender.send(RESULT, [{**fence, **done, **change}], [b"forged"])
+        assert sender.expect(COMMITTED)[0]["items"][0]["code"] < 0
+    node.send(RESULT, [{**fence, **done}], [b"true value"])
+    assert node.expect(COMMITTED)[0]["items"][0]["code"] == 0
+    assert client.expect(ENDED)[1] == [b"true value"]
+    wait_for(lambda: peer.broker.running)

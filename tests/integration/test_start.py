@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""Daemons that cannot start end with one line that says what and how to mend it."""
+
+import socket
+import subprocess
+
+import pytest
+
+from support import BIN, clean_environment, free_port
+from support.processes import StartError
+
+
+def refused(start, *words):
+    with pytest.raises(StartError) as caught:
+        start()
+    lines = [line for line in caught.value.output.splitlines() if line.strip()]
+    text = caught.value.output
+    for word in words:
+        assert word.lower() in text.lower(), text
+    assert len(lines) <= 2, text
+    return caught.value.code
+
+
+def test_an_old_or_missing_redis_server(broker):
+    code = refused(lambda: broker(env={"PATH": "/nonexistent"}), "redis-server")
+    assert code == 69
+
+
+def test_redis_that_is_not_there(broker, directory):
+    code = refused(lambda: broker(f"unix://{directory}/none.sock"), "none.sock")
+    assert code == 69
+    port = free_port()
+    assert refused(lambda: broker(f"redis://127.0.0.1:{port}"), str(port)) == 69
+
+
+def test_redis_with_another_password(broker, make_redis):
+    server = make_redis(tcp=True)
+    server("CONFIG", "SET", "requirepass", "secret")
+    url = f"redis://:wrong@127.0.0.1:{server.port}"
+    assert refused(lambda: broker(url), "password") == 69
+    broker(f"redis://:secret@127.0.0.1:{server.port}")
+
+
+def test_redis_that_evicts(broker, make_redis):
+    server = make_redis(maxmemory_policy="allkeys-lru")
+    assert refused(lambda: broker(server), "maxmemory-policy", "noeviction") == 69
+
+
+def test_redis_that_only_reads(broker, make_redis):
+    first = make_redis(tcp=True)
+    second = make_redis()
+    second("REPLICAOF", "127.0.0.1", first.port)
+    assert refused(lambda: broker(second), "replica") == 69
+
+
+def test_weak_durability_is_told(broker, make_redis):
+    started = broker(make_redis(appendonly="no"))
+    assert "warning" in started.output
+    assert "appendonly" in started.output.lower() or "AOF" in started.output
+
+
+def test_a_port_that_is_taken(broker):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code = refused(lambda: broker(bind=f"tcp://127.0.0.1:{port}"), str(port))
+        assert code == 71
+
+
+def test_a_data_directory_that_is_locked(broker, directory):
+    first = broker(data=directory / "data")
+    assert first.running
+    assert refused(lambda: broker(data=directory / "data"), "data") == 73
+
+
+def test_a_data_directory_that_is_not_writable(broker, directory):
+    (directory / "file").write_text("")
+    code = refused(lambda: broker(data=directory / "file" / "data"), "data")
+    assert code == 73
+
+
+def test_beyond_loopback_needs_insecure(broker):
+    for address in ("tcp://*:*", "tcp://0.0.0.0:*", "tcp://[::]:*"):
+        code = refused(lambda address=address: broker(bind=address), "--insecure")
+        assert code == 78
+    started = broker(bind="tcp://0.0.0.0:*", insecure=True)
+    assert started.running
+
+
+def test_a_deep_data_directory(broker, directory):
+    """Paths of unix sockets end at 107 bytes; the data directory may be deeper."""
+    deep = directory / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    assert broker(data=deep).running
+
+
+def test_flag_then_variable_then_file(stage, directory):
+    config = directory / "understudy.conf"
+    port = free_port()
+    config.write_text(f'broker\n    bind = "tcp://127.0.0.1:{port}"\n    lease = "7s"\n')
+    broker = stage.broker(env={"UNDERSTUDY_CONFIG": str(config)}, bind=[])
+    assert broker.endpoint == f"tcp://127.0.0.1:{port}"
+    broker.stop()
+    other = free_port()
+    env = {
+        "UNDERSTUDY_CONFIG": str(config),
+        "UNDERSTUDY_BIND": f"tcp://127.0.0.1:{other}",
+    }
+    broker = stage.broker(env=env, bind=[])
+    assert broker.endpoint == f"tcp://127.0.0.1:{other}"
+    broker.stop()
+    broker = stage.broker(env=env, bind="tcp://127.0.0.1:*")
+    assert broker.endpoint not in (
+        f"tcp://127.0.0.1:{port}",
+        f"tcp://127.0.0.1:{other}",
+    )
+
+
+@pytest.mark.parametrize(
+    "program", ["understudy-broker", "understudy-node", "understudy-ctl"]
+)
+def test_help_and_version(program, directory):
+    env = clean_environment(directory)
+    for flag, word in (("--help", "Exit"), ("--version", "0.1.0")):
+        done = subprocess.run(
+            [BIN / program, flag], capture_output=True, text=True, env=env, check=True
+        )
+        assert word.lower() in done.stdout.lower()
+    done = subprocess.run(
+        [BIN / program, "--no-such-flag"],
+        capture_output=True,
+        text=True,
+        env=env,
+        check=False,
+    )
+    assert done.returncode == 64
+    assert "--help" in done.stderr
+
+
+def test_a_node_without_a_python(stage):
+    stage.broker()
+    with pytest.raises(StartError) as caught:
+        stage.node(python="/bin/true")
+    assert "/bin/true" in caught.value.output
+    assert caught.value.code == 69
+
+
+@pytest.mark.core
+def test_sigterm_drains(broker, node, client):
+    first = broker()
+    listening = node(channel="calculator")
+    assert "hi" in client().ctl(
+        "submit", "--channel", "calculator", "--wait", "--shell", "echo hi"
+    ).stdout
+    assert listening.stop() == 0
+    assert first.stop() == 0
+
+
+def test_descriptors_do_not_grow(broker, node, client):
+    served = broker()
+    listening = node(channel="calculator")
+    user = client()
+
+    def burst():
+        user.script("""
+            from understudy import Executor
+
+            with Executor("calculator") as pool:
+                list(pool.map(abs, range(50)))
+                pool.submit(lambda: __import__("os")._exit(1)).exception(60)
+            """)
+
+    burst()
+    before = served.descriptors, listening.descriptors
+    for _ in range(3):
+        burst()
+    after = served.descriptors, listening.descriptors
+    assert after[0] <= before[0] + 2
+    assert after[1] <= before[1] + 2

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: MIT
+"""The tour of the README, typed by hand: files as a user writes them, a REPL, and a
+terminal that listens."""
+
+import signal
+import textwrap
+
+import pytest
+
+from support import PYTHON, wait_for
+from support.processes import alive, command_line, descendants
+
+ARITHMETIC = """
+    from understudy.decorators import understudy
+
+
+    class Adder:
+        @understudy("calculator")
+        def add(self, a, b):
+            self.logger.info("Adding %s to %s", a, b)
+            return a + b
+
+        @understudy("calculator", block=True)
+        def add_now(self, a, b):
+            self.logger.info("Adding %s to %s", a, b)
+            return a + b
+
+
+    @understudy
+    def double(n):
+        return 2 * n
+"""
+
+
+@pytest.fixture
+def calculator(broker, node, client):
+    """A client beside a broker and a node that listens on two channels."""
+    broker()
+    node(channel=["calculator", "default"])
+    user = client()
+    user.write("arithmetic.py", ARITHMETIC)
+    return user
+
+
+@pytest.mark.core
+def test_a_method_in_a_repl(calculator):
+    said = calculator.repl("""
+        from arithmetic import Adder
+        result = Adder().add(1, 1)
+        result.get(timeout=30)
+        result.check()
+        result.log
+        result.status
+        """)
+    assert said.split("\n")[:4] == ["2", "2", "'Adding 1 to 1'", "'SUCCEEDED'"]
+
+
+def test_check_is_none_while_pending(broker, node, client):
+    broker()
+    user = client()
+    user.write("arithmetic.py", ARITHMETIC)
+    said = user.script("""
+        from arithmetic import Adder
+
+        result = Adder().add(1, 1)
+        assert result.accepted(30) is not False
+        print(result.check(), result.done(), result.status)
+        """)
+    assert said == "None False QUEUED\n"
+
+
+@pytest.mark.core
+def test_a_blocking_call_prints_just_the_log(calculator):
+    said = calculator.script("""
+        from arithmetic import Adder
+
+        print(repr(Adder().add_now(1, 1)))
+        """)
+    assert said == "Adding 1 to 1\n2\n"
+
+
+def test_a_method_without_a_channel(calculator):
+    said = calculator.script("""
+        from arithmetic import double
+
+        print(double(21).get(timeout=30))
+        """)
+    assert said == "42\n"
+
+
+@pytest.mark.core
+def test_shell(calculator):
+    said = calculator.script("""
+        from understudy import Lead, ShellError
+
+        result = Lead("calculator").shell('echo "test"')
+        print(repr(result.get(timeout=30)), repr(result.log))
+        print(repr(Lead("calculator").shell('echo "test"', block=True)))
+        try:
+            Lead("calculator").shell("echo out; echo err >&2; exit 3").get(timeout=30)
+        except ShellError as error:
+            print(type(error).__name__, error)
+        """)
+    lines = said.splitlines()
+    assert lines[0] == r"'test\n' 'test'"
+    assert lines[1] == "test"
+    assert "test" in lines[2]
+    assert lines[3].startswith("ShellError")
+    assert "3" in lines[3]
+
+
+def test_a_result_is_opened_in_another_process(calculator):
+    uuid = calculator.script("""
+        from arithmetic import Adder
+
+        result = Adder().add(20, 22)
+        result.accepted(30)
+        print(result.uuid)
+        """).strip()
+    said = calculator.script(
+        """
+        import sys
+
+        from understudy import Result
+
+        result = Result(sys.argv[1], channel="calculator")
+        print(result.get(timeout=30), result.log, result.uuid)
+        """,
+        uuid,
+        name="other.py",
+    )
+    assert said == f"42 Adding 20 to 22 {uuid}\n"
+
+
+LISTEN = """
+    import sys
+
+    from understudy import Understudy
+
+    keywords = eval(sys.argv[1]) if len(sys.argv) > 1 else {}
+    Understudy("calculator", **keywords).start()
+"""
+
+
+def listen(user, *args):
+    """start() in a terminal; its process."""
+    path = user.write("listen.py", LISTEN)
+    return user.start("listen", [PYTHON, path, *args])
+
+
+def call(user, keywords="{}"):
+    return user.script(
+        """
+        import sys
+
+        from understudy import Lead
+
+        keywords = eval(sys.argv[1])
+        print(Lead("calculator", **keywords).shell("echo hi").get(timeout=30), end="")
+        """,
+        keywords,
+        name="call.py",
+    )
+
+
+@pytest.fixture
+def alone(hosts, stage):
+    """A machine with its own loopback, where the default ports are free."""
+    host = hosts.add("alone")
+    return stage.client(prefix=host.prefix)
+
+
+def test_start_with_nothing_else_running(alone):
+    terminal = listen(alone)
+    assert call(alone) == "hi\n"
+    wait_for(lambda: "broker" in terminal.output)
+    children = descendants(terminal.pid)
+    assert children
+    terminal.signal(signal.SIGINT)
+    assert terminal.wait() in (0, 1, 130, -signal.SIGINT)
+    # The broker ends by itself 5 s after its last node.
+    wait_for(lambda: not any(alive(pid) for pid in children), 20)
+
+
+def test_start_with_a_plain_redis(alone, stage):
+    redis = stage.redis(prefix=alone.prefix, tcp=6379)
+    terminal = listen(alone, "{'host': 'localhost'}")
+    assert call(alone, "{'host': 'localhost'}") == "hi\n"
+    assert redis("HLEN", "us:brokers") == 1
+    terminal.signal(signal.SIGTERM)
+    terminal.wait()
+    wait_for(lambda: not redis("HLEN", "us:brokers"), 20)
+
+
+def test_start_in_a_process_that_is_killed(alone):
+    """Its node and workers end with it, the broker by itself; the queue stays."""
+    alone.write("listen.py", LISTEN)
+    path = alone.write(
+        "parent.py",
+        """
+        import multiprocessing
+        import sys
+        import time
+
+        from understudy import Understudy
+
+        if __name__ == "__main__":
+            process = multiprocessing.Process(target=Understudy("calculator").start)
+            process.start()
+            print(process.pid, flush=True)
+            sys.stdin.readline()
+            getattr(process, sys.argv[1])()
+            process.join()
+        """,
+    )
+    for how in ("terminate", "kill"):
+        parent = alone.start("parent", [PYTHON, path, how], stdin=-1)
+        assert call(alone) == "hi\n"
+        started = descendants(parent.pid)
+        nodes = [pid for pid in started if "understudy-node" in command_line(pid)]
+        assert nodes
+        parent.popen.stdin.write(b"\n")
+        parent.popen.stdin.close()
+        parent.wait()
+        wait_for(lambda: not any(alive(pid) for pid in started), 30)
+
+
+def test_nobody_listens(broker, client):
+    broker()
+    said = client().script("""
+        from understudy import Lead
+        from understudy.exceptions import NoUnderstudiesError
+
+        try:
+            Lead("calculator", queue=False).shell("true").get(timeout=30)
+        except NoUnderstudiesError as error:
+            print("NoUnderstudiesError", error)
+        """)
+    assert said.startswith("NoUnderstudiesError")
+    assert "calculator" in said
+
+
+def test_queue_waits_for_a_node(broker, node, client):
+    broker()
+    user = client()
+    path = user.write("later.py", textwrap.dedent("""
+        from understudy import Lead
+
+        result = Lead("calculator").shell("echo late")
+        result.accepted(30)
+        print("accepted", flush=True)
+        print(result.get(timeout=60), end="", flush=True)
+        """))
+    waiting = user.start("later", [PYTHON, path])
+    wait_for(lambda: "accepted" in waiting.output)
+    node(channel="calculator")
+    assert waiting.wait(30) == 0
+    assert waiting.output == "accepted\nlate\n"

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""What the tests share: real processes in temporary directories, waited for by
+condition, and nothing left behind."""
+
+from .paths import BIN, PYTHON, ROOT, UV
+from .processes import (
+    Process,
+    StartError,
+    alive,
+    clean_environment,
+    free_port,
+    wait_for,
+)
+from .redis import Redis, RedisServer
+from .services import Broker, Client, Node
+from .wheels import WheelIndex
+
+__all__ = [
+    "BIN",
+    "PYTHON",
+    "ROOT",
+    "UV",
+    "Broker",
+    "Client",
+    "Node",
+    "Process",
+    "Redis",
+    "RedisServer",
+    "StartError",
+    "WheelIndex",
+    "alive",
+    "clean_environment",
+    "free_port",
+    "wait_for",
+]
