@@ -93,3 +93,10 @@ void registry_remove_all (broker_t *self)
         store_unregister_node (self->store, nodes_at (self->nodes, i)->id);
     store_unregister_broker (self->store);
 }
+
+void registry_drain (broker_t *self, node_t *node)
+{
+    node->draining = true;
+    outbox_send_plain (self->outbox, node->peer, USI_DRAIN);
+    registry_put_node (self, node);
+}

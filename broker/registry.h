@@ -18,4 +18,7 @@ void registry_remove_all (broker_t *self);
 void registry_encode_broker (const broker_t *self, usi_buf_t *buf);
 void registry_encode_node (const broker_t *self, const node_t *node, usi_buf_t *buf);
 
+/* The node takes no more jobs, finishes and leaves. */
+void registry_drain (broker_t *self, node_t *node);
+
 #endif

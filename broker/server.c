@@ -477,6 +477,14 @@ static void s_on_stop (void *arg, const usi_id_t *id, uint64_t node, uint32_t at
     stop_job (&self->core, id, node, attempt);
 }
 
+static void s_on_drain (void *arg, uint64_t id)
+{
+    server_t *self = arg;
+    node_t *node = nodes_find (self->core.nodes, id);
+    if (node)
+        registry_drain (&self->core, node);
+}
+
 static void s_on_wake (void *arg, uint64_t id)
 {
     server_t *self = arg;
@@ -672,6 +680,7 @@ static int s_open_store (server_t *self, char **text)
                                    .started = s_on_started,
                                    .logged = s_on_logged,
                                    .stop = s_on_stop,
+                                   .drain = s_on_drain,
                                    .wake = s_on_wake,
                                    .arg = self};
     core->store = store_new (core->loop, &options, &events);

@@ -27,7 +27,6 @@ typedef struct answer {
     uint8_t prefix[US_ID_LEN];
     size_t prefix_len;
     bool has_id;
-    uint32_t holder; /* drain: the broker that has the node */
 } answer_t;
 
 answer_t *answer_new (broker_t *broker, const peer_t *peer, const usi_fields_t *query);

@@ -305,7 +305,21 @@ void query_doctor (answer_t *answer)
 
 /* --- drain ------------------------------------------------------------------------------------- */
 
-/* The node is connected to another broker: the asker is told where that one is. */
+#define SEVERAL_NODES "several nodes have this name; use the id"
+
+static void s_answer_drain (answer_t *answer, uint64_t node, usi_bytes_t name,
+                            uint64_t busy)
+{
+    row_t row = {0};
+    char *text = usi_sprintf ("%.*s", (int) name.len, (const char *) name.data);
+    row_uint (&row, "node", node);
+    row_text (&row, "name", text);
+    row_uint (&row, "busy", busy);
+    answer_end_row (answer, 0, &row);
+    answer_send (&answer, 1);
+    free (text);
+}
+
 static bool s_is_called (const usi_fields_t *node, usi_bytes_t name)
 {
     char hex[17];
@@ -314,54 +328,31 @@ static bool s_is_called (const usi_fields_t *node, usi_bytes_t name)
            usi_bytes_equal (usi_bytes_of (hex), name);
 }
 
-static void s_on_holders (us_err_t code, const usi_bytes_t *values, size_t count,
-                          void *arg)
-{
-    answer_t *answer = arg;
-    char text[512] = "the node's broker has just left; ask again";
-    for (size_t i = 0; i < count && !code; i++) {
-        usi_fields_t broker;
-        usi_bytes_t endpoint;
-        size_t at = 0;
-        if (usi_fields_decode (&broker, values[i], NULL) ||
-            broker.broker != answer->holder ||
-            !usi_list_next (&broker.endpoints, &at, &endpoint))
-            continue;
-        snprintf (text, sizeof text,
-                  "the node is connected to another broker: ask %.*s",
-                  (int) endpoint.len, (const char *) endpoint.data);
-    }
-    answer_fail (&answer, code ? code : US_ERR_UNKNOWN_NODE, code ? NULL : text);
-}
-
+/* The node is connected to another broker, which is told. */
 static void s_on_elsewhere (us_err_t code, const usi_bytes_t *values, size_t count,
                             void *arg)
 {
     answer_t *answer = arg;
-    for (size_t i = 0; i < count && !code; i++) {
-        usi_fields_t node;
+    usi_fields_t node, found = {0};
+    size_t matches = 0;
+    for (size_t i = 0; i < count && !code; i++)
         if (usi_fields_decode (&node, values[i], NULL) == US_OK &&
             s_is_called (&node, usi_bytes_of (answer->name)))
-            answer->holder = (uint32_t) node.broker;
-    }
-    if (code || !answer->holder)
+            found = node, matches++;
+    if (code || matches == 0) {
         answer_fail (&answer, code ? code : US_ERR_UNKNOWN_NODE, NULL);
-    else
-        store_brokers (answer->broker->store, s_on_holders, answer);
+    } else if (matches > 1) {
+        answer_fail (&answer, US_ERR_INVALID, SEVERAL_NODES);
+    } else {
+        store_tell_drain (answer->broker->store, (uint32_t) found.broker, found.node);
+        s_answer_drain (answer, found.node, found.name, found.busy);
+    }
 }
 
 static void s_drain (answer_t *answer, node_t *node)
 {
-    broker_t *self = answer->broker;
-    row_t row = {0};
-    node->draining = true;
-    outbox_send_plain (self->outbox, node->peer, USI_DRAIN);
-    registry_put_node (self, node);
-    row_uint (&row, "node", node->id);
-    row_text (&row, "name", node->peer->name);
-    row_uint (&row, "busy", node->busy);
-    answer_end_row (answer, 0, &row);
-    answer_send (&answer, 1);
+    registry_drain (answer->broker, node);
+    s_answer_drain (answer, node->id, usi_bytes_of (node->peer->name), node->busy);
 }
 
 void query_drain (answer_t *answer)
@@ -370,8 +361,7 @@ void query_drain (answer_t *answer)
     bool several;
     node_t *node = nodes_find_name (self->nodes, usi_bytes_of (answer->name), &several);
     if (several)
-        answer_fail (&answer, US_ERR_INVALID,
-                     "several nodes have this name; use the id");
+        answer_fail (&answer, US_ERR_INVALID, SEVERAL_NODES);
     else if (node)
         s_drain (answer, node);
     else

@@ -39,6 +39,7 @@ typedef struct store_events {
                      size_t count);
     void (*logged) (void *arg, const usi_id_t *id, const uint32_t *peers, size_t count);
     void (*stop) (void *arg, const usi_id_t *id, uint64_t node, uint32_t attempt);
+    void (*drain) (void *arg, uint64_t node);
     /* A wake for a node whose topic we receive (store_relay). */
     void (*wake) (void *arg, uint64_t node);
     void *arg;
@@ -233,6 +234,9 @@ typedef void store_registry_fn (us_err_t code, const usi_bytes_t *values, size_t
                                 void *arg);
 void store_brokers (store_t *self, store_registry_fn *fn, void *arg);
 void store_nodes (store_t *self, store_registry_fn *fn, void *arg);
+
+/* Another broker is told that its node is to be drained. */
+void store_tell_drain (store_t *self, uint32_t broker, uint64_t node);
 
 /* Receive wakes for this node from now on (or no longer). */
 void store_relay (store_t *self, uint64_t node, bool on);

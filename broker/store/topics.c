@@ -9,11 +9,15 @@
 
 #define MAX_PEERS 256
 
-static void s_job_message (store_t *self, usi_bytes_t message)
+static void s_broker_message (store_t *self, usi_bytes_t message)
 {
     uint32_t peers[MAX_PEERS];
     usi_id_t id;
     const store_events_t *events = &self->events;
+    if (message.len == 9 && message.data[0] == 'D' && events->drain) {
+        events->drain (events->arg, usi_get_be (message.data + 1, 8));
+        return;
+    }
     if (message.len < 1 + US_ID_LEN)
         return;
     memcpy (id.bytes, message.data + 1, US_ID_LEN);
@@ -43,7 +47,7 @@ static void s_on_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
         return;
     const char *kind = (const char *) topic.data + prefix_len;
     if (strncmp (kind, ":b:", 3) == 0)
-        s_job_message (self, message);
+        s_broker_message (self, message);
     else if (strncmp (kind, ":n:", 3) == 0 && usi_unhex (kind + 3, node, 8) == 8 &&
              self->events.wake)
         self->events.wake (self->events.arg, usi_get_be (node, 8));
@@ -66,6 +70,17 @@ void topics_start (store_t *self)
 void store_wake_topic (const store_t *self, uint64_t node, char topic[129])
 {
     snprintf (topic, 129, "us:%s:n:%016llx", self->cluster, (unsigned long long) node);
+}
+
+void store_tell_drain (store_t *self, uint32_t broker, uint64_t node)
+{
+    char topic[129];
+    uint8_t message[9] = {'D'};
+    snprintf (topic, sizeof topic, "us:%s:b:%08x", self->cluster, broker);
+    usi_put_be (message + 1, node, 8);
+    usi_bytes_t args[] = {usi_bytes_of ("PUBLISH"), usi_bytes_of (topic),
+                          usi_bytes (message, sizeof message)};
+    store_command (self, args, 3, NULL, NULL);
 }
 
 void store_relay (store_t *self, uint64_t node, bool on)

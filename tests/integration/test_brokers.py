@@ -96,6 +96,19 @@ def test_cancel_crosses(pair):
     assert said.splitlines()[1:] == ["cancelled"]
 
 
+def test_a_node_is_drained_through_either(pair, stage):
+    near, far, _, _ = pair
+    (name,) = [json.loads(line)["name"] for line in nodes_of(near)]
+    near.ctl("drain", name)
+    (node,) = [one for one in stage._services if one.name == "understudy-node"]
+    assert node.wait(20) == 0
+    wait_for(lambda: not nodes_of(far))
+
+
+def nodes_of(user):
+    return user.ctl("--json", "nodes").stdout.splitlines()
+
+
 def test_a_result_is_read_through_either(pair):
     near, far, _, _ = pair
     uuid = near.ctl(

@@ -98,7 +98,7 @@ def test_cancel_in_any_state(broker, node, client):
     wait_for(lambda: show(user, running)["state"] == "RUNNING")
     assert user.ctl("cancel", running).stdout
     ended(user, running, "CANCELLED")
-    assert "had ended" in user.ctl("cancel", running).stdout
+    assert "already ended" in user.ctl("cancel", running).stdout
     unknown = "0" * 12 + "-8000-8000-000000000000"
     assert user.ctl("cancel", unknown, check=False).returncode != 0
 
