@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Fetching and putting blobs: see blobs.h. A fetch asks for one chunk at a time, in
- * order, so it is hashed and written as it comes. A put is hashed in steps between which
- * the loop turns, for hashing 64 MiB takes longer than a heartbeat should wait. */
+ * order, so it is hashed and written as it comes. A put is hashed in steps between
+ * which the loop turns, for hashing 64 MiB takes longer than a heartbeat should
+ * wait. */
 #include "blobs.h"
 
 #include <dirent.h>
@@ -67,7 +68,7 @@ struct blobs {
     usi_msg_t msg;
 };
 
-/* --- files ------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------ */
 
 blobs_t *blobs_new (node_t *node)
 {
@@ -95,7 +96,7 @@ int blobs_open (blobs_t *self, const uint8_t digest[USI_DIGEST_LEN])
     return fd;
 }
 
-/* --- fetching ----------------------------------------------------------------------------- */
+/* --- fetching --------------------------------------------------------------------- */
 
 static void s_fetch_reset (fetch_t *fetch)
 {
@@ -183,8 +184,8 @@ bool blobs_need (blobs_t *self, const uint8_t digest[USI_DIGEST_LEN], blob_fn *f
     return false;
 }
 
-/* Where the disk does not take it: the fetch ends in blobs_tidy, never inside blobs_need,
- * whose caller is not ready for an answer. */
+/* Where the disk does not take it: the fetch ends in blobs_tidy, never inside
+ * blobs_need, whose caller is not ready for an answer. */
 static void s_fetch_chunk (blobs_t *self, fetch_t **at, const usi_fields_t *item,
                            usi_bytes_t body)
 {
@@ -239,7 +240,7 @@ void blobs_data (blobs_t *self, const usi_msg_t *msg)
     }
 }
 
-/* --- putting --------------------------------------------------------------------------------- */
+/* --- putting ---------------------------------------------------------------------- */
 
 static void s_put_end (blobs_t *self, put_t **at, us_err_t err)
 {
@@ -338,7 +339,7 @@ void blobs_kept (blobs_t *self, const usi_msg_t *msg)
     }
 }
 
-/* --- both ------------------------------------------------------------------------------------ */
+/* --- both ------------------------------------------------------------------------- */
 
 void blobs_forget (blobs_t *self, const void *arg)
 {

@@ -32,6 +32,7 @@
 #define TIDY_MS     1000
 #define STATUS_MS   2000
 #define LEAVE_MS    5000 /* for the broker to answer COMMITTED at the end */
+#define END_MS      1000 /* for workers and zygotes to end by themselves */
 #define ORPHANS_MAX 256
 
 typedef struct daemon_state {
@@ -42,7 +43,7 @@ typedef struct daemon_state {
     usi_msg_t msg;
 } daemon_state_t;
 
-/* --- the loop, shortened ------------------------------------------------------------------ */
+/* --- the loop, shortened ---------------------------------------------------------- */
 
 int node_after (node_t *node, int64_t ms, zloop_timer_fn *fn, void *arg)
 {
@@ -62,7 +63,7 @@ void node_unwatch (node_t *node, int fd)
     zloop_poller_end (node->loop, &item);
 }
 
-/* --- the end of a turn -------------------------------------------------------------------- */
+/* --- the end of a turn ------------------------------------------------------------ */
 
 static int s_on_turn (zloop_t *loop, int timer, void *arg);
 
@@ -81,6 +82,20 @@ static void s_leave (node_t *node, const char *why)
     node->leaving = true;
 }
 
+static void s_send_status (daemon_state_t *self)
+{
+    node_t *node = &self->node;
+    if (!link_is_up (node->link))
+        return;
+    self->status_ms = usi_now_ms ();
+    node->status_changed = false;
+    usi_msg_begin (&self->msg, USI_STATUS);
+    USI_SET (&self->msg.head, BUSY, busy, slots_busy (node->slots));
+    USI_SET (&self->msg.head, SLOTS, slots, node->options.slots);
+    envs_report (node->envs, &self->msg);
+    link_send (node->link, &self->msg);
+}
+
 /* Nothing runs and nothing is owed, or nobody takes it. */
 static bool s_is_drained (const node_t *node)
 {
@@ -96,12 +111,14 @@ static int s_on_turn (zloop_t *loop, int timer, void *arg)
     node->turn_asked = false;
     slots_schedule (node->slots);
     jobs_flush (node->jobs);
+    if (node->status_changed)
+        s_send_status ((daemon_state_t *) node);
     if (node->draining && s_is_drained (node))
         s_leave (node, "the node ends");
     return node->leaving ? -1 : 0;
 }
 
-/* --- messages ------------------------------------------------------------------------------ */
+/* --- messages --------------------------------------------------------------------- */
 
 void node_receive (node_t *node, const usi_msg_t *msg)
 {
@@ -160,7 +177,7 @@ void node_lost (node_t *node)
         node_touch (node);
 }
 
-/* --- draining ------------------------------------------------------------------------------ */
+/* --- draining --------------------------------------------------------------------- */
 
 static void s_hand_back_waiting (node_t *node)
 {
@@ -200,7 +217,7 @@ static void s_check_drain (node_t *node)
     node_touch (node);
 }
 
-/* --- children ------------------------------------------------------------------------------ */
+/* --- children --------------------------------------------------------------------- */
 
 static void s_reap (node_t *node)
 {
@@ -217,8 +234,8 @@ static bool s_is_ours (const node_t *node, pid_t pid)
            envs_have (node->envs, pid) || evict_owns (pid);
 }
 
-/* Processes that jobs have left behind are ours now. They are ended when no job runs that
- * they might belong to. */
+/* Processes that jobs have left behind are ours now. They are ended when no job runs
+ * that they might belong to. */
 static void s_end_orphans (node_t *node)
 {
     static pid_t pids[ORPHANS_MAX];
@@ -260,21 +277,7 @@ static int s_on_parent (zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
-/* --- housekeeping ---------------------------------------------------------------------------- */
-
-static void s_send_status (daemon_state_t *self)
-{
-    node_t *node = &self->node;
-    if (!link_is_up (node->link))
-        return;
-    self->status_ms = usi_now_ms ();
-    node->status_changed = false;
-    usi_msg_begin (&self->msg, USI_STATUS);
-    USI_SET (&self->msg.head, BUSY, busy, slots_busy (node->slots));
-    USI_SET (&self->msg.head, SLOTS, slots, node->options.slots);
-    envs_report (node->envs, &self->msg);
-    link_send (node->link, &self->msg);
-}
+/* --- housekeeping ----------------------------------------------------------------- */
 
 static int s_on_tidy (zloop_t *loop, int timer, void *arg)
 {
@@ -291,14 +294,14 @@ static int s_on_tidy (zloop_t *loop, int timer, void *arg)
     envs_tidy (node->envs);
     pools_tidy (node);
     s_end_orphans (node);
-    if (node->status_changed || now_ms - self->status_ms >= STATUS_MS)
+    if (now_ms - self->status_ms >= STATUS_MS)
         s_send_status (self);
     if (node->draining)
         s_check_drain (node);
     return 0;
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------- */
 
 static int s_open_signals (void)
 {
@@ -359,7 +362,11 @@ static void s_prepare (node_t *node)
 static void s_close (daemon_state_t *self)
 {
     node_t *node = &self->node;
-    process_end_all ();
+    /* Workers that have nothing to do run what their jobs have registered for the
+     * end. */
+    slots_retire (node->slots, NULL);
+    zygotes_end (node);
+    process_end_all (node->signals > 1 ? 0 : END_MS);
     slots_destroy (&node->slots);
     zygotes_clear (node);
     jobs_destroy (&node->jobs);

@@ -20,7 +20,7 @@ struct finder {
     void *arg;
 };
 
-/* --- the list --------------------------------------------------------------------------- */
+/* --- the list --------------------------------------------------------------------- */
 
 static void s_clear (finder_t *self)
 {
@@ -48,7 +48,7 @@ static const char *s_take (finder_t *self)
     return self->count > 0 ? self->endpoints[self->next++ % self->count] : NULL;
 }
 
-/* --- the registry -------------------------------------------------------------------------- */
+/* --- the registry ----------------------------------------------------------------- */
 
 /* In the thread: each message is a question, the answer is "endpoints" and "why". */
 static void s_ask (zsock_t *pipe, void *arg)
@@ -88,7 +88,7 @@ static int s_on_answer (zloop_t *loop, zsock_t *pipe, void *arg)
     return 0;
 }
 
-/* --- both ---------------------------------------------------------------------------------- */
+/* --- both ------------------------------------------------------------------------- */
 
 finder_t *finder_new (node_t *node)
 {

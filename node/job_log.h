@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * One stream of one attempt on its way to the broker: bytes wait here until LOG_KEPT.
- * Offsets count from the beginning of the attempt. Up to JOB_LOG_HEAD bytes are passed on as
- * they come; of what follows only the last JOB_LOG_TAIL are kept, and given after a line
- * that says how much is missing. A job that never writes costs nothing. */
+ * One stream of one attempt on its way to the broker: bytes wait here until
+ * LOG_KEPT. Offsets count from the beginning of the attempt. Up to JOB_LOG_HEAD
+ * bytes are passed on as they come; of what follows only the last JOB_LOG_TAIL are
+ * kept, and given after a line that says how much is missing. A job that never
+ * writes costs nothing. */
 #ifndef NODE_JOB_LOG_H
 #define NODE_JOB_LOG_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of jobs and their ends: see jobs.h. What is sent about them is in report.c. */
+ * The table of jobs and their ends: see jobs.h. What is sent about them is in
+ * report.c. */
 #include "jobs_internal.h"
 
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include "failure.h"
 #include "slots.h"
 
-/* --- lists ------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------ */
 
 void job_list_init (job_list_t *list, int link)
 {
@@ -74,7 +75,7 @@ job_t *job_list_pop (job_list_t *list)
     return job;
 }
 
-/* --- the table --------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------- */
 
 static size_t s_hash (const void *key)
 {
@@ -174,7 +175,7 @@ void job_set_state (node_t *node, job_t *job, job_state_t state)
     job->since_us = usi_now_us ();
 }
 
-/* --- arrival ------------------------------------------------------------------------- */
+/* --- arrival ---------------------------------------------------------------------- */
 
 static job_t *s_new (jobs_t *self, const usi_fields_t *item, usi_bytes_t body)
 {
@@ -217,7 +218,7 @@ void jobs_receive (jobs_t *self, const usi_msg_t *msg)
     node_touch (node);
 }
 
-/* --- ends ------------------------------------------------------------------------------ */
+/* --- ends ------------------------------------------------------------------------- */
 
 /* Out of pool and worker. */
 static void s_leave (node_t *node, job_t *job)
@@ -324,7 +325,7 @@ void job_forget (node_t *node, job_t *job)
     node_touch (node);
 }
 
-/* --- what the broker says --------------------------------------------------------------- */
+/* --- what the broker says --------------------------------------------------------- */
 
 static void s_not_committed (node_t *node, job_t *job, us_err_t code)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The jobs that this node holds: from JOBS until a broker has answered COMMITTED. All that
- * is said about them to the broker leaves from here: STARTED, LOG, RESULT, HAND_BACK,
- * RENEW, gathered and sent at the end of a loop turn. */
+ * The jobs that this node holds: from JOBS until a broker has answered COMMITTED.
+ * All that is said about them to the broker leaves from here: STARTED, LOG, RESULT,
+ * HAND_BACK, RENEW, gathered and sent at the end of a loop turn. */
 #ifndef NODE_JOBS_H
 #define NODE_JOBS_H
 
@@ -19,7 +19,8 @@ typedef enum job_state {
     JOB_STATES
 } job_state_t;
 
-/* Lists of jobs through the jobs themselves; a job is in one list of each kind at most. */
+/* Lists of jobs through the jobs themselves; a job is in one list of each kind at
+ * most. */
 enum { JOB_LINK_ALL, JOB_LINK_PLACE, JOB_LINK_OUT, JOB_LINK_LOG, JOB_LINKS };
 
 typedef struct job_list {
@@ -80,14 +81,14 @@ size_t jobs_in_state (const jobs_t *self, job_state_t state);
 /* All, by job_next (job, JOB_LINK_ALL). */
 job_t *jobs_first (jobs_t *self);
 
-/* --- from the broker ------------------------------------------------------------- */
+/* --- from the broker -------------------------------------------------------------- */
 void jobs_receive (jobs_t *self, const usi_msg_t *msg); /* JOBS */
 void jobs_committed (jobs_t *self, const usi_msg_t *msg);
 void jobs_log_kept (jobs_t *self, const usi_msg_t *msg);
 void jobs_renewed (jobs_t *self, const usi_msg_t *msg);
 void jobs_stop (jobs_t *self, const usi_msg_t *msg);
 
-/* --- to the broker --------------------------------------------------------------- */
+/* --- to the broker ---------------------------------------------------------------- */
 /* A new connection: everything held is told again. */
 void jobs_announce (jobs_t *self);
 void jobs_renew (jobs_t *self);
@@ -98,7 +99,7 @@ void jobs_flush (jobs_t *self);
 
 void job_set_state (node_t *node, job_t *job, job_state_t state);
 
-/* --- ends ---------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------- */
 /* The attempt has ended; takes over result's content (a body as in protocol.md
  * section 8). The job leaves its pool or worker. */
 void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result);

@@ -49,7 +49,7 @@ struct link {
 
 static void s_connect (link_t *self);
 
-/* --- sending ------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------- */
 
 bool link_is_up (const link_t *self)
 {
@@ -117,7 +117,7 @@ void link_greet (link_t *self)
     usi_buf_free (&pythons);
 }
 
-/* --- ends of a connection --------------------------------------------------------------- */
+/* --- ends of a connection --------------------------------------------------------- */
 
 static void s_close (link_t *self)
 {
@@ -188,7 +188,7 @@ void link_bye (link_t *self, const char *why)
     s_close (self);
 }
 
-/* --- receiving ------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------- */
 
 static void s_take_limits (node_limits_t *limits, const usi_fields_t *head)
 {
@@ -289,7 +289,7 @@ static int s_on_monitor (zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
-/* --- connecting ---------------------------------------------------------------------------- */
+/* --- connecting ------------------------------------------------------------------- */
 
 static void s_watch_closing (link_t *self)
 {
@@ -304,8 +304,8 @@ static void s_watch_closing (link_t *self)
     int linger = 0;
     zmq_setsockopt (self->monitor, ZMQ_LINGER, &linger, sizeof linger);
     zmq_connect (self->monitor, address);
-    /* Watched by its descriptor, which is as good where everything is read each time, and
-     * costs a turn of the loop nothing. */
+    /* Watched by its descriptor, which is as good where everything is read each
+     * time, and costs a turn of the loop nothing. */
     size_t size = sizeof self->monitor_fd;
     zmq_getsockopt (self->monitor, ZMQ_FD, &self->monitor_fd, &size);
     node_watch (self->node, self->monitor_fd, s_on_monitor, self);
@@ -318,8 +318,9 @@ static void s_open (link_t *self, const char *endpoint)
     self->sock = zsock_new (ZMQ_DEALER);
     US_ASSERT (self->sock);
     zsock_set_linger (self->sock, 0);
-    /* Nothing can pile up here: credit bounds results, LOG_KEPT the logs, and heartbeats
-     * end a connection that does not move. So nothing has to ask for room. */
+    /* Nothing can pile up here: credit bounds results, LOG_KEPT the logs, and
+     * heartbeats end a connection that does not move. So nothing has to ask for
+     * room. */
     zsock_set_sndhwm (self->sock, 0);
     zsock_set_ipv6 (self->sock, 1);
     self->state = LINK_GREETING;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The connection to one broker out of several: HELLO, heartbeats, and on to the next one
- * where none answers. Nothing sent on one connection is ever sent by itself on another. */
+ * The connection to one broker out of several: HELLO, heartbeats, and on to the next
+ * one where none answers. Nothing sent on one connection is ever sent by itself on
+ * another. */
 #ifndef NODE_LINK_H
 #define NODE_LINK_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Splits what a worker's log pipe gives into the logs of its jobs: at the end of each job
- * the worker writes a marker, its token and the job's number (docs/worker-protocol.md). A
- * marker may be split over reads. One reader, one pipe; the descriptor stays the
- * caller's. */
+ * Splits what a worker's log pipe gives into the logs of its jobs: at the end of
+ * each job the worker writes a marker, its token and the job's number
+ * (docs/worker-protocol.md). A marker may be split over reads. One reader, one pipe;
+ * the descriptor stays the caller's. */
 #ifndef NODE_LOG_PIPE_H
 #define NODE_LOG_PIPE_H
 
@@ -28,8 +28,8 @@ typedef struct log_pipe_sink {
 
 void log_pipe_init (log_pipe_t *self, const uint8_t token[LOG_TOKEN_LEN]);
 
-/* Gives everything in data to the sink, in order. The LOG_MARKER_LEN bytes before data must
- * be writable: what was held back from the last read is put there. */
+/* Gives everything in data to the sink, in order. The LOG_MARKER_LEN bytes before
+ * data must be writable: what was held back from the last read is put there. */
 void log_pipe_feed (log_pipe_t *self, uint8_t *data, size_t len,
                     const log_pipe_sink_t *sink);
 /* The pipe has ended: what was held back is no marker. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * understudy-node: settings, what has to be right before anything starts, and the loop. */
+ * understudy-node: settings, what has to be right before anything starts, and the
+ * loop. */
 #include <czmq.h>
 
 #include <errno.h>
@@ -91,7 +92,7 @@ static int s_bad_setting (const setup_t *self)
     return s_refuse (EX_CONFIG, usi_config_error (self->config));
 }
 
-/* --- single settings -------------------------------------------------------------------- */
+/* --- single settings -------------------------------------------------------------- */
 
 static int s_read_lists (setup_t *self)
 {
@@ -177,7 +178,7 @@ static int s_read_texts (setup_t *self)
     return 0;
 }
 
-/* --- files -------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------ */
 
 static int s_make_dirs (char *path)
 {
@@ -286,7 +287,7 @@ static int s_find_pythons (setup_t *self)
     return code;
 }
 
-/* --- start ---------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------ */
 
 static void s_announce (const setup_t *self)
 {

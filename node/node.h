@@ -11,8 +11,8 @@
  *   envs    environments on disk (venv/)
  *   blobs   big bytes, on disk, from and to the broker
  *
- * Handlers only change memory and note that something is to be sent; node_touch asks for
- * the end of the turn, where what came together leaves together. */
+ * Handlers only change memory and note that something is to be sent; node_touch asks
+ * for the end of the turn, where what came together leaves together. */
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 

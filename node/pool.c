@@ -10,12 +10,13 @@
 #include "blobs.h"
 #include "slots.h"
 
-#define QUEUE_US  5000  /* of work that one worker may hold */
-#define LONG_US   10000 /* jobs of this length never queue behind each other */
-#define DEPTH_MAX 64
-#define IDLE_MS   (10 * 60 * 1000)
+#define QUEUE_US        5000  /* of work that one worker may hold */
+#define LONG_US         10000 /* jobs of this length never queue behind each other */
+#define DEPTH_MAX       64
+#define KEEP_WORKERS_MS (5 * 60 * 1000)
+#define IDLE_MS         (10 * 60 * 1000)
 
-/* --- depth ----------------------------------------------------------------------------- */
+/* --- depth ------------------------------------------------------------------------ */
 
 unsigned pool_depth_for (uint64_t ewma_us)
 {
@@ -37,7 +38,7 @@ void pool_measure (uint64_t *ewma_us, int64_t sample_us)
     *ewma_us = next > 0 ? (uint64_t) next : 1;
 }
 
-/* --- finding --------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------- */
 
 static bool s_same_blobs (const pool_t *pool, const usi_list_t *blobs)
 {
@@ -92,6 +93,8 @@ void pools_tidy (node_t *node)
         pool_t *pool = *at;
         if (pool->queue.count > 0)
             pool->used_ms = now_ms;
+        if (now_ms - pool->used_ms > KEEP_WORKERS_MS)
+            slots_retire (node->slots, pool);
         if (pool->refs > 0 || now_ms - pool->used_ms < IDLE_MS) {
             at = &pool->next;
             continue;
@@ -110,7 +113,7 @@ void pools_clear (node_t *node)
     }
 }
 
-/* --- what it needs --------------------------------------------------------------------- */
+/* --- what it needs ---------------------------------------------------------------- */
 
 void pool_fail (pool_t *pool, int code, usi_bytes_t envelope)
 {
@@ -181,7 +184,7 @@ void pool_cool (pool_t *pool)
         s_prepare (pool);
 }
 
-/* --- jobs ------------------------------------------------------------------------------ */
+/* --- jobs ------------------------------------------------------------------------- */
 
 static void s_enqueue (pool_t *pool, job_t *job)
 {
@@ -233,7 +236,7 @@ void pool_return (pool_t *pool, job_t *job)
     node_touch (pool->node);
 }
 
-/* --- environments ------------------------------------------------------------------------ */
+/* --- environments ----------------------------------------------------------------- */
 
 void pools_env_changed (node_t *node, env_t *env)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool: the jobs and workers of one environment and one ordered set of bundles. Its jobs
- * wait in it until environment and bundles are there, and then for a worker. A pool lives
- * as long as the daemon or until nobody used it for long. */
+ * A pool: the jobs and workers of one environment and one ordered set of bundles.
+ * Its jobs wait in it until environment and bundles are there, and then for a
+ * worker. A pool lives as long as the daemon or until nobody used it for long. */
 #ifndef NODE_POOL_H
 #define NODE_POOL_H
 

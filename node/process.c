@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #define MAX_CHILDREN 4096
 #define END_MS       5000
+#define KILL_MS      20
 
 static void s_default_signals (void)
 {
@@ -113,19 +115,32 @@ size_t process_children (pid_t *pids, size_t max)
     return s_children_of (getpid (), pids, max);
 }
 
-void process_end_all (void)
+/* true: there is no child any more. */
+static bool s_wait_for_all (int64_t until_ms)
+{
+    for (;;) {
+        pid_t pid = waitpid (-1, NULL, WNOHANG);
+        if (pid < 0 && errno == ECHILD)
+            return true;
+        if (pid == 0 && usi_now_ms () >= until_ms)
+            return false;
+        if (pid == 0)
+            poll (NULL, 0, 1);
+    }
+}
+
+void process_end_all (int64_t grace_ms)
 {
     static pid_t pids[MAX_CHILDREN];
-    int64_t deadline = usi_now_ms () + END_MS;
+    int64_t now_ms = usi_now_ms (), deadline = now_ms + grace_ms + END_MS;
+    if (s_wait_for_all (now_ms + grace_ms))
+        return;
     /* Killing a parent hands its children to us: look again until there are none. */
-    while (usi_now_ms () < deadline) {
+    do {
         size_t count = process_children (pids, MAX_CHILDREN);
         for (size_t i = 0; i < count; i++)
             process_kill_tree (pids[i]);
-        pid_t pid = waitpid (-1, NULL, count > 0 ? 0 : WNOHANG);
-        if (pid < 0 && errno == ECHILD)
-            return;
-    }
+    } while (!s_wait_for_all (usi_now_ms () + KILL_MS) && usi_now_ms () < deadline);
 }
 
 size_t process_rss (pid_t pid)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 typedef struct process {
@@ -20,15 +21,17 @@ typedef struct process {
 
 /* -1 with errno. */
 pid_t process_start (const process_t *process);
-/* In a forked child that goes on in this program: as process_start makes it, before exec.
- * keep: ascending list of descriptors that stay open beside 0 to 2, closed by -1. */
+/* In a forked child that goes on in this program: as process_start makes it, before
+ * exec. keep: ascending list of descriptors that stay open beside 0 to 2, closed by
+ * -1. */
 void process_become_child (pid_t parent, const int *keep);
 /* Kills the group of pid and all descendants that can still be found. */
 void process_kill_tree (pid_t pid);
 /* Children of this process now, at most max. */
 size_t process_children (pid_t *pids, size_t max);
-/* Kills and reaps every child there is, adopted ones included. */
-void process_end_all (void);
+/* Waits for all children, at most so long; then kills and reaps every child there is,
+ * adopted ones included. */
+void process_end_all (int64_t grace_ms);
 /* Resident memory in bytes; 0 where unknown. */
 size_t process_rss (pid_t pid);
 

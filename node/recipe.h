@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a job specification asks for, decoded and checked once: jobs of one function carry
- * the same bytes, so the next one is looked up. Counted, for jobs outlive the lookup
- * table's interest in them. */
+ * What a job specification asks for, decoded and checked once: jobs of one function
+ * carry the same bytes, so the next one is looked up. Counted, for jobs outlive the
+ * lookup table's interest in them. */
 #ifndef NODE_RECIPE_H
 #define NODE_RECIPE_H
 

@@ -17,8 +17,7 @@ static usi_fields_t *s_fenced_item (jobs_t *self, const job_t *job)
     return item;
 }
 
-/* --- logs ------------------------------------------------------------------------------
- */
+/* --- logs ------------------------------------------------------------------------- */
 
 static void s_send_stream (jobs_t *self, job_t *job, int stream)
 {
@@ -49,7 +48,7 @@ static void s_send_logs (jobs_t *self)
         link_send (self->node->link, &self->msg);
 }
 
-/* --- starts and ends ------------------------------------------------------------------- */
+/* --- starts and ends -------------------------------------------------------------- */
 
 static void s_fill_result (usi_fields_t *item, job_t *job, usi_buf_t *list)
 {
@@ -125,7 +124,7 @@ void jobs_flush (jobs_t *self)
     }
 }
 
-/* --- again ----------------------------------------------------------------------------- */
+/* --- again ------------------------------------------------------------------------ */
 
 /* Into the list that will send it, unless its blob is still on its way. */
 static void s_send_again (jobs_t *self, job_t *job)
@@ -190,7 +189,7 @@ void jobs_repeat (jobs_t *self)
     node_touch (self->node);
 }
 
-/* --- what jobs do ------------------------------------------------------------------------ */
+/* --- what jobs do ----------------------------------------------------------------- */
 
 void job_announce_start (node_t *node, job_t *job)
 {

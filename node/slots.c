@@ -16,6 +16,7 @@
 #define HAND_BACK_US                                                                   \
     100000 /* all slots are busy for longer: others may have a free one */
 #define STARVED_US   20000 /* a pool without worker waits longer: one makes room */
+#define STRANGER_US  5000000
 #define FAST_TICK_MS 2
 #define SLOW_TICK_MS 20
 #define WAITING_MIN  8 /* jobs that may wait for environments beside the others */
@@ -54,7 +55,7 @@ void slots_remove (slots_t *self, worker_t *worker)
     node_touch (self->node);
 }
 
-/* --- credit ---------------------------------------------------------------------------- */
+/* --- credit ----------------------------------------------------------------------- */
 
 unsigned slots_busy (const slots_t *self)
 {
@@ -105,7 +106,7 @@ void slots_forget_credit (slots_t *self)
     self->given_credit = 0;
 }
 
-/* --- giving ------------------------------------------------------------------------------ */
+/* --- giving ----------------------------------------------------------------------- */
 
 /* One job to each worker before any gets a second: a job never waits in a queue while
  * a worker is idle. */
@@ -189,7 +190,7 @@ void slots_schedule (slots_t *self)
         slots_watch_clock (self, SLOW_TICK_MS);
 }
 
-/* --- the clock ----------------------------------------------------------------------------- */
+/* --- the clock -------------------------------------------------------------------- */
 
 static int64_t s_sooner (int64_t a, int64_t b)
 {
@@ -299,7 +300,7 @@ void slots_watch_clock (slots_t *self, int64_t ms)
     self->tick_timer = node_after (self->node, ms, s_on_tick, self);
 }
 
-/* --- ends ------------------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------- */
 
 static bool s_note_stranger (slots_t *self, pid_t pid, int status)
 {
@@ -309,6 +310,7 @@ static bool s_note_stranger (slots_t *self, pid_t pid, int status)
         unsigned at = self->next_stranger++ % STRANGERS;
         self->strangers[at].pid = pid;
         self->strangers[at].status = status;
+        self->strangers[at].at_us = usi_now_us ();
         return true;
     }
     return false;
@@ -343,8 +345,11 @@ bool slots_reaped (slots_t *self, pid_t pid, int status)
 
 bool slots_was_reaped (slots_t *self, pid_t pid, int *status)
 {
+    int64_t now_us = usi_now_us ();
     for (unsigned i = 0; i < STRANGERS; i++) {
-        if (self->strangers[i].pid == pid) {
+        /* Older ones are others: numbers of processes come again. */
+        if (self->strangers[i].pid == pid &&
+            now_us - self->strangers[i].at_us < STRANGER_US) {
             *status = self->strangers[i].status;
             self->strangers[i].pid = 0;
             return true;
@@ -397,11 +402,7 @@ void slots_resume_all (slots_t *self)
 
 void slots_retire (slots_t *self, const pool_t *pool)
 {
-    for (worker_t *worker = self->workers; worker; worker = worker->next) {
-        if (pool && worker->pool != pool)
-            continue;
-        worker->replace = true;
-        if (worker_is_idle (worker))
+    for (worker_t *worker = self->workers; worker; worker = worker->next)
+        if ((!pool || worker->pool == pool) && worker_is_idle (worker))
             worker_retire (worker);
-    }
 }

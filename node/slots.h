@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which worker runs which job. One worker a slot; short jobs queue in their worker's
- * socket, long ones never wait behind each other. Also the clock of what runs: when a job
- * counts as started, limits, the steps from interrupt to kill. No timer runs while there is
- * nothing to watch. */
+ * socket, long ones never wait behind each other. Also the clock of what runs: when
+ * a job counts as started, limits, the steps from interrupt to kill. No timer runs
+ * while there is nothing to watch. */
 #ifndef NODE_SLOTS_H
 #define NODE_SLOTS_H
 
@@ -24,6 +24,7 @@ struct slots {
     struct {
         pid_t pid;
         int status;
+        int64_t at_us;
     } strangers[STRANGERS]; /* children that ended before they were introduced */
     unsigned next_stranger;
 };
@@ -53,7 +54,7 @@ void slots_cancel (slots_t *self, job_t *job, bool at_once);
 void slots_resume_log (slots_t *self, job_t *job);
 /* No broker: pipes are read on, within the limits of job_log.h. */
 void slots_resume_all (slots_t *self);
-/* The workers of this pool, or of all for NULL, leave when they are done. */
+/* Workers of this pool, or of all for NULL, that have nothing to do leave. */
 void slots_retire (slots_t *self, const pool_t *pool);
 /* Takes the worker out of the list; it is gone. */
 void slots_remove (slots_t *self, worker_t *worker);

@@ -42,7 +42,7 @@ bool worker_apply (worker_t *self, worker_event_t event)
     return true;
 }
 
-/* --- start --------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------ */
 
 static void s_close (int *fd)
 {
@@ -147,7 +147,7 @@ void worker_destroy (worker_t **self_p)
     *self_p = NULL;
 }
 
-/* --- leaving --------------------------------------------------------------------------------- */
+/* --- leaving ---------------------------------------------------------------------- */
 
 bool worker_can_take (const worker_t *self)
 {
@@ -183,7 +183,7 @@ void worker_retire (worker_t *self)
     s_leave_slot (self, true);
 }
 
-/* --- stops --------------------------------------------------------------------------------------- */
+/* --- stops ------------------------------------------------------------------------ */
 
 typedef enum action { ACT_NONE, ACT_INTERRUPT, ACT_TERM, ACT_KILL } action_t;
 
@@ -279,7 +279,7 @@ int64_t worker_check (worker_t *self, int64_t now_us)
     return s_check_limits (self, now_us);
 }
 
-/* --- the end ----------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------- */
 
 static char *s_describe (int status)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * One worker process, as docs/worker-protocol.md describes it: a job socket, a copy of
- * its other end from which untaken jobs are taken back, and the pipe of its log. The pipe is
- * watched only while a job runs for some time; otherwise it is read with the result,
- * so that a short job costs one send, one receive and one read. */
+ * One worker process, as docs/worker-protocol.md describes it: a job socket, a copy
+ * of its other end from which untaken jobs are taken back, and the pipe of its log.
+ * The pipe is watched only while a job runs for some time; otherwise it is read with
+ * the result, so that a short job costs one send, one receive and one read. */
 #ifndef NODE_WORKER_H
 #define NODE_WORKER_H
 
@@ -69,7 +69,8 @@ void worker_take_back (worker_t *self);
 void worker_retire (worker_t *self);
 /* Begins to stop it: by steps, or killed at once. */
 void worker_begin_stop (worker_t *self, worker_stop_t why, bool at_once);
-/* Limits and the next step of a stop. Returns when to look again, in ms; 0: not needed. */
+/* Limits and the next step of a stop. Returns when to look again, in ms; 0: not
+ * needed. */
 int64_t worker_check (worker_t *self, int64_t now_us);
 void worker_watch_pipe (worker_t *self, bool on);
 /* The process has ended: reads what it left, settles its jobs, frees it. */

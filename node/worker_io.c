@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A worker's job socket and log pipe (docs/worker-protocol.md): see worker.h. Results come
- * in batches; the marker of each stands in the pipe before the result is sent, so the
- * pipe is read exactly when it has what is needed. */
+ * A worker's job socket and log pipe (docs/worker-protocol.md): see worker.h.
+ * Results come in batches; the marker of each stands in the pipe before the result
+ * is sent, so the pipe is read exactly when it has what is needed. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@
 #define FLAG_CHILDREN 2
 #define FLAG_REPLACE  4
 
-/* --- the log pipe ---------------------------------------------------------------------- */
+/* --- the log pipe ----------------------------------------------------------------- */
 
 static job_t *s_log_owner (worker_t *self)
 {
@@ -101,7 +101,7 @@ static bool s_read_up_to (worker_t *self, const job_t *job)
     return true;
 }
 
-/* --- giving jobs ------------------------------------------------------------------------- */
+/* --- giving jobs ------------------------------------------------------------------ */
 
 static int s_memfd_of (const usi_buf_t *bytes)
 {
@@ -121,7 +121,8 @@ static int s_memfd_of (const usi_buf_t *bytes)
     return fd;
 }
 
-/* The body as a descriptor: -1 with *needed set where it has to be one and is not there. */
+/* The body as a descriptor: -1 with *needed set where it has to be one and is not
+ * there. */
 static int s_body_fd (worker_t *self, const job_t *job, bool *needed)
 {
     *needed = job->recipe->has_blob || job->body.len > INLINE_MAX;
@@ -225,7 +226,8 @@ static job_t *s_job_of (const worker_t *self, uint32_t seq)
     return job;
 }
 
-/* The worker may take some at the same time, so what we got need not be the last ones. */
+/* The worker may take some at the same time, so what we got need not be the last
+ * ones. */
 void worker_take_back (worker_t *self)
 {
     uint8_t head[JOB_HEAD];
@@ -234,7 +236,8 @@ void worker_take_back (worker_t *self)
     if (self->peer < 0 || self->jobs.count == 0)
         return;
     job_list_init (&taken, JOB_LINK_PLACE);
-    /* Descriptors that travel along are closed by the kernel: there is no room for them. */
+    /* Descriptors that travel along are closed by the kernel: there is no room for
+     * them. */
     while (recv (self->peer, head, sizeof head, MSG_DONTWAIT) > 0) {
         job_t *job = head[0] == 'J'
                          ? s_job_of (self, (uint32_t) usi_get_be (head + 1, 4))
@@ -249,9 +252,11 @@ void worker_take_back (worker_t *self)
         s_begin_head (self, usi_now_us ());
     while (taken.last)
         pool_return (self->pool, taken.last);
+    if (self->jobs.count == 0)
+        self->full = false;
 }
 
-/* --- results --------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------- */
 
 static void s_fault (worker_t *self, const char *what)
 {
@@ -390,7 +395,7 @@ static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int 
     }
 }
 
-/* --- receiving -------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------- */
 
 typedef struct slab {
     uint8_t data[INLINE_MAX + 4096];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The life of a worker process, as a table: pure, no I/O. worker.c is the only writer of
- * a worker's state and asks here first. Busy or idle is not a state: it follows from the
- * jobs the worker holds. */
+ * The life of a worker process, as a table: pure, no I/O. worker.c is the only
+ * writer of a worker's state and asks here first. Busy or idle is not a state: it
+ * follows from the jobs the worker holds. */
 #ifndef NODE_WORKER_STATE_H
 #define NODE_WORKER_STATE_H
 

@@ -76,7 +76,8 @@ static int s_on_socket (zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
-/* The daemon's variables are not the job's business: only these (worker-protocol.md). */
+/* The daemon's variables are not the job's business: only these
+ * (worker-protocol.md). */
 static char **s_environment (const env_t *env)
 {
     static const char *const kept[] = {"HOME", "LANG", "TMPDIR", NULL};
@@ -238,6 +239,12 @@ bool zygotes_reaped (node_t *node, pid_t pid, int status)
         env_broken (env, why);
     node_touch (node);
     return true;
+}
+
+void zygotes_end (node_t *node)
+{
+    for (zygote_t *self = node->zygotes; self; self = self->next)
+        zygote_end (self->env);
 }
 
 bool zygotes_have (const node_t *node, pid_t pid)

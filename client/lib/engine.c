@@ -83,11 +83,26 @@ static bool s_is_known (const engine_t *self, const us_result_t *result)
     return other != NULL;
 }
 
+/* The count of the mailbox goes back, or becomes the engine's where that one has let go
+ * of the result meanwhile. false: there is nothing to do any more. */
+static bool s_take_count (us_result_t *result, unsigned wants)
+{
+    bool again = !result->tracked && !result_ended (result) && wants != WANT_RELEASE;
+    bool known = result->tracked;
+    if (again)
+        result->tracked = true;
+    else
+        result_unref (result);
+    return known || again;
+}
+
 static void s_take_command (engine_t *self, us_result_t *result)
 {
     unsigned wants = result->wants;
     result->wants = 0;
     result->queued = false;
+    if (!s_take_count (result, wants))
+        return;
     if (!s_is_known (self, result) && !table_add (&self->table, result)) {
         engine_refuse (self, result, US_ERR_NOMEM, NULL);
         return;

@@ -264,24 +264,32 @@ us_err_t us_job_set_expire_ms (us_job_t *job, int64_t expire_ms)
 
 us_err_t us_job_set_fresh (us_job_t *job, bool fresh)
 {
+    if (!job)
+        return US_ERR_INVALID;
     job->fresh = fresh;
     return US_OK;
 }
 
 us_err_t us_job_set_queue (us_job_t *job, bool queue)
 {
+    if (!job)
+        return US_ERR_INVALID;
     job->queue = queue;
     return US_OK;
 }
 
 us_err_t us_job_set_stream_log (us_job_t *job, bool stream)
 {
+    if (!job)
+        return US_ERR_INVALID;
     job->stream_log = stream;
     return US_OK;
 }
 
 us_err_t us_job_set_detached (us_job_t *job, bool detached)
 {
+    if (!job)
+        return US_ERR_INVALID;
     job->detached = detached;
     return US_OK;
 }

@@ -72,6 +72,8 @@ static void s_adopt (us_result_t *result)
     result->generation = client->generation;
     result->waiters = NULL;
     result->wants = 0;
+    if (result->queued)
+        result_unref (result);
     result->queued = false;
     result->counted = false;
     result->kept = false;
@@ -109,6 +111,8 @@ us_err_t result_want (us_result_t *result, unsigned wants)
     result->wants |= wants;
     if (result->queued)
         return US_OK;
+    /* The mailbox has a count of its own: the job may end before it is emptied. */
+    result_ref (result);
     result->queued = true;
     result->next_command = NULL;
     *client->commands_end = result;
@@ -160,9 +164,9 @@ void us_result_destroy (us_result_t **result)
     *result = NULL;
     us_client_t *client = result_enter (self);
     atomic_fetch_add (&client->refs, 1);
-    /* Only the engine is left: it need not wait for it any more. */
+    /* Only the engine and its mailbox are left: it need not wait for it any more. */
     if (self->tracked && !client->closed &&
-        atomic_load_explicit (&self->refs, memory_order_relaxed) == 2)
+        atomic_load_explicit (&self->refs, memory_order_relaxed) == (self->queued ? 3U : 2U))
         result_want (self, WANT_RELEASE);
     result_unref (self);
     client_unlock (client);

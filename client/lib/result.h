@@ -26,7 +26,8 @@ typedef struct stream {
     usi_buf_t data; /* from base on */
     uint64_t base;
     bool asked;           /* on this connection */
-    bool asked_after_end; /* so the next ENDED closes it */
+    bool asked_after_end;
+    unsigned short_ends; /* times that ENDED came and the stream had not grown */
     bool grew;            /* since the last tick */
     bool full;            /* bytes were left out: the reader asks again */
     bool closed;          /* no more will come, whatever length was promised */
@@ -35,7 +36,7 @@ typedef struct stream {
 typedef struct download download_t;
 
 struct us_result {
-    atomic_uint refs; /* handles, the event list, and the engine while it tracks */
+    atomic_uint refs; /* handles, events, the mailbox, the engine while it tracks */
     atomic_int state; /* what follows up to info is fixed once this is an end */
     us_client_t *client;
     us_id_t id;

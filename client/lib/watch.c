@@ -7,7 +7,8 @@
 #include "base/clock.h"
 #include "engine.h"
 
-#define POLL_JOBS 256 /* looked after in one tick, in turn */
+#define POLL_JOBS      256 /* looked after in one tick, in turn */
+#define SHORT_ENDS_MAX 8
 
 /* --- asking ----------------------------------------------------------------------- */
 
@@ -246,6 +247,25 @@ static void s_take_info (us_result_t *result, const usi_fields_t *item)
     info->dropped = item->dropped;
 }
 
+/* The answer to a WATCH for a log: all of the log came before it. Or the answer to an
+ * earlier WATCH, or the hint and the answer both: then the log is still on its way. The
+ * store never says more than it keeps, so the smallest end is the true one; a log that
+ * does not come up to it has been lost with its Redis. */
+static void s_on_ended_again (us_result_t *result, const usi_fields_t *item)
+{
+    us_result_info_t *info = &result->info;
+    if (item->log_end < info->log_len)
+        info->log_len = item->log_end;
+    if (item->build_end < info->build_len)
+        info->build_len = item->build_end;
+    for (int i = 0; i < STREAMS; i++) {
+        stream_t *stream = result->streams[i];
+        if (stream && stream->asked_after_end && !stream->full && !stream->grew &&
+            ++stream->short_ends == SHORT_ENDS_MAX)
+            stream->closed = true;
+    }
+}
+
 static void s_on_ended (engine_t *self, us_result_t *result, const usi_msg_t *msg,
                         size_t i)
 {
@@ -254,11 +274,8 @@ static void s_on_ended (engine_t *self, us_result_t *result, const usi_msg_t *ms
     if (!us_state_is_end ((int) state) || state == US_STATE_REFUSED ||
         result->link.list == &self->fetching)
         return;
-    for (int stream = 0; stream < STREAMS; stream++)
-        if (result->streams[stream] && result->streams[stream]->asked_after_end &&
-            !result->streams[stream]->full)
-            result->streams[stream]->closed = true;
     if (result_ended (result)) {
+        s_on_ended_again (result, item);
         watch_settle (self, result);
         return;
     }

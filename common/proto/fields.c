@@ -97,6 +97,8 @@ const char *usi_field_name (int field)
 
 bool usi_list_next (const usi_list_t *list, size_t *position, usi_bytes_t *element)
 {
+    if (*position >= list->raw.len)
+        return false;
     us_reader_t reader = usi_reader (usi_bytes (list->raw.data + *position,
                                                 list->raw.len - *position));
     us_value_t value = usi_read (&reader);

@@ -30,7 +30,7 @@ typedef struct builder {
     size_t argc;
 } builder_t;
 
-/* --- environment variables ----------------------------------------------------------- */
+/* --- environment variables -------------------------------------------------------- */
 
 /* What a build needs of the daemon's own variables: where to go out and whom to trust.
  * All else that would change what is installed (PIP_*, UV_*, PYTHON*, VIRTUAL_ENV) is
@@ -79,6 +79,9 @@ static char **s_environment (const builder_t *self)
     s_set (env, &count, "PYTHONDONTWRITEBYTECODE", "1");
     s_set (env, &count, "UV_PYTHON_DOWNLOADS", "never");
     s_set (env, &count, "UV_CACHE_DIR", self->paths->uv_cache);
+    /* uv's own list of authorities knows none of a site's; by its older and newer name. */
+    s_set (env, &count, "UV_NATIVE_TLS", "1");
+    s_set (env, &count, "UV_SYSTEM_CERTS", "1");
     /* A named index is the whole truth; otherwise the machine's own files say where
      * packages come from, so that sites with a mirror work. */
     if (self->request->index_url) {
@@ -88,7 +91,7 @@ static char **s_environment (const builder_t *self)
     return env;
 }
 
-/* --- commands -------------------------------------------------------------------------- */
+/* --- commands --------------------------------------------------------------------- */
 
 static void s_arg (builder_t *self, const char *arg)
 {
@@ -170,7 +173,7 @@ static void s_run (builder_t *self)
     self->argc = 0;
 }
 
-/* --- steps --------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------ */
 
 static char *s_find_uv (const env_request_t *request)
 {
@@ -289,7 +292,7 @@ static _Noreturn void s_build (builder_t *self)
     _exit (0);
 }
 
-/* --- the daemon's side ------------------------------------------------------------------ */
+/* --- the daemon's side ------------------------------------------------------------ */
 
 static _Noreturn void s_become_builder (pid_t parent, const env_request_t *request,
                                         const build_paths_t *paths, int out, int status)

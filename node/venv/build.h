@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Building one environment, in a child process that may block: the daemon only watches its
- * end and its output. The child works in ENVS/KEY itself, for scripts carry the path they
- * were installed under; the environment exists once the file `.ready` does, which is
- * made last and by rename. Whoever builds holds the exclusive lock of the key, and so do
- * all processes of the build: a build whose daemon was killed cannot be overtaken while
- * any part of it still runs. */
+ * Building one environment, in a child process that may block: the daemon only
+ * watches its end and its output. The child works in ENVS/KEY itself, for scripts
+ * carry the path they were installed under; the environment exists once the file
+ * `.ready` does, which is made last and by rename. Whoever builds holds the
+ * exclusive lock of the key, and so do all processes of the build: a build whose
+ * daemon was killed cannot be overtaken while any part of it still runs. */
 #ifndef NODE_VENV_BUILD_H
 #define NODE_VENV_BUILD_H
 

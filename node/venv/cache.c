@@ -44,7 +44,7 @@ struct envs {
 
 static void s_take_lock (env_t *env);
 
-/* --- the table --------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------- */
 
 static env_t *s_add (envs_t *self, const char *key)
 {
@@ -149,7 +149,7 @@ env_t *envs_get (envs_t *self, env_request_t *request)
     return env;
 }
 
-/* --- states ------------------------------------------------------------------------------- */
+/* --- states ----------------------------------------------------------------------- */
 
 static void s_set_state (env_t *env, env_state_t state)
 {
@@ -191,6 +191,7 @@ static void s_fail (env_t *env, const char *command, const char *reason)
     usi_warning ("env.failed", "an environment cannot be built: %s: %s env=%.12s",
                  command, reason, env->request.key);
     free (message);
+    usi_buf_free (&env->output);
     s_unlock (env);
     s_set_state (env, ENV_FAILED);
 }
@@ -200,6 +201,7 @@ static void s_ready (env_t *env)
     env_facts_clear (&env->facts);
     build_read_facts (env->path, &env->facts);
     env->backoff_ms = 0;
+    usi_buf_free (&env->output);
     env->zygote_failures = 0;
     evict_touch (env->path);
     /* The zygote loads while the jobs are being looked at. */
@@ -207,7 +209,7 @@ static void s_ready (env_t *env)
     s_set_state (env, ENV_READY);
 }
 
-/* --- building ----------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------- */
 
 static void s_take_output (env_t *env, const uint8_t *data, size_t len)
 {
@@ -332,7 +334,7 @@ void env_broken (env_t *env, const char *why)
     s_fail (env, "bin/python", why);
 }
 
-/* --- the end of a build --------------------------------------------------------------------- */
+/* --- the end of a build ----------------------------------------------------------- */
 
 static void s_close_build (env_t *env)
 {
@@ -410,7 +412,7 @@ static void s_check_build (env_t *env, int64_t now_ms)
     process_kill_tree (env->build.pid);
 }
 
-/* --- housekeeping ------------------------------------------------------------------------------ */
+/* --- housekeeping ----------------------------------------------------------------- */
 
 static void s_check_idle (env_t *env, int64_t now_ms)
 {
@@ -441,7 +443,7 @@ void envs_tidy (envs_t *self)
     evict_run (self->dir, self->trash, self->node->options.cache_limit);
 }
 
-/* --- STATUS ---------------------------------------------------------------------------------- */
+/* --- STATUS ----------------------------------------------------------------------- */
 
 static const char *s_state_name (const env_t *env)
 {

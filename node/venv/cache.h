@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The environments on this machine: CACHE/envs/KEY, shared by all daemons that use the
- * cache. KEY.lock guards each: shared by whoever uses it, exclusive for whoever builds or
- * removes it. Nothing is removed while anybody uses it. A failed build is remembered, and
- * for some time fails those who ask again with the same words. */
+ * The environments on this machine: CACHE/envs/KEY, shared by all daemons that use
+ * the cache. KEY.lock guards each: shared by whoever uses it, exclusive for whoever
+ * builds or removes it. Nothing is removed while anybody uses it. A failed build is
+ * remembered, and for some time fails those who ask again with the same words. */
 #ifndef NODE_VENV_CACHE_H
 #define NODE_VENV_CACHE_H
 
@@ -43,8 +43,8 @@ envs_t *envs_new (node_t *node);
 void envs_destroy (envs_t **self_p);
 /* Takes over the request's content. */
 env_t *envs_get (envs_t *self, env_request_t *request);
-/* Makes it ready: pools_env_changed tells when it is, or when it failed. Where it is, or
- * failed a short time ago, nothing happens and its state says so. */
+/* Makes it ready: pools_env_changed tells when it is, or when it failed. Where it
+ * is, or failed a short time ago, nothing happens and its state says so. */
 void env_want (env_t *env);
 /* It cannot be used though it is on disk: built anew, or failed with this text. */
 void env_broken (env_t *env, const char *why);

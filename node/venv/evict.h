@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Keeps the environments of a cache within their limit on disk: least recently used first,
- * never one that anybody has locked. Also removes what killed builds left. */
+ * Keeps the environments of a cache within their limit on disk: least recently used
+ * first, never one that anybody has locked. Also removes what killed builds left. */
 #ifndef NODE_VENV_EVICT_H
 #define NODE_VENV_EVICT_H
 

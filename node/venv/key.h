@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What an environment is asked to be, and its key. Two requests that mean the same have the
- * same text and so the same key: requirements are normalised and sorted, and the
- * interpreter, its platform and the index are part of it. */
+ * What an environment is asked to be, and its key. Two requests that mean the same
+ * have the same text and so the same key: requirements are normalised and sorted,
+ * and the interpreter, its platform and the index are part of it. */
 #ifndef NODE_VENV_KEY_H
 #define NODE_VENV_KEY_H
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Daemons give back what they took: descriptors, processes, files."""
 
+import json
+
 import pytest
 
 from support import wait_for
@@ -40,3 +42,14 @@ def test_nothing_outlives_the_daemons(broker, node, client, directory):
     temporary = [path for path in directory.rglob("*") if path.is_socket()]
     assert temporary == []
     # The fixture no_leftovers looks for the processes.
+
+
+def test_clients_end_while_ends_arrive(broker, client):
+    """A handle is let go in the moment in which its job's end comes: once the engine
+    then waited for ever for a result that it had already let go of."""
+    broker()
+    user = client()
+    submitted = user.ctl("--json", "submit", "--shell", "true").stdout
+    uuid = json.loads(submitted)["id"]
+    for _ in range(100):
+        assert "CANCELLED" in user.ctl("cancel", uuid, timeout=10).stdout

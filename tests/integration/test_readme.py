@@ -119,7 +119,7 @@ def example(request, installed, directory):
 def test_the_c_example(example, broker, node, directory):
     program, env = example
     served = broker()
-    node(channel="calculator")
+    node(channel="default")
     done = subprocess.run(
         [program],
         env={**env, "UNDERSTUDY_BROKER": served.endpoint, "HOME": str(directory)},
@@ -129,8 +129,9 @@ def test_the_c_example(example, broker, node, directory):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "hello" in done.stdout
-    assert "interrupted" in done.stdout.lower() or "cancelled" in done.stdout.lower()
+    assert "scaling" in done.stdout  # its log, line by line
+    assert "still RUNNING after half a second" in done.stdout
+    assert "CANCELLED" in done.stdout
 
 
 def test_the_c_lines(installed, directory, broker, node):

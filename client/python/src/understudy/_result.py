@@ -203,12 +203,19 @@ class Result(Future[T]):
 
     def _wait(self, timeout: Optional[float]) -> Tuple[Any, Optional[BaseException]]:
         if not self._job.wait(timeout):
-            raise WaitTimeout(f"{self._name} has not ended after {timeout} s")
+            raise WaitTimeout(self._still(timeout))
         # Two threads may both decode; both then see the same objects.
         return cast(
             "Tuple[Any, Optional[BaseException]]",
             self.__dict__.setdefault("_outcome", self._decode()),
         )
+
+    def _still(self, timeout: Optional[float]) -> str:
+        status = self.status
+        text = f"{self._name} has not ended after {timeout} s: it is {status}"
+        if status == "QUEUED":
+            text += "; `understudy-ctl doctor` tells whether a node can take it"
+        return text
 
     def _decode(self) -> Tuple[Any, Optional[BaseException]]:
         job = self._job
@@ -235,8 +242,8 @@ class Result(Future[T]):
     def cancel(self) -> bool:
         """Takes back what has not started. True: it will not run. False: it runs or has
         ended."""
-        code, state = self._ask_to_end(0, _ANSWER_SECONDS)
-        if code == 0 and state != _CANCELLED:  # held by a node, which has been told
+        code, _ = self._ask_to_end(0, _ANSWER_SECONDS)
+        if code == 0:  # the end is on its way: from the broker, or from the node it told
             self._job.wait(_ANSWER_SECONDS)
         return self.cancelled()
 

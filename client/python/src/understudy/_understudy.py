@@ -36,6 +36,7 @@ _LOOK_SECONDS = 2.0  # for an answer where something listens
 _READY_SECONDS = 30.0
 _RESTART_SECONDS = 1.0
 _LOOPBACK = ("127.", "localhost", "::1")
+_REDIS = ("redis://", "unix://")
 
 
 class Understudy:
@@ -115,7 +116,8 @@ class Understudy:
         try:
             if self._asked_to_stop():
                 return
-            self._node = _Child("understudy-node", [*self._node_flags(), *where])
+            flags = [*self._node_flags(), *where]
+            self._node = _Child("understudy-node", flags, self._settings.redis)
             if self._asked_to_stop():  # it came before there was a node to tell
                 self._node.terminate()
             if self._node.ready(_READY_SECONDS) is not None:
@@ -136,27 +138,28 @@ class Understudy:
 
     def _find_broker(self) -> Tuple[List[str], Optional[_Broker]]:
         """The node's flags that say where its broker is, and the broker if it had to be
-        started."""
+        started. Where a Redis lists the brokers, our programs know it from a variable,
+        which unlike a flag is not for everybody to read: ours, or the user's own."""
         broker, redis = self._settings
-        if redis is not None:
-            where, bind = ["--redis", redis], "tcp://127.0.0.1:*"
-        else:
-            addresses = broker or _default_broker()
+        where: List[str] = []
+        bind = "tcp://127.0.0.1:*"
+        addresses = redis or broker or _default_broker()
+        listed = addresses.startswith(_REDIS)
+        if not listed:
             where, bind = ["--broker", addresses], addresses.split(",")[0].strip()
         if _answers(broker, redis, bind):
             return where, None
-        if redis is None and not _is_loopback(bind):
+        if not listed and not _is_loopback(bind):
             raise BrokerUnreachable(
                 f"no broker answers at {bind}; start one there with: "
                 f"understudy-broker --bind {bind}"
             )
-        flags = ["--bind", bind, *([] if redis is None else where)]
         _say(
-            f"no broker answers{'' if redis else ' at ' + bind}; starting one "
-            f"({'with the Redis that was named' if redis else 'with a private Redis'}; "
+            f"no broker answers{'' if listed else ' at ' + bind}; starting one (with "
+            f"{'the Redis that was named' if listed else 'a private Redis'}; "
             f"it ends {_IDLE_SECONDS} s after its last node)"
         )
-        started = _Broker(flags, lambda: _answers(broker, redis, bind))
+        started = _Broker(bind, redis, lambda: _answers(broker, redis, bind))
         return where, (started if started.start() else None)
 
     def _watch(self, node: _Child, broker: Optional[_Broker]) -> None:
@@ -195,13 +198,17 @@ class _Child:
     """One of our programs, in a session of its own, with a pipe on which it says that
     it is ready."""
 
-    def __init__(self, program: str, flags: Sequence[str]) -> None:
+    def __init__(
+        self, program: str, flags: Sequence[str], redis: Optional[str]
+    ) -> None:
         path = _find_program(program)
+        more = {} if redis is None else {"UNDERSTUDY_REDIS": redis}
         ready, theirs = os.pipe()
         try:
             self.process = subprocess.Popen(
                 [path, *flags, "--ready-fd", str(theirs), "--log-level", "warning"],
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **more},
                 pass_fds=(theirs,),
                 start_new_session=True,
             )
@@ -268,14 +275,17 @@ class _Child:
 
 
 class _Broker:
-    def __init__(self, flags: Sequence[str], answers: Callable[[], bool]) -> None:
-        self._flags = [*flags, "--exit-when-idle", f"{_IDLE_SECONDS}s"]
+    def __init__(
+        self, bind: str, redis: Optional[str], answers: Callable[[], bool]
+    ) -> None:
+        self._flags = ["--bind", bind, "--exit-when-idle", f"{_IDLE_SECONDS}s"]
+        self._redis = redis
         self._answers = answers
         self.child: _Child
 
     def start(self) -> bool:
         """False where somebody else's broker was faster."""
-        self.child = _Child("understudy-broker", self._flags)
+        self.child = _Child("understudy-broker", self._flags, self._redis)
         if self.child.ready(_READY_SECONDS) is not None:
             return True
         _poll((self.child.pidfd,), _LOOK_SECONDS)  # it is about to end by itself

@@ -175,7 +175,7 @@ class WorkerDied(UnderstudyError):
     def __str__(self) -> str:
         text = super().__str__()
         name = _signal_name(self.signal)
-        if name and name not in text:
+        if name and name not in text and f"signal {self.signal} (" not in text:
             text = f"{text} ({name})"
         return _with_lines(text, self.log, "the last lines of its log:")
 
@@ -308,9 +308,10 @@ def _signal_name(number: Optional[int]) -> str:
 
 
 def _with_lines(text: str, output: str, title: str = "") -> str:
-    """A message, then the end of what a program printed, if it does not say that."""
+    """A message, then the end of what a program printed, if it does not say that. A
+    message that does may have lost the beginning."""
     output = output.strip("\n")
-    if not output or output in text:
+    if not output or output[-200:] in text:
         return text
     lines = output.split("\n")[-_LINES_SHOWN:]
     return "\n".join([text, *([title] if title else []), *(f"  {x}" for x in lines)])

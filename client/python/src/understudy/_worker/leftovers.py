@@ -2,13 +2,15 @@
 """What a job may leave behind in its worker, and what is done about it.
 
 Working directory, environment variables, signal handlers and the timer are put back.
-Children and threads cannot be: the daemon is told, and replaces the worker.
+Children, threads, and the modules and paths that a job has removed cannot be: the daemon
+is told, and replaces the worker.
 """
 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found, unused-ignore]
 import os
+import sys
 import threading
 from typing import Any, Dict
 
@@ -37,6 +39,9 @@ class Leftovers:
         # The mapping beneath os.environ: comparing it costs next to nothing.
         self._environ: Dict[Any, Any] = getattr(os.environ, "_data", {})
         self._before = dict(self._environ)
+        self._path = sys.path
+        self._places = frozenset(sys.path)
+        self._modules = sys.modules
         self._handlers = [(signum, _signal.getsignal(signum)) for signum in _WATCHED]
 
     def end_job(self) -> int:
@@ -53,11 +58,22 @@ class Leftovers:
             os.fchdir(self._directory)
         except OSError:  # a job has closed the descriptor: no place to go back to
             flags |= REPLACE_ME
+        if self._has_lost_modules():
+            flags |= REPLACE_ME
         if _has_children():
             flags |= CHILDREN_LEFT
         if threading.active_count() > 1 and _has_threads():
             flags |= REPLACE_ME
         return flags
+
+    def _has_lost_modules(self) -> bool:
+        """Whether the next job would not find what this one found."""
+        return (
+            sys.path is not self._path
+            or not self._places.issubset(self._path)
+            or sys.modules is not self._modules
+            or self._modules.get("sys") is not sys
+        )
 
     def _restore_environ(self) -> None:
         decode = os.fsdecode

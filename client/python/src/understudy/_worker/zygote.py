@@ -56,6 +56,8 @@ class Zygote:
         while True:
             for fd, _ in poller.poll():
                 if fd in self._workers:
+                    if os.getppid() != self._daemon:
+                        raise _Leave  # that worker died of it: its group is left
                     poller.unregister(fd)
                     self._forget(fd)
                 elif fd == self._control.fileno():
@@ -76,6 +78,9 @@ class Zygote:
         if self._daemon_fd is not None:
             poller.register(self._daemon_fd, select.POLLIN)
         running = set(self._workers)
+        if os.getppid() != self._daemon:
+            self._kill_groups()
+            return
         while running and time.monotonic() < deadline:
             for fd, _ in poller.poll(_LOOK_MS):
                 if fd in running:
