@@ -190,14 +190,9 @@ static void s_advance (broker_t *self, follow_t *follow)
         }
         return;
     }
-    usi_id_t id = follow->key.id;
-    for (int number = 0; number < 2; number++) {
-        /* A store that is down answers at once, and then the follow is gone. */
-        follow = s_find (self, peer->index, &id);
-        if (follow && s_is_behind (&follow->streams[number]) &&
-            !follow->streams[number].reading)
+    for (int number = 0; number < 2; number++)
+        if (s_is_behind (&follow->streams[number]) && !follow->streams[number].reading)
             s_read (self, follow, number);
-    }
 }
 
 /* --- what happened --------------------------------------------------------------- */

@@ -14,8 +14,10 @@
 
 static void s_add (broker_t *self, peer_t *peer, const debt_t *debt)
 {
-    if (!debts_add (peer, debt))
-        self->counters.forgotten++;
+    if (debts_add (peer, debt))
+        return;
+    self->counters.forgotten++;
+    broker_must_announce (self, peer->index); /* it says again what it was owed for */
 }
 
 static void s_owe_item (broker_t *self, peer_t *peer, usi_type_t type,

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "redis/url.h"
 
 #define LOCK_WAIT_MS   10000 /* for a redis-server that is just ending */
 #define START_WAIT_MS  20000
@@ -31,6 +32,7 @@
 struct private_redis {
     char *dir; /* absolute */
     char *durability;
+    char *socket_path;
     char *url;
     const char *program;
     int dir_fd, broker_fd, lock_fd;
@@ -282,16 +284,15 @@ static void s_make_url (private_redis_t *self)
         free (path);
         path = usi_sprintf ("/proc/self/fd/%d/%s", self->dir_fd, SOCKET_NAME);
     }
-    self->url = usi_sprintf ("unix://%s", path);
-    free (path);
+    self->socket_path = path;
+    self->url = usi_redis_url_text (&(usi_redis_url_t){.path = path});
 }
 
 static bool s_answers (const private_redis_t *self)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    snprintf (address.sun_path, sizeof address.sun_path, "%s",
-              self->url + strlen ("unix://"));
+    snprintf (address.sun_path, sizeof address.sun_path, "%s", self->socket_path);
     bool good = fd >= 0 &&
                 connect (fd, (const struct sockaddr *) &address, sizeof address) == 0;
     if (fd >= 0)
@@ -462,6 +463,7 @@ void private_redis_destroy (private_redis_t **self_p)
     }
     free (self->dir);
     free (self->durability);
+    free (self->socket_path);
     free (self->url);
     free (self);
     *self_p = NULL;

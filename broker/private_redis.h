@@ -25,7 +25,7 @@ int private_redis_start (private_redis_t **self_p, const char *dir,
 void private_redis_attach (private_redis_t *self, zloop_t *loop);
 /* After SIGCHLD. */
 void private_redis_reap (private_redis_t *self);
-/* unix://PATH; borrowed. */
+/* unix://PATH, as usi_redis_url_parse reads it; borrowed. */
 const char *private_redis_url (const private_redis_t *self);
 /* The next broker may wait for the directory from now on, instead of giving up. */
 void private_redis_ending (private_redis_t *self);

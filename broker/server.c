@@ -32,6 +32,7 @@
 #define BACKLOG_BYTES  (64u * 1024 * 1024)
 #define TRIM_REFRESHES 5
 #define RESUME_MS      2
+#define REFUSED_MS     1000
 #define LINGER_MS      500
 #define STORE_WAIT_MS  5000
 #define END_TICK_MS    10
@@ -52,6 +53,7 @@ struct server {
     bool turn_timer; /* the end of the turn is set */
     bool parking_timer;
     unsigned refreshes;
+    int64_t refused_ms; /* when the last refusal was logged */
     unsigned quiet_beats;  /* beats that must pass before peers are counted out */
     int64_t idle_since_ms; /* no node since then; -1: there is one */
     int64_t end_at_ms;
@@ -233,14 +235,24 @@ static bool s_wants_answer (int type)
     return type != USI_ERROR && type != USI_BYE && type != USI_PONG;
 }
 
+/* A line a second at most: a hostile peer must not fill the journal. */
+static void s_log_refused (server_t *self, const char *text)
+{
+    int64_t now_ms = usi_now_ms ();
+    self->core.counters.malformed++;
+    if (now_ms - self->refused_ms < REFUSED_MS)
+        return;
+    self->refused_ms = now_ms;
+    usi_notice ("message.refused", "%s type=%s refused=%llu", text,
+                usi_type_name (self->msg.type),
+                (unsigned long long) self->core.counters.malformed);
+}
+
 static void s_refuse (server_t *self, const routing_t *routing, us_err_t code,
                       const char *text)
 {
-    if (code != US_ERR_UNKNOWN_PEER) {
-        self->core.counters.malformed++;
-        usi_notice ("message.refused", "%s type=%s", text,
-                    usi_type_name (self->msg.type));
-    }
+    if (code != US_ERR_UNKNOWN_PEER)
+        s_log_refused (self, text);
     if (s_wants_answer (self->msg.type))
         broker_refuse (&self->core, routing, self->msg.type, code, text);
 }

@@ -159,7 +159,9 @@ static int s_read_texts (setup_t *self)
     if (level < 0)
         return s_refuse (EX_CONFIG, "log-level: error, warning, notice, info or debug");
     usi_log_set_level ((us_log_level_t) level);
-    self->options.redis = usi_config_get (config, "redis");
+    /* As in libunderstudy: an address that was given wins over a registry. */
+    if (!usi_config_is_set (config, "broker"))
+        self->options.redis = usi_config_get (config, "redis");
     if (self->options.redis) {
         usi_redis_url_t url;
         us_err_t err = usi_redis_url_parse (&url, self->options.redis, why, sizeof why);

@@ -202,6 +202,8 @@ def wheel_index(directory: Path) -> Iterator[WheelIndex]:
 
 @pytest.fixture
 def hosts() -> Iterator[Hosts]:
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
     hosts = Hosts()
     yield hosts
     hosts.close()

@@ -35,8 +35,8 @@ answer_t *answer_new (broker_t *broker, const peer_t *peer, const usi_fields_t *
         memcpy (self->prefix, query->prefix.data, query->prefix.len);
     s_copy_text (self->channel, sizeof self->channel, query->channel);
     s_copy_text (self->name, sizeof self->name, query->name);
-    s_copy_text (self->cursor, sizeof self->cursor, query->cursor);
-    self->skip = (size_t) strtoul (self->cursor, NULL, 10);
+    s_copy_text (self->asked, sizeof self->asked, query->cursor);
+    self->skip = (size_t) strtoul (self->asked, NULL, 10);
     usi_msg_begin (&self->msg, USI_ANSWER);
     return self;
 }

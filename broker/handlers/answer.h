@@ -16,8 +16,9 @@ typedef struct answer {
     unsigned limit; /* rows wanted, 1 to ANSWER_ROWS_MAX */
     size_t skip;    /* rows that an earlier answer held: cursor of short listings */
     usi_msg_t msg;
-    char cursor[257];
-    bool full; /* a row was refused */
+    char asked[257];  /* cursor of the question */
+    char cursor[257]; /* where to go on; empty: there is no more */
+    bool full;        /* a row was refused */
     /* what was asked */
     usi_id_t id;
     char channel[USI_CHANNEL_MAX + 1];

@@ -76,7 +76,7 @@ static void s_on_sums (us_err_t code, const store_channel_t *channels, size_t co
 
 void query_status (answer_t *answer)
 {
-    store_channels (answer->broker->store, s_on_sums, answer);
+    store_channels (answer->broker->store, NULL, 0, SIZE_MAX, s_on_sums, answer);
 }
 
 /* --- channels ----------------------------------------------------------------------------- */
@@ -130,7 +130,8 @@ static void s_on_channels (us_err_t code, const store_channel_t *channels, size_
 
 void query_channels (answer_t *answer)
 {
-    store_channels (answer->broker->store, s_on_channels, answer);
+    store_channels (answer->broker->store, answer->channel, answer->skip, USI_MAX_ITEMS,
+                    s_on_channels, answer);
 }
 
 /* --- nodes, brokers -------------------------------------------------------------------------- */

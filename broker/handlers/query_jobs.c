@@ -97,7 +97,7 @@ void query_jobs (answer_t *answer)
     if (answer->limit > LIST_MAX)
         answer->limit = LIST_MAX;
     store_list (answer->broker->store, answer->channel[0] ? answer->channel : NULL,
-                answer->state, answer->older_ms, answer->limit, answer->cursor,
+                answer->state, answer->older_ms, answer->limit, answer->asked,
                 s_on_list, answer);
 }
 

@@ -144,6 +144,7 @@ static void s_refuse_submits (store_t *self, batch_t *batch)
 {
     op_t *rest = NULL, **tail = &rest;
     size_t count = 0;
+    self->partitions[batch->partition].full = true;
     for (op_t *op = batch->ops; op;) {
         op_t *next = op->next;
         if (op->letter == 'S') {
@@ -200,6 +201,8 @@ static void s_on_reply (const usi_reply_t *reply, void *arg)
         s_on_error (self, batch, reply);
     else
         s_answer_all (self, batch->ops, reply);
+    if (batch->admit && usi_reply_is (reply, USI_REPLY_ARRAY))
+        partition->full = false;
     if (partition->head) {
         s_list (self, batch->partition);
         s_flush_later (self);
@@ -218,8 +221,11 @@ static batch_t *s_take_batch (store_t *self, uint8_t number)
     op_t **end = &partition->head;
     while (*end && batch->count < BATCH_ITEMS &&
            (batch->count == 0 || bytes + (*end)->len <= BATCH_BYTES)) {
+        bool submits = (*end)->letter == 'S';
+        if (partition->full && batch->count > 0 && submits != batch->admit)
+            break; /* what is not refused must not wait for what is */
         bytes += (*end)->len;
-        batch->admit = batch->admit || (*end)->letter == 'S';
+        batch->admit = batch->admit || submits;
         batch->count++;
         end = &(*end)->next;
     }

@@ -398,6 +398,8 @@ void store_purge (store_t *self, const char *channel, int state, uint64_t older_
 typedef struct counting {
     store_t *self;
     zlist_t *names;
+    char *wanted; /* NULL: all channels */
+    size_t from, most;
     store_channel_t *channels;
     size_t count, waiting;
     us_err_t err;
@@ -409,6 +411,7 @@ static void s_count_end (counting_t *counting)
 {
     counting->fn (counting->err, counting->channels, counting->count, counting->arg);
     zlist_destroy (&counting->names);
+    free (counting->wanted);
     free (counting->channels);
     free (counting);
 }
@@ -453,34 +456,47 @@ static void s_count_done (store_t *self, op_t *op, us_err_t err,
         s_count_end (counting);
 }
 
+static void s_count_one (counting_t *counting, const char *name, size_t number)
+{
+    size_t len = strlen (name);
+    op_t *op = op_new ('V', store_partition_of (name), len, s_count_done, counting);
+    op->remaining = (uint32_t) number;
+    op_arg_copy (op, name, len);
+    counting->waiting++;
+    op_queue (counting->self, op);
+}
+
 static void s_count_begin (const usi_reply_t *reply, void *arg)
 {
     counting_t *counting = arg;
     s_learn (counting->self, reply);
     counting->names = s_channel_names (counting->self);
-    counting->waiting = zlist_size (counting->names);
     counting->channels =
-        usi_alloc ((counting->waiting + 1) * sizeof *counting->channels);
+        usi_alloc ((zlist_size (counting->names) + 1) * sizeof *counting->channels);
     if (!usi_reply_is (reply, USI_REPLY_ARRAY))
         counting->err = US_ERR_STORE;
-    if (counting->err || counting->waiting == 0) {
-        s_count_end (counting);
-        return;
-    }
-    for (char *name = zlist_first (counting->names); name;
+    counting->waiting =
+        1; /* ourselves: an operation may not end before all are there */
+    for (char *name = zlist_first (counting->names); name && !counting->err;
          name = zlist_next (counting->names)) {
-        size_t len = strlen (name);
-        op_t *op = op_new ('V', store_partition_of (name), len, s_count_done, counting);
-        op->remaining = (uint32_t) counting->count;
+        size_t number = counting->count;
+        if (counting->wanted && strcmp (name, counting->wanted) != 0)
+            continue;
         counting->channels[counting->count++].name = name;
-        op_arg_copy (op, name, len);
-        op_queue (counting->self, op);
+        if (number >= counting->from && number - counting->from < counting->most)
+            s_count_one (counting, name, number);
     }
+    if (--counting->waiting == 0)
+        s_count_end (counting);
 }
 
-void store_channels (store_t *self, store_channels_fn *fn, void *arg)
+void store_channels (store_t *self, const char *channel, size_t from, size_t most,
+                     store_channels_fn *fn, void *arg)
 {
     counting_t *counting = usi_new (counting_t);
-    *counting = (counting_t){.self = self, .fn = fn, .arg = arg};
+    *counting =
+        (counting_t){.self = self, .from = from, .most = most, .fn = fn, .arg = arg};
+    if (channel && *channel)
+        counting->wanted = usi_strdup (channel);
     s_learn_all (self, s_count_begin, counting);
 }

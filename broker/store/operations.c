@@ -11,6 +11,7 @@
 #define FLAG_SHORT    16
 #define RESULT_HEADER 32
 #define FENCE_LEN     40
+#define DONE_ANYHOW   128 /* with the outcome: even where log is missing */
 #define MAX_PEERS     256
 
 /* --- packing ---------------------------------------------------------------------- */
@@ -285,6 +286,18 @@ void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *
 
 /* --- done ------------------------------------------------------------------------- */
 
+/* The end came before log that has been put off: once more, behind it. */
+static void s_done_again (store_t *self, const op_t *op)
+{
+    op_t *next = op_new (op->letter, op->partition, op->len, op->done, op->arg);
+    for (unsigned i = 0; i < op->argc; i++)
+        op_arg_copy (next, op->args[i].data, op->args[i].len);
+    next->data[FENCE_LEN] |= DONE_ANYHOW;
+    next->fn = op->fn;
+    next->id = op->id;
+    op_queue (self, next);
+}
+
 static void s_done_done (store_t *self, op_t *op, us_err_t err,
                          const usi_reply_t *answer)
 {
@@ -292,6 +305,10 @@ static void s_done_done (store_t *self, op_t *op, us_err_t err,
     usi_bytes_t packed = usi_reply_bytes (answer);
     if (!err && (!usi_reply_is (answer, USI_REPLY_BYTES) || packed.len < 3))
         err = op_code (answer) ? op_code (answer) : US_ERR_STORE;
+    if (err == US_ERR_BUSY && !(op->data[FENCE_LEN] & DONE_ANYHOW)) {
+        s_done_again (self, op);
+        return;
+    }
     if (err) {
         op->fn.done (err, 0, NULL, 0, op->arg);
         return;

@@ -14,6 +14,12 @@ static void s_on_connected (void *arg)
     setup_start (arg);
 }
 
+static void s_forget_announced (store_t *self)
+{
+    zhash_destroy (&self->announced);
+    self->announced = zhash_new ();
+}
+
 /* Caches speak of what may be gone by the next connection. */
 static void s_on_lost (void *arg, const char *why)
 {
@@ -21,8 +27,7 @@ static void s_on_lost (void *arg, const char *why)
     bool was_ready = self->ready;
     self->ready = false;
     self->loading_library = false;
-    zhash_destroy (&self->announced);
-    self->announced = zhash_new ();
+    s_forget_announced (self);
     blobs_forget (self);
     if (!self->said_lost)
         usi_warning ("store.lost", "Redis is lost why=\"%s\"", why);
@@ -132,7 +137,7 @@ const char *store_durability (const store_t *self)
 size_t store_backlog (const store_t *self, size_t *bytes)
 {
     if (bytes)
-        *bytes = self->backlog_bytes;
+        *bytes = self->backlog_bytes + usi_redis_pending_bytes (self->redis);
     return self->backlog_ops;
 }
 
@@ -154,11 +159,19 @@ void store_learn_channel (store_t *self, const char *channel)
     usi_buf_text (names, channel);
 }
 
+/* Refused (Redis is full): the next submit to any channel announces it again. */
+static void s_on_announced (const usi_reply_t *reply, void *arg)
+{
+    store_t *self = arg;
+    if (usi_reply_is (reply, USI_REPLY_ERROR))
+        s_forget_announced (self);
+}
+
 void store_announce (store_t *self, const char *channel)
 {
     store_learn_channel (self, channel);
     if (!self->ready || zhash_lookup (self->announced, channel))
         return;
     zhash_insert (self->announced, channel, self);
-    store_text (self, NULL, NULL, "SADD", "us:channels", channel, NULL);
+    store_text (self, s_on_announced, self, "SADD", "us:channels", channel, NULL);
 }

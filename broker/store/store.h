@@ -69,7 +69,8 @@ const char *store_cluster (const store_t *self);
 const char *store_wake_url (const store_t *self);
 /* What an accepted job really survives, by the settings of this Redis. */
 const char *store_durability (const store_t *self);
-/* Operations not yet answered, and the bytes they hold. */
+/* Operations not yet answered, and the bytes that wait for an answer: theirs, and those of
+ * plain commands (chunks of blobs). */
 size_t store_backlog (const store_t *self, size_t *bytes);
 /* Sends what is gathered now, without waiting for the end of the turn. */
 void store_flush (store_t *self);
@@ -211,7 +212,10 @@ typedef struct store_channel {
 
 typedef void store_channels_fn (us_err_t code, const store_channel_t *channels,
                                 size_t count, void *arg);
-void store_channels (store_t *self, store_channels_fn *fn, void *arg);
+/* The names of all channels (or of this one, if it is there), in order; counted are most
+ * of them, beginning with number from. */
+void store_channels (store_t *self, const char *channel, size_t from, size_t most,
+                     store_channels_fn *fn, void *arg);
 
 /* --- blobs ---------------------------------------------------------------------- */
 typedef void store_size_fn (us_err_t code, uint64_t size, void *arg);

@@ -74,6 +74,7 @@ typedef struct partition {
     size_t count; /* waiting */
     unsigned in_flight;
     bool listed; /* in store_t.dirty */
+    bool full;   /* submits were refused: they go apart */
     bool sweeping;
     int care; /* timer: something falls due before the next round, 0 = none */
     int64_t care_at_ms;

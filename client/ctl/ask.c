@@ -98,8 +98,7 @@ int ctl_fail (ctl_t *ctl, us_err_t err, const char *format, ...)
         ctl_refused (err, what, ctl->client ? us_client_error_text (ctl->client) : "");
     free (what);
     if (err == US_ERR_UNREACHABLE)
-        s_say ("start one with `understudy-broker`, or name one with --broker or "
-               "UNDERSTUDY_BROKER");
+        s_say ("if it listens elsewhere, name it with --broker or UNDERSTUDY_BROKER");
     return exit_code;
 }
 

@@ -140,6 +140,20 @@ static void s_check_nodes (doctor_t *doctor, const us_query_t *nodes)
         s_find (doctor, "ok", "%zu node%s", count, count == 1 ? "" : "s");
 }
 
+/* Jobs that wait where nobody listens: a misspelt channel, or a node that is not there. */
+static void s_check_channels (doctor_t *doctor, const us_query_t *channels)
+{
+    for (size_t i = 0; i < us_query_rows (channels); i++) {
+        json_t *row = json_from_query (channels, i);
+        long long queued = json_integer_value (json_object_get (row, "queued"));
+        if (queued > 0 && json_integer_value (json_object_get (row, "nodes")) == 0)
+            s_find (doctor, "warning",
+                    "channel %s: %lld job%s queued and no node listens there",
+                    s_text (row, "name"), queued, queued == 1 ? "" : "s");
+        json_decref (row);
+    }
+}
+
 /* --- what the broker finds ------------------------------------------------------------------ */
 
 static void s_print_findings (doctor_t *doctor, const us_query_t *findings)
@@ -160,7 +174,8 @@ static int s_ask (ctl_t *ctl, const char *what, us_query_t **query)
 static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
 {
     doctor_t doctor = {.ctl = ctl};
-    us_query_t *status = NULL, *brokers = NULL, *nodes = NULL, *findings = NULL;
+    us_query_t *status = NULL, *brokers = NULL, *nodes = NULL, *channels = NULL;
+    us_query_t *findings = NULL;
     ctl_parse_args (ctl, command, 0, 0, &argc, argv);
     int exit_code = s_ask (ctl, "status", &status);
     if (exit_code != EXIT_DONE)
@@ -178,6 +193,10 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     if (exit_code == EXIT_DONE)
         s_check_nodes (&doctor, nodes);
     if (exit_code == EXIT_DONE)
+        exit_code = s_ask (ctl, "channels", &channels);
+    if (exit_code == EXIT_DONE)
+        s_check_channels (&doctor, channels);
+    if (exit_code == EXIT_DONE)
         exit_code = s_ask (ctl, "doctor", &findings);
     if (exit_code == EXIT_DONE)
         s_print_findings (&doctor, findings);
@@ -186,6 +205,7 @@ out:
     us_query_destroy (&status);
     us_query_destroy (&brokers);
     us_query_destroy (&nodes);
+    us_query_destroy (&channels);
     us_query_destroy (&findings);
     return exit_code == EXIT_DONE && doctor.has_error ? EXIT_NO : exit_code;
 }

@@ -55,7 +55,7 @@ static const struct argp_option s_options[] = {
     {"fresh", KEY_FRESH, NULL, 0, "run it in a process of its own", 1},
     {"now", KEY_NOW, NULL, 0, "refuse it where no node listens on the channel", 1},
     {"wait", 'w', NULL, 0, "wait for the end and print the value", 1},
-    {"follow", 'f', NULL, 0, "the same, with the log on stderr as it grows", 1},
+    {"follow", 'f', NULL, 0, "like --wait, with the log on stderr as it grows", 1},
     {0},
 };
 

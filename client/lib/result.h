@@ -25,12 +25,12 @@
 typedef struct stream {
     usi_buf_t data; /* from base on */
     uint64_t base;
-    bool asked;           /* on this connection */
+    bool asked; /* on this connection */
     bool asked_after_end;
     unsigned short_ends; /* times that ENDED came and the stream had not grown */
-    bool grew;            /* since the last tick */
-    bool full;            /* bytes were left out: the reader asks again */
-    bool closed;          /* no more will come, whatever length was promised */
+    bool grew;           /* since the last tick */
+    bool full;           /* bytes were left out: the reader asks again */
+    bool closed;         /* no more will come, whatever length was promised */
 } stream_t;
 
 typedef struct download download_t;

@@ -24,11 +24,11 @@ struct usi_redis {
     usi_redis_events_t events;
     usi_adapter_t adapter;
     redisAsyncContext *context;
-    bool connected; /* introduced: user, password, database */
-    bool closed;    /* for good */
-    char why[160];  /* our own reason for dropping it */
-    size_t pending;
-    int64_t silent_since_ms; /* last answer, or the first command after it */
+    bool connected;                /* introduced: user, password, database */
+    bool closed;                   /* for good */
+    char why[160];                 /* our own reason for dropping it */
+    size_t pending, pending_bytes; /* commands without an answer */
+    int64_t silent_since_ms;       /* last answer, or the first command after it */
     int64_t retry_ms;
     int tick, retry; /* timers, 0 = none */
     const char **argv;
@@ -40,6 +40,7 @@ typedef struct command {
     usi_redis_t *self;
     usi_reply_fn *fn;
     void *arg;
+    size_t bytes; /* of its arguments */
 } command_t;
 
 static void s_connect (usi_redis_t *self);
@@ -165,6 +166,7 @@ static void s_on_reply (redisAsyncContext *context, void *reply, void *arg)
     command_t *command = arg;
     usi_redis_t *self = command->self;
     self->pending--;
+    self->pending_bytes -= command->bytes;
     self->silent_since_ms = usi_now_ms ();
     if (command->fn)
         command->fn (reply, command->arg);
@@ -187,12 +189,13 @@ int usi_redis_send (usi_redis_t *self, const usi_bytes_t *args, size_t count,
     if (!self->connected)
         return -1;
     s_reserve_args (self, count);
+    command_t *command = usi_new (command_t);
+    *command = (command_t){.self = self, .fn = fn, .arg = arg};
     for (size_t i = 0; i < count; i++) {
         self->argv[i] = (const char *) args[i].data;
         self->argv_len[i] = args[i].len;
+        command->bytes += args[i].len;
     }
-    command_t *command = usi_new (command_t);
-    *command = (command_t){.self = self, .fn = fn, .arg = arg};
     if (redisAsyncCommandArgv (self->context, s_on_reply, command, (int) count,
                                self->argv, self->argv_len) != REDIS_OK) {
         free (command);
@@ -200,6 +203,7 @@ int usi_redis_send (usi_redis_t *self, const usi_bytes_t *args, size_t count,
     }
     if (self->pending++ == 0)
         self->silent_since_ms = usi_now_ms ();
+    self->pending_bytes += command->bytes;
     return 0;
 }
 
@@ -222,6 +226,11 @@ int usi_redis_text (usi_redis_t *self, usi_reply_fn *fn, void *arg, const char *
 void usi_redis_flush (usi_redis_t *self)
 {
     usi_adapter_flush (&self->adapter);
+}
+
+size_t usi_redis_pending_bytes (const usi_redis_t *self)
+{
+    return self->pending_bytes;
 }
 
 /* --- life ------------------------------------------------------------------------- */

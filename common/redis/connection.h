@@ -45,6 +45,8 @@ int usi_redis_text (usi_redis_t *self, usi_reply_fn *fn, void *arg, const char *
                     ...) __attribute__ ((sentinel));
 /* Writes now, without waiting for the end of the loop turn. */
 void usi_redis_flush (usi_redis_t *self);
+/* Bytes of the commands that have no answer yet. */
+size_t usi_redis_pending_bytes (const usi_redis_t *self);
 /* Gives the connection up; it is made anew after a moment. */
 void usi_redis_drop (usi_redis_t *self, const char *why);
 

@@ -54,7 +54,9 @@ def package():
     try:
         expect(show(typed, TimeZoneTool().eastern()), "US/Eastern")
     except EnvironmentBuildError as error:
-        print(f">>> {typed}\nEnvironmentBuildError: {error}")
+        # The whole text is long; its last lines tell why.
+        print(f">>> {typed}\nEnvironmentBuildError: …")
+        print("\n".join(str(error).rstrip().splitlines()[-3:]))
         print("(The environment needs a Python package index. Going on without it.)")
         sys.stdout.flush()
 

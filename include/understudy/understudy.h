@@ -70,9 +70,9 @@ typedef enum us_log_level {
 /* Called on the client's thread; must not call the library. */
 typedef void us_log_fn (us_log_level_t level, const char *text, void *arg);
 
-/* Options start from UNDERSTUDY_BROKER, then the configuration file (see
- * understudy.conf(5)), then the defaults. US_ERR_CONFIG: the file is malformed; text (a
- * buffer of text_len bytes, may be NULL) says where. */
+/* Options start from variables (UNDERSTUDY_BROKER, UNDERSTUDY_REDIS, …), then the
+ * configuration file (see understudy.conf(5)), then the defaults. US_ERR_CONFIG: one of
+ * them is malformed; text (a buffer of text_len bytes, may be NULL) says which. */
 US_EXPORT us_err_t us_options_new (us_options_t **options, char *text, size_t text_len);
 US_EXPORT void us_options_destroy (us_options_t **options);
 /* Addresses of brokers, by comma: tcp://host:port[,...]. */
@@ -80,11 +80,13 @@ US_EXPORT us_err_t us_options_set_broker (us_options_t *options, const char *end
 /* Find brokers in the registry of this Redis: redis://[user:password@]host[:port][/db]
  * or unix:///path[?db=N]. Takes the place of the broker addresses. */
 US_EXPORT us_err_t us_options_set_redis (us_options_t *options, const char *url);
+/* How long the first connection may take; default 5000. */
 US_EXPORT us_err_t us_options_set_connect_timeout_ms (us_options_t *options, int64_t ms);
 /* Largest body, result or blob in bytes; default 64 MiB. */
 US_EXPORT us_err_t us_options_set_max_payload (us_options_t *options, size_t bytes);
-/* Shown by understudy-ctl; default is the program's name. */
+/* Shown by understudy-ctl, at most 256 bytes; default is the program's name. */
 US_EXPORT us_err_t us_options_set_name (us_options_t *options, const char *name);
+/* Where the client's log goes; NULL (the default): nowhere. */
 US_EXPORT void us_options_set_log (us_options_t *options, us_log_fn *fn, void *arg);
 
 /* --- Client --------------------------------------------------------------------- */
@@ -138,14 +140,24 @@ US_EXPORT us_err_t us_job_add_blob (us_job_t *job, const us_blob_t *blob);
  * marker); options, paths and URLs never are. us_job_error_text says what is wrong. */
 US_EXPORT us_err_t us_job_add_package (us_job_t *job, const char *requirement);
 US_EXPORT us_err_t us_job_add_constraint (us_job_t *job, const char *constraint);
+/* What the last refusal by this job was about; "" where there was none. Borrowed until the
+ * next call. */
 US_EXPORT const char *us_job_error_text (const us_job_t *job);
 /* "3.11"; NULL or "" for any. */
 US_EXPORT us_err_t us_job_set_python (us_job_t *job, const char *minor_version);
+/* An id from us_id_new for the job's channel, so that the same submit can be repeated;
+ * without it us_submit makes one. US_ERR_INVALID: it belongs to another channel. */
 US_EXPORT us_err_t us_job_set_id (us_job_t *job, const us_id_t *id);
+/* What lists call it, at most 256 bytes. */
 US_EXPORT us_err_t us_job_set_name (us_job_t *job, const char *name);
+/* Of one attempt: after soft_ms an exception is raised in it, after hard_ms it is killed;
+ * 0 (the default): no limit. */
 US_EXPORT us_err_t us_job_set_limits_ms (us_job_t *job, int64_t soft_ms, int64_t hard_ms);
+/* Repeats after an exception in the job, up to 100. Default 0. */
 US_EXPORT us_err_t us_job_set_retries (us_job_t *job, unsigned retries);
+/* It must start within this time; 0 (the default): whenever it may. */
 US_EXPORT us_err_t us_job_set_expire_ms (us_job_t *job, int64_t expire_ms);
+/* true: a process of its own. Default false. */
 US_EXPORT us_err_t us_job_set_fresh (us_job_t *job, bool fresh);
 /* false: US_ERR_NO_UNDERSTUDIES where no node listens on the channel. Default true. */
 US_EXPORT us_err_t us_job_set_queue (us_job_t *job, bool queue);

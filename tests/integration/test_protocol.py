@@ -15,7 +15,7 @@ from understudy import _msgpack as msgpack
 
 HELLO, WELCOME, PING, PONG, ERROR = 1, 2, 3, 4, 6
 SUBMIT, SUBMITTED, WATCH, STATE, ENDED = 16, 17, 18, 20, 21
-CREDIT, JOBS, RESULT, COMMITTED = 48, 49, 51, 52
+CREDIT, JOBS, RESULT, COMMITTED, HAND_BACK = 48, 49, 51, 52, 57
 
 pytestmark = pytest.mark.core
 
@@ -131,6 +131,22 @@ def test_a_job_by_hand(peer):
 
 def _state(head):
     return {k: v for k, v in head["items"][0].items() if k not in ("id", "code")}
+
+
+def test_an_attempt_has_its_number_alone(peer):
+    """Answers name a job and its attempt: what was handed back and comes again to the
+    same node has to be told from what it was."""
+    client, node = peer(), as_node(peer)
+    client.send(SUBMIT, [shell_job()], [b"true"])
+    attempts = []
+    for _ in range(3):
+        node.send(CREDIT, credit=1)
+        got = node.expect(JOBS)[0]["items"][0]
+        attempts.append(got["attempt"])
+        fence = {key: got[key] for key in ("id", "attempt", "nonce")}
+        node.send(HAND_BACK, [fence])
+        assert node.expect(COMMITTED)[0]["items"][0]["code"] == 0
+    assert attempts == [1, 2, 3]
 
 
 def test_the_same_job_again_is_one_job(peer):

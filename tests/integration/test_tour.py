@@ -124,7 +124,8 @@ def test_a_result_is_opened_in_another_process(calculator):
         from understudy import Result
 
         result = Result(sys.argv[1], channel="calculator")
-        print(result.get(timeout=30), result.log, result.uuid)
+        log = result.log if result.done() else result.get(timeout=30) and result.log
+        print(result.get(timeout=30), log, result.uuid)
         """,
         uuid,
         name="other.py",

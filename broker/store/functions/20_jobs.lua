@@ -285,6 +285,17 @@ local function verdict (job, outcome, result)
     end
 end
 
+-- Log that was sent before this end is not here. A full store refuses the call it was in;
+-- it comes again, and the end has to come after it.
+local function is_ahead (job, result)
+    if sub (result, 9, 20) == ZERO12 then
+        return false
+    end
+    local log_end, build_end = unpack ('>I6I6', result, 9)
+    return log_end > call ('STRLEN', prefix .. 'l0:' .. job.id) or
+        build_end > call ('STRLEN', prefix .. 'l1:' .. job.id)
+end
+
 -- Never more log than is kept: whoever reads up to the end must reach it.
 local function log_ends (job, result)
     if sub (result, 9, 20) == ZERO12 then
@@ -320,9 +331,9 @@ local function again (job, event)
 end
 
 -- The result comes as it is to be stored but for its state, the log's ends and the
--- time.
+-- time. With 128 in the outcome it has been put off once: what log is missing is lost.
 local function done (a, i)
-    local outcome, result = byte (a[i + 1]), a[i + 2]
+    local outcome, result = byte (a[i + 1]) % 128, a[i + 2]
     local job, why = held (a[i])
     if not job then
         return why
@@ -333,6 +344,8 @@ local function done (a, i)
     local to = event and NEXT[job.state][event]
     if not to then
         return ERR.INVALID
+    elseif byte (a[i + 1]) < 128 and is_ahead (job, result) then
+        return ERR.BUSY
     end
     channel_of (job.channel)
     if outcome == 2 then
@@ -362,7 +375,6 @@ local function hand_back (a, i)
     elseif not NEXT[job.state].HAND_BACK then
         return ERR.STALE
     end
-    job.attempt = job.attempt - 1
     job.nonce = NO_NONCE
     if has (job.flags, FLAG_CANCEL) then
         return {0, NEXT[job.state].STOPPED, finish (job, 'STOPPED')}

@@ -218,7 +218,9 @@ local function window_of (place, at)
         ids = call ('ZRANGE', place.key, at, at + WINDOW - 1)
         return ids, at, 1, #ids == WINDOW
     end
-    at = at or call ('LLEN', place.key) - 1
+    -- a list may have grown shorter since the last window: what is left is shown again
+    local last = call ('LLEN', place.key) - 1
+    at = min (at or last, last)
     if at < 0 then
         return ids, 0, -1, false
     end

@@ -29,7 +29,8 @@ PROGRAM = """
     name, flags = os.path.basename(sys.argv[0]), sys.argv[1:]
     code = int(os.environ.get("FAKE_" + name[11:].upper(), 0))
     signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))
-    line = json.dumps([name, os.getpid(), os.getsid(0), flags]) + "\\n"
+    redis = os.environ.get("UNDERSTUDY_REDIS", "")
+    line = json.dumps([name, os.getpid(), os.getsid(0), flags, redis]) + "\\n"
     with open({log!r}, "a") as log:
         log.write(line)
     if code:
@@ -42,7 +43,7 @@ PROGRAM = """
 
 @pytest.fixture
 def programs(tmp_path, monkeypatch):
-    """The programs; gives what was started so far: name, pid, session, flags."""
+    """The programs; gives what was started so far: name, pid, session, flags, Redis."""
     log = tmp_path / "log"
     log.touch()
     for name in ("understudy-node", "understudy-broker"):
@@ -51,6 +52,7 @@ def programs(tmp_path, monkeypatch):
         file.write_text(textwrap.dedent(source).lstrip())
         file.chmod(0o755)
     monkeypatch.setenv("UNDERSTUDY_BIN_DIR", str(tmp_path))
+    monkeypatch.delenv("UNDERSTUDY_REDIS", raising=False)
     monkeypatch.setattr(_understudy, "_RESTART_SECONDS", 0.01)
     monkeypatch.setattr(_understudy, "_default_broker", lambda: "tcp://127.0.0.1:7420")
     monkeypatch.setattr(_understudy, "_answers", lambda *args: False)
@@ -60,7 +62,7 @@ def programs(tmp_path, monkeypatch):
         return [row for row in rows if name in (None, row[0])]
 
     yield started
-    for _, pid, _, _ in started():
+    for _, pid, *_ in started():
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -107,7 +109,7 @@ def test_a_broker_that_answers_is_used(programs, monkeypatch):
     monkeypatch.setattr(_understudy, "_answers", lambda *args: True)
     running = Started(Understudy("calculator", slots=3, name="me"))
     wait_for(programs)
-    ((name, pid, session, flags),) = programs()
+    ((name, pid, session, flags, _),) = programs()
     assert (name, session) == ("understudy-node", pid)
     text = " ".join(flags)
     assert "--channel calculator" in text
@@ -124,11 +126,11 @@ def test_a_broker_that_answers_is_used(programs, monkeypatch):
 def test_a_broker_is_started_where_none_answers(programs, capfd):
     running = Started(Understudy("calculator"))
     wait_for(lambda: programs("understudy-node"))
-    ((_, broker, session, flags),) = programs("understudy-broker")
+    ((_, broker, session, flags, redis),) = programs("understudy-broker")
     text = " ".join(flags)
     assert "--bind tcp://127.0.0.1:7420" in text
     assert "--exit-when-idle 5s" in text
-    assert "--redis" not in text
+    assert "--redis" not in text and redis == ""
     assert session == broker
     running.stop()
     assert alive(broker)  # it ends by itself
@@ -138,13 +140,29 @@ def test_a_broker_is_started_where_none_answers(programs, capfd):
 
 
 def test_with_the_redis_that_was_named(programs):
-    running = Started(Understudy(host="redis.example", db=2))
+    running = Started(Understudy(host="redis.example", db=2, password="secret"))
     wait_for(lambda: programs("understudy-node"))
-    ((*_, broker),) = programs("understudy-broker")
-    ((*_, node),) = programs("understudy-node")
-    assert "--redis redis://redis.example:6379/2" in " ".join(broker)
+    ((*_, broker, brokers),) = programs("understudy-broker")
+    ((*_, node, nodes),) = programs("understudy-node")
+    assert brokers == nodes == "redis://:secret@redis.example:6379/2"
     assert "--bind tcp://127.0.0.1:*" in " ".join(broker)
-    assert "--redis redis://redis.example:6379/2" in " ".join(node)
+    assert "--broker" not in node
+    assert "secret" not in " ".join([*broker, *node])  # everybody can read flags
+    running.stop()
+
+
+def test_with_the_redis_of_the_variable(programs, monkeypatch):
+    monkeypatch.setenv("UNDERSTUDY_REDIS", "redis://:secret@redis.example:6379/0")
+    monkeypatch.setattr(
+        _understudy, "_default_broker", lambda: "redis://redis.example:6379/0"
+    )
+    running = Started(Understudy())
+    wait_for(lambda: programs("understudy-node"))
+    ((*_, broker, brokers),) = programs("understudy-broker")
+    ((*_, node, nodes),) = programs("understudy-node")
+    assert brokers == nodes == "redis://:secret@redis.example:6379/0"
+    assert "--bind tcp://127.0.0.1:*" in " ".join(broker)
+    assert "--broker" not in node
     running.stop()
 
 

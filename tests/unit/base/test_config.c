@@ -94,10 +94,14 @@ static int s_make_folder (void **state)
 static int s_remove_folder (void **state)
 {
     (void) state;
+    /* zdir leaves alone what is hidden. */
+    zdir_t *hidden = zdir_new (".config", s_folder);
+    zdir_remove (hidden, true);
+    zdir_destroy (&hidden);
     zdir_t *folder = zdir_new (s_folder, NULL);
     zdir_remove (folder, true);
     zdir_destroy (&folder);
-    return 0;
+    return access (s_folder, F_OK) == 0;
 }
 
 static void test_defaults (void **state)

@@ -516,7 +516,7 @@ static got_t *do_list (harness_t *h, int state, unsigned limit, const char *curs
 
 static store_channel_t counters (harness_t *h)
 {
-    store_channels (h->store, s_on_channels, s_begin (h));
+    store_channels (h->store, NULL, 0, SIZE_MAX, s_on_channels, s_begin (h));
     pump (h, s_answered);
     assert_int_equal (h->got.code, US_OK);
     return h->got.channel;

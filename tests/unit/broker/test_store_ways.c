@@ -338,6 +338,30 @@ static void test_list_and_purge (void **state)
     assert_int_equal (h->got.code, US_ERR_UNKNOWN_CHANNEL);
 }
 
+/* The queue shrinks between two pages, and a cursor may be anybody's: both end. */
+static void test_list_of_a_queue_that_shrinks (void **state)
+{
+    harness_t *h = *state;
+    char cursor[256];
+    for (int i = 0; i < 250; i++)
+        submit_one (h);
+    do_list (h, US_STATE_QUEUED, 5, "");
+    assert_int_equal (h->got.count, 5);
+    strcpy (cursor, h->got.cursor);
+    assert_true (*cursor);
+    for (int i = 0; i < 248; i += 8) {
+        store_claim_t claim = a_claim (8);
+        do_claim (h, &claim);
+        assert_int_equal (h->got.count, 8);
+    }
+    assert_int_equal (do_list (h, US_STATE_QUEUED, 10, cursor)->count, 2);
+    assert_string_equal (h->got.cursor, "");
+    do_list (h, US_STATE_QUEUED, 10, CHANNEL "/1.99999999999999999999");
+    assert_int_equal (h->got.count, 2);
+    assert_string_equal (h->got.cursor, "");
+    assert_int_equal (do_list (h, 0, 10, CHANNEL "/9.")->count, 0);
+}
+
 static void test_retention (void **state)
 {
     harness_t *h = *state;
@@ -639,6 +663,7 @@ int main (void)
         cmocka_unit_test_setup (test_two_brokers, s_empty),
         cmocka_unit_test_setup (test_watchers, s_empty),
         cmocka_unit_test_setup (test_list_and_purge, s_empty),
+        cmocka_unit_test_setup (test_list_of_a_queue_that_shrinks, s_empty),
         cmocka_unit_test_setup (test_retention, s_empty),
         cmocka_unit_test_setup (test_memory, s_empty),
         cmocka_unit_test_setup (test_blobs, s_empty),

@@ -57,6 +57,7 @@ typedef struct fake_broker {
     atomic_int refuse;       /* code for the next SUBMITs */
     atomic_bool forget_peer; /* answer the next message with UNKNOWN_PEER */
     atomic_bool mute;        /* read, but say nothing */
+    atomic_bool stutter;     /* an older ENDED comes before each answer to WATCH */
     atomic_int submits, puts, watches, hellos, finished;
     const char *_Atomic log; /* of every job */
     fake_job_t *jobs[1024];
@@ -180,6 +181,8 @@ static void fake_on_watch (fake_broker_t *self, const usi_msg_t *in, usi_msg_t *
         if (same)
             continue;
         if (job && job->state >= US_STATE_SUCCEEDED) {
+            if (atomic_load (&self->stutter))
+                fake_end (self, job, false, out, peer);
             fake_end (self, job, flags & USI_WATCH_LOG, out, peer);
             continue;
         }

@@ -198,6 +198,27 @@ static void test_log (void **state)
     us_client_destroy (&client);
 }
 
+/* The hint and the answer to a WATCH both tell the end: neither is the end of a log that
+ * was asked for between them. */
+static void test_log_after_two_ends (void **state)
+{
+    (void) state;
+    us_client_t *client = s_client ();
+    s_broker.log = "one\ntwo\n";
+    atomic_store (&s_broker.stutter, true);
+    char buffer[100];
+    size_t len;
+    us_result_t *result = s_submit (client, "x");
+    assert_int_equal (us_result_wait (result, WAIT), US_OK);
+    assert_int_equal (us_result_read_log (result, 0, 0, buffer, sizeof buffer, &len,
+                                          WAIT),
+                      US_OK);
+    assert_int_equal (len, 8);
+    atomic_store (&s_broker.stutter, false);
+    us_result_destroy (&result);
+    us_client_destroy (&client);
+}
+
 static void test_open (void **state)
 {
     (void) state;
@@ -509,13 +530,27 @@ static void test_fork (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        TEST (test_round_trip),     TEST (test_many),         TEST (test_unreachable),
-        TEST (test_second_address), TEST (test_refusals),     TEST (test_log),
-        TEST (test_open),           TEST (test_cancel),       TEST (test_query),
-        TEST (test_blobs),          TEST (test_too_large),    TEST (test_outage),
-        TEST (test_lost_store),     TEST (test_unknown_peer), TEST (test_silence),
-        TEST (test_events),         TEST (test_interrupted),  TEST (test_closed),
-        TEST (test_detached),       TEST (test_fork),
+        TEST (test_round_trip),
+        TEST (test_many),
+        TEST (test_unreachable),
+        TEST (test_second_address),
+        TEST (test_refusals),
+        TEST (test_log),
+        TEST (test_log_after_two_ends),
+        TEST (test_open),
+        TEST (test_cancel),
+        TEST (test_query),
+        TEST (test_blobs),
+        TEST (test_too_large),
+        TEST (test_outage),
+        TEST (test_lost_store),
+        TEST (test_unknown_peer),
+        TEST (test_silence),
+        TEST (test_events),
+        TEST (test_interrupted),
+        TEST (test_closed),
+        TEST (test_detached),
+        TEST (test_fork),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

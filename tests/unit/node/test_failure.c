@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Failure envelopes that the daemon makes: well-formed, and text whatever the tools wrote. */
+ * Failure envelopes that the daemon makes: well-formed, and text whatever the tools
+ * wrote. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import hashlib
 import sys
 import threading
@@ -101,6 +102,9 @@ class Result(Future[T]):
             raise InvalidArgument(f"{uuid} is not the id of a job on {channel!r}")
         client.connect()
         self._set(client.core.open(job_id), client, str(uuid), trusts(trust))
+        # Status and log speak of the job from the start; get() tells what is wrong.
+        with contextlib.suppress(WaitTimeout):
+            self._job.accepted(_ANSWER_SECONDS)
 
     def _set(self, job: _core.Job, client: Client, name: str, trust: bool) -> None:
         self._job = job

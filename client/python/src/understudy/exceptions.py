@@ -175,7 +175,7 @@ class WorkerDied(UnderstudyError):
     def __str__(self) -> str:
         text = super().__str__()
         name = _signal_name(self.signal)
-        if name and name not in text and f"signal {self.signal} (" not in text:
+        if name and name not in text:
             text = f"{text} ({name})"
         return _with_lines(text, self.log, "the last lines of its log:")
 

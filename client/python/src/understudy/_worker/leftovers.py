@@ -2,8 +2,8 @@
 """What a job may leave behind in its worker, and what is done about it.
 
 Working directory, environment variables, signal handlers and the timer are put back.
-Children, threads, and the modules and paths that a job has removed cannot be: the daemon
-is told, and replaces the worker.
+Children, threads, and modules and paths that a job has removed cannot be: the daemon is
+told, and replaces the worker.
 """
 
 from __future__ import annotations
