@@ -15,8 +15,10 @@
 #define JOB_STATE_MAP(X)                                                               \
     X (NONE, 0)                                                                        \
     X (QUEUED, 1)                                                                      \
-    X (LEASED, 2) X (RUNNING, 3) X (BACKOFF, 4) X (SUCCEEDED, 5) X (FAILED, 6)         \
-        X (CANCELLED, 7) X (DEAD, 8) X (EXPIRED, 9)
+    X (LEASED, 2)                                                                      \
+    X (RUNNING, 3)                                                                     \
+    X (BACKOFF, 4) X (SUCCEEDED, 5) X (FAILED, 6) X (CANCELLED, 7) X (DEAD, 8)         \
+        X (EXPIRED, 9)
 
 typedef enum job_state {
 #define X(name, number) JOB_##name = number,

@@ -53,7 +53,7 @@ struct server {
     bool turn_timer; /* the end of the turn is set */
     bool parking_timer;
     unsigned refreshes;
-    int64_t refused_ms; /* when the last refusal was logged */
+    int64_t refused_ms;    /* when the last refusal was logged */
     unsigned quiet_beats;  /* beats that must pass before peers are counted out */
     int64_t idle_since_ms; /* no node since then; -1: there is one */
     int64_t end_at_ms;

@@ -166,7 +166,8 @@ void us_result_destroy (us_result_t **result)
     atomic_fetch_add (&client->refs, 1);
     /* Only the engine and its mailbox are left: it need not wait for it any more. */
     if (self->tracked && !client->closed &&
-        atomic_load_explicit (&self->refs, memory_order_relaxed) == (self->queued ? 3U : 2U))
+        atomic_load_explicit (&self->refs, memory_order_relaxed) ==
+            (self->queued ? 3U : 2U))
         result_want (self, WANT_RELEASE);
     result_unref (self);
     client_unlock (client);

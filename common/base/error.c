@@ -10,16 +10,16 @@ typedef struct s_entry {
     const char *name, *text, *python;
 } s_entry_t;
 
-static const s_entry_t s_entries[] = {
-    {US_OK, "US_OK", "ok", "UnderstudyError"},
+static const s_entry_t s_entries[] = {{US_OK, "US_OK", "ok", "UnderstudyError"},
 #define X(id, code, words, class) {code, "US_ERR_" #id, words, class},
-    US_ERR_MAP (X)
+                                      US_ERR_MAP (X)
 #undef X
 };
 
 static const s_entry_t *s_find (int number)
 {
-    static const s_entry_t unknown = {1, "US_ERR_UNKNOWN", "unknown error", "UnderstudyError"};
+    static const s_entry_t unknown = {1, "US_ERR_UNKNOWN", "unknown error",
+                                      "UnderstudyError"};
     for (size_t i = 0; i < sizeof s_entries / sizeof s_entries[0]; i++)
         if (s_entries[i].number == number)
             return &s_entries[i];

@@ -56,7 +56,8 @@ static bool s_is_alnum (uint8_t c)
 
 bool usi_channel_valid (usi_bytes_t channel)
 {
-    if (channel.len == 0 || channel.len > USI_CHANNEL_MAX || !s_is_alnum (channel.data[0]))
+    if (channel.len == 0 || channel.len > USI_CHANNEL_MAX ||
+        !s_is_alnum (channel.data[0]))
         return false;
     for (size_t i = 1; i < channel.len; i++)
         if (!s_is_alnum (channel.data[i]) && !memchr ("._-", channel.data[i], 3))

@@ -51,7 +51,8 @@ void usi_log (us_log_level_t level, const char *id, const char *format, ...)
     int text = vsnprintf (line + len, sizeof line - len - 1, format, args);
     va_end (args);
     if (text > 0)
-        len += (size_t) text < sizeof line - len - 1 ? (size_t) text : sizeof line - len - 2;
+        len += (size_t) text < sizeof line - len - 1 ? (size_t) text
+                                                     : sizeof line - len - 2;
     s_clean (line, len);
     line[len++] = '\n';
     /* One write, so that lines of several processes do not mix. Nothing can be done where

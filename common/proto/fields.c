@@ -7,8 +7,15 @@
 
 #include "base/mem.h"
 
-typedef enum s_kind { KIND_ID, KIND_STR, KIND_BIN, KIND_UINT, KIND_INT, KIND_STRS,
-                      KIND_DIGESTS } s_kind_t;
+typedef enum s_kind {
+    KIND_ID,
+    KIND_STR,
+    KIND_BIN,
+    KIND_UINT,
+    KIND_INT,
+    KIND_STRS,
+    KIND_DIGESTS
+} s_kind_t;
 
 typedef struct s_def {
     const char *name;
@@ -18,7 +25,7 @@ typedef struct s_def {
 } s_def_t;
 
 static const s_def_t s_defs[USI_F__COUNT] = {
-#define X(upper, lower, kind)                                                            \
+#define X(upper, lower, kind)                                                          \
     {#lower, sizeof #lower - 1, KIND_##kind, offsetof (usi_fields_t, lower)},
     USI_FIELD_MAP (X)
 #undef X
@@ -26,6 +33,7 @@ static const s_def_t s_defs[USI_F__COUNT] = {
 
 /* Limits of docs/protocol.md section 3: bytes of STR and BIN, value of UINT, elements of
  * an array. 0: no limit beyond the type's own. */
+/* clang-format off */
 static const uint64_t s_limits[USI_F__COUNT] = {
     [USI_F_CHANNEL] = USI_CHANNEL_MAX, [USI_F_CHANNELS] = 64, [USI_F_ROLE] = 16,
     [USI_F_VERSION] = 32, [USI_F_NAME] = 256, [USI_F_HOST] = 256, [USI_F_PID] = UINT32_MAX,
@@ -48,6 +56,7 @@ static const uint64_t s_limits[USI_F__COUNT] = {
     [USI_F_REDIS] = 1024, [USI_F_TOPIC] = 128, [USI_F_DURABILITY] = 16,
     [USI_F_ENDPOINTS] = 16,
 };
+/* clang-format on */
 
 /* Longest element of an array of strings. */
 #define STR_ELEMENT_MAX 512
@@ -99,8 +108,8 @@ bool usi_list_next (const usi_list_t *list, size_t *position, usi_bytes_t *eleme
 {
     if (*position >= list->raw.len)
         return false;
-    us_reader_t reader = usi_reader (usi_bytes (list->raw.data + *position,
-                                                list->raw.len - *position));
+    us_reader_t reader =
+        usi_reader (usi_bytes (list->raw.data + *position, list->raw.len - *position));
     us_value_t value = usi_read (&reader);
     if (value.type == US_TYPE_END)
         return false;
@@ -128,39 +137,33 @@ usi_list_t usi_list_of (const usi_buf_t *buf, uint32_t count)
 
 unsigned usi_fields_count (const usi_fields_t *fields)
 {
-    return (unsigned) (__builtin_popcountll (fields->has[0])
-                       + __builtin_popcountll (fields->has[1]));
+    return (unsigned) (__builtin_popcountll (fields->has[0]) +
+                       __builtin_popcountll (fields->has[1]));
 }
 
 static void s_encode_value (const s_def_t *def, const void *at, usi_buf_t *buf)
 {
     switch (def->kind) {
-        case KIND_ID:
-            usi_pack_bin (buf, at, US_ID_LEN);
-            break;
-        case KIND_STR: {
-            const usi_bytes_t *text = at;
-            usi_pack_str (buf, text->data, text->len);
-            break;
-        }
-        case KIND_BIN: {
-            const usi_bytes_t *bytes = at;
-            usi_pack_bin (buf, bytes->data, bytes->len);
-            break;
-        }
-        case KIND_UINT:
-            usi_pack_uint (buf, *(const uint64_t *) at);
-            break;
-        case KIND_INT:
-            usi_pack_int (buf, *(const int64_t *) at);
-            break;
-        case KIND_STRS:
-        case KIND_DIGESTS: {
-            const usi_list_t *list = at;
-            usi_pack_array (buf, list->count);
-            usi_buf_append (buf, list->raw.data, list->raw.len);
-            break;
-        }
+    case KIND_ID: usi_pack_bin (buf, at, US_ID_LEN); break;
+    case KIND_STR: {
+        const usi_bytes_t *text = at;
+        usi_pack_str (buf, text->data, text->len);
+        break;
+    }
+    case KIND_BIN: {
+        const usi_bytes_t *bytes = at;
+        usi_pack_bin (buf, bytes->data, bytes->len);
+        break;
+    }
+    case KIND_UINT: usi_pack_uint (buf, *(const uint64_t *) at); break;
+    case KIND_INT: usi_pack_int (buf, *(const int64_t *) at); break;
+    case KIND_STRS:
+    case KIND_DIGESTS: {
+        const usi_list_t *list = at;
+        usi_pack_array (buf, list->count);
+        usi_buf_append (buf, list->raw.data, list->raw.len);
+        break;
+    }
     }
 }
 
@@ -192,7 +195,8 @@ static const char *s_decode_id (us_reader_t *reader, usi_id_t *id)
     return NULL;
 }
 
-static const char *s_decode_bytes (us_reader_t *reader, usi_field_t field, usi_bytes_t *bytes)
+static const char *s_decode_bytes (us_reader_t *reader, usi_field_t field,
+                                   usi_bytes_t *bytes)
 {
     us_value_t value = usi_read (reader);
     bool is_text = s_defs[field].kind == KIND_STR;
@@ -208,7 +212,8 @@ static const char *s_decode_bytes (us_reader_t *reader, usi_field_t field, usi_b
     return NULL;
 }
 
-static const char *s_decode_uint (us_reader_t *reader, usi_field_t field, uint64_t *number)
+static const char *s_decode_uint (us_reader_t *reader, usi_field_t field,
+                                  uint64_t *number)
 {
     us_value_t value = usi_read (reader);
     if (value.type == US_TYPE_UINT)
@@ -217,10 +222,12 @@ static const char *s_decode_uint (us_reader_t *reader, usi_field_t field, uint64
         *number = (uint64_t) value.as.integer;
     else
         return "a field is not a whole number from 0";
-    return s_limits[field] && *number > s_limits[field] ? "a number is over its limit" : NULL;
+    return s_limits[field] && *number > s_limits[field] ? "a number is over its limit"
+                                                        : NULL;
 }
 
-static const char *s_decode_list (us_reader_t *reader, usi_field_t field, usi_list_t *list)
+static const char *s_decode_list (us_reader_t *reader, usi_field_t field,
+                                  usi_list_t *list)
 {
     us_value_t array = usi_read (reader);
     bool is_text = s_defs[field].kind == KIND_STRS;
@@ -243,27 +250,24 @@ static const char *s_decode_list (us_reader_t *reader, usi_field_t field, usi_li
     return NULL;
 }
 
-const char *usi_field_decode (usi_fields_t *fields, usi_field_t field, us_reader_t *reader)
+const char *usi_field_decode (usi_fields_t *fields, usi_field_t field,
+                              us_reader_t *reader)
 {
     void *at = (char *) fields + s_defs[field].offset;
     if (usi_has (fields, field))
         return "a key stands twice";
     usi_mark (fields, field);
     switch (s_defs[field].kind) {
-        case KIND_ID:
-            return s_decode_id (reader, at);
-        case KIND_STR:
-        case KIND_BIN:
-            return s_decode_bytes (reader, field, at);
-        case KIND_UINT:
-            return s_decode_uint (reader, field, at);
-        case KIND_INT: {
-            us_value_t value = usi_read (reader);
-            *(int64_t *) at = value.as.integer;
-            return value.type == US_TYPE_INT ? NULL : "a field is not a whole number";
-        }
-        default:
-            return s_decode_list (reader, field, at);
+    case KIND_ID: return s_decode_id (reader, at);
+    case KIND_STR:
+    case KIND_BIN: return s_decode_bytes (reader, field, at);
+    case KIND_UINT: return s_decode_uint (reader, field, at);
+    case KIND_INT: {
+        us_value_t value = usi_read (reader);
+        *(int64_t *) at = value.as.integer;
+        return value.type == US_TYPE_INT ? NULL : "a field is not a whole number";
+    }
+    default: return s_decode_list (reader, field, at);
     }
 }
 

@@ -18,7 +18,8 @@ unsigned usi_fields_count (const usi_fields_t *fields);
 /* Keys and values without the map's own header. */
 void usi_fields_encode_pairs (const usi_fields_t *fields, usi_buf_t *buf);
 /* The value at the reader becomes this field. */
-const char *usi_field_decode (usi_fields_t *fields, usi_field_t field, us_reader_t *reader);
+const char *usi_field_decode (usi_fields_t *fields, usi_field_t field,
+                              us_reader_t *reader);
 /* The whole map at the reader; fields must be zeroed. The reader's bytes have passed
  * usi_pack_check. */
 const char *usi_fields_decode_map (usi_fields_t *fields, us_reader_t *reader);

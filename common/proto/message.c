@@ -83,8 +83,8 @@ void usi_msg_body (usi_msg_t *msg, const void *data, size_t len)
     msg->bytes += len;
 }
 
-void usi_msg_body_zero_copy (usi_msg_t *msg, void *data, size_t len, zmq_free_fn *free_fn,
-                             void *hint)
+void usi_msg_body_zero_copy (usi_msg_t *msg, void *data, size_t len,
+                             zmq_free_fn *free_fn, void *hint)
 {
     US_ASSERT (msg->items_len > 0 && msg->frames_len < msg->items_len);
     s_pad_bodies (msg, msg->items_len - 1);
@@ -97,8 +97,8 @@ bool usi_msg_is_full (const usi_msg_t *msg, size_t body_len)
 {
     /* Three quarters: room for the header, whose items are small beside their bodies;
      * specs are counted as bodies by whoever adds them. */
-    return msg->items_len >= USI_MAX_ITEMS
-           || (msg->items_len > 0 && msg->bytes + body_len > USI_MAX_MESSAGE / 4 * 3);
+    return msg->items_len >= USI_MAX_ITEMS ||
+           (msg->items_len > 0 && msg->bytes + body_len > USI_MAX_MESSAGE / 4 * 3);
 }
 
 /* --- the header frame ------------------------------------------------------------ */
@@ -269,7 +269,8 @@ static int s_recv_frame (zmq_msg_t *frame, void *socket)
     return 0;
 }
 
-static int s_recv_routing (void *socket, uint8_t *routing, size_t *routing_len, bool *more)
+static int s_recv_routing (void *socket, uint8_t *routing, size_t *routing_len,
+                           bool *more)
 {
     zmq_msg_t frame;
     zmq_msg_init (&frame);
@@ -334,7 +335,8 @@ int usi_msg_recv (usi_msg_t *msg, void *socket, uint8_t *routing, size_t *routin
         return EPROTO;
     usi_bytes_t header = usi_bytes (NULL, 0);
     if (msg->frames_len > 0)
-        header = usi_bytes (zmq_msg_data (&msg->frames[0]), zmq_msg_size (&msg->frames[0]));
+        header =
+            usi_bytes (zmq_msg_data (&msg->frames[0]), zmq_msg_size (&msg->frames[0]));
     us_err_t err = usi_msg_decode_header (msg, header);
     if (err == US_ERR_UNSUPPORTED)
         return ENOTSUP;

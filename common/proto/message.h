@@ -26,6 +26,7 @@
 
 /* --- types ----------------------------------------------------------------------- */
 
+/* clang-format off */
 typedef enum usi_type {
     USI_HELLO = 1, USI_WELCOME = 2, USI_PING = 3, USI_PONG = 4, USI_BYE = 5, USI_ERROR = 6,
     USI_SUBMIT = 16, USI_SUBMITTED = 17, USI_WATCH = 18, USI_UNWATCH = 19, USI_STATE = 20,
@@ -37,6 +38,7 @@ typedef enum usi_type {
     USI_LOG = 53, USI_LOG_KEPT = 54, USI_RENEW = 55, USI_RENEWED = 56, USI_HAND_BACK = 57,
     USI_STOP = 58, USI_WAKE = 59, USI_RELAY = 60, USI_DRAIN = 61, USI_STATUS = 62,
 } usi_type_t;
+/* clang-format on */
 
 /* Who may send a type. */
 #define USI_BY_CLIENT 1
@@ -52,11 +54,11 @@ unsigned usi_type_senders (int type);
 #define USI_SUBMIT_IF_LISTENED 1
 #define USI_SUBMIT_STREAM_LOG  2
 #define USI_SUBMIT_DETACHED    4
-#define USI_WATCH_LOG     2
-#define USI_WATCH_BUILD   8
-#define USI_WATCH_CHANGED 16
-#define USI_WATCH_ORIGIN  32
-#define USI_RENEW_STARTED 1
+#define USI_WATCH_LOG          2
+#define USI_WATCH_BUILD        8
+#define USI_WATCH_CHANGED      16
+#define USI_WATCH_ORIGIN       32
+#define USI_RENEW_STARTED      1
 
 /* Outcomes of an attempt. */
 #define USI_SUCCEEDED 1
@@ -74,6 +76,7 @@ typedef struct usi_list {
 
 /* name, kind: the one dictionary. Kinds: ID bin16, STR, BIN, UINT, INT, STRS array of
  * str, DIGESTS array of bin32. Limits are in message.c. */
+/* clang-format off */
 #define USI_FIELD_MAP(X)                                                                 \
     X (ID, id, ID) X (RETRY_OF, retry_of, ID) X (CHANNEL, channel, STR)                  \
     X (CHANNELS, channels, STRS) X (ROLE, role, STR) X (VERSION, version, STR)           \
@@ -98,6 +101,7 @@ typedef struct usi_list {
     X (HEARTBEAT_MS, heartbeat_ms, UINT) X (MAX_BODY, max_body, UINT)                    \
     X (MAX_PAYLOAD, max_payload, UINT) X (REDIS, redis, STR) X (TOPIC, topic, STR)       \
     X (DURABILITY, durability, STR) X (ENDPOINTS, endpoints, STRS) X (COUNT, count, UINT)
+/* clang-format on */
 
 typedef enum usi_field {
 #define X(upper, lower, kind) USI_F_##upper,
@@ -133,7 +137,7 @@ static inline bool usi_has (const usi_fields_t *fields, usi_field_t field)
 }
 
 /* USI_SET (item, ID, id, value): assigns and marks. */
-#define USI_SET(fields, upper, lower, value)                                             \
+#define USI_SET(fields, upper, lower, value)                                           \
     ((fields)->lower = (value), usi_mark ((fields), USI_F_##upper))
 
 /* Walks a list: false at its end. *position starts at 0. */
@@ -158,7 +162,7 @@ typedef struct usi_msg {
     size_t items_len, items_cap;
     zmq_msg_t *frames; /* received: header then bodies; to be sent: bodies */
     size_t frames_len, frames_cap;
-    size_t bytes; /* of all frames */
+    size_t bytes;    /* of all frames */
     const char *why; /* after a failed receive: what is wrong, static */
 } usi_msg_t;
 
@@ -176,8 +180,8 @@ usi_fields_t *usi_msg_add (usi_msg_t *msg);
  * (called from a libzmq thread). Items of a type with bodies that got none are sent with an
  * empty one. */
 void usi_msg_body (usi_msg_t *msg, const void *data, size_t len);
-void usi_msg_body_zero_copy (usi_msg_t *msg, void *data, size_t len, zmq_free_fn *free_fn,
-                             void *hint);
+void usi_msg_body_zero_copy (usi_msg_t *msg, void *data, size_t len,
+                             zmq_free_fn *free_fn, void *hint);
 /* No room for another item of this size: send first, then begin anew. */
 bool usi_msg_is_full (const usi_msg_t *msg, size_t body_len);
 static inline bool usi_msg_is_empty (const usi_msg_t *msg)
@@ -194,7 +198,8 @@ int usi_msg_send (usi_msg_t *msg, void *zmq_socket, usi_bytes_t routing);
  * routing frame: a caller-owned buffer of at least 256 bytes; *routing_len its length). EAGAIN:
  * none there. EPROTO: malformed: type (0 if unknown), why and routing are set; the whole message
  * was consumed. ENOTSUP: unknown version or type, likewise. */
-int usi_msg_recv (usi_msg_t *msg, void *zmq_socket, uint8_t *routing, size_t *routing_len);
+int usi_msg_recv (usi_msg_t *msg, void *zmq_socket, uint8_t *routing,
+                  size_t *routing_len);
 
 /* The body of item i; empty where there is none. */
 usi_bytes_t usi_msg_item_body (const usi_msg_t *msg, size_t i);

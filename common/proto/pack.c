@@ -115,7 +115,9 @@ static us_value_t s_bytes (us_reader_t *reader, us_type_t type, uint64_t len)
 {
     if (len > s_left (reader))
         return s_malformed (reader);
-    us_value_t value = {.type = type, .data = (const char *) reader->at, .len = (uint32_t) len};
+    us_value_t value = {.type = type,
+                        .data = (const char *) reader->at,
+                        .len = (uint32_t) len};
     reader->at += len;
     return value;
 }
@@ -150,8 +152,7 @@ static us_value_t s_float (us_reader_t *reader, unsigned size)
         float number;
         memcpy (&number, &half, sizeof number);
         value.as.number = (double) number;
-    }
-    else
+    } else
         memcpy (&value.as.number, &bits, sizeof value.as.number);
     return value;
 }
@@ -178,28 +179,31 @@ static us_value_t s_read_long (us_reader_t *reader, uint8_t format)
         return s_float (reader, size);
     uint64_t argument = size ? s_take (reader, size) : 0;
     switch (format) {
-        case 0xc4: case 0xc5: case 0xc6:
-            return s_bytes (reader, US_TYPE_BIN, argument);
-        case 0xc7: case 0xc8: case 0xc9:
-            return s_ext (reader, argument);
-        case 0xcc: case 0xcd: case 0xce: case 0xcf:
-            return s_unsigned (argument);
-        case 0xd0:
-            return s_signed ((int8_t) argument);
-        case 0xd1:
-            return s_signed ((int16_t) argument);
-        case 0xd2:
-            return s_signed ((int32_t) argument);
-        case 0xd3:
-            return s_signed ((int64_t) argument);
-        case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8:
-            return s_ext (reader, (uint64_t) 1 << (format - 0xd4));
-        case 0xd9: case 0xda: case 0xdb:
-            return s_bytes (reader, US_TYPE_STR, argument);
-        case 0xdc: case 0xdd:
-            return s_container (reader, US_TYPE_ARRAY, argument);
-        default: /* 0xde, 0xdf */
-            return s_container (reader, US_TYPE_MAP, argument);
+    case 0xc4:
+    case 0xc5:
+    case 0xc6: return s_bytes (reader, US_TYPE_BIN, argument);
+    case 0xc7:
+    case 0xc8:
+    case 0xc9: return s_ext (reader, argument);
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf: return s_unsigned (argument);
+    case 0xd0: return s_signed ((int8_t) argument);
+    case 0xd1: return s_signed ((int16_t) argument);
+    case 0xd2: return s_signed ((int32_t) argument);
+    case 0xd3: return s_signed ((int64_t) argument);
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8: return s_ext (reader, (uint64_t) 1 << (format - 0xd4));
+    case 0xd9:
+    case 0xda:
+    case 0xdb: return s_bytes (reader, US_TYPE_STR, argument);
+    case 0xdc:
+    case 0xdd: return s_container (reader, US_TYPE_ARRAY, argument);
+    default: /* 0xde, 0xdf */ return s_container (reader, US_TYPE_MAP, argument);
     }
 }
 
@@ -254,14 +258,19 @@ bool usi_skip (us_reader_t *reader, const void **data, size_t *len)
 static size_t s_utf8 (const uint8_t *text, size_t len)
 {
     uint8_t lead = text[0];
-    size_t need = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3
-                  : lead < 0xf5 ? 4 : 0;
+    size_t need = lead < 0x80   ? 1
+                  : lead < 0xc2 ? 0
+                  : lead < 0xe0 ? 2
+                  : lead < 0xf0 ? 3
+                  : lead < 0xf5 ? 4
+                                : 0;
     if (need == 0 || need > len)
         return 0;
     for (size_t i = 1; i < need; i++)
         if ((text[i] & 0xc0) != 0x80)
             return 0;
-    bool overlong = (lead == 0xe0 && text[1] < 0xa0) || (lead == 0xf0 && text[1] < 0x90);
+    bool overlong =
+        (lead == 0xe0 && text[1] < 0xa0) || (lead == 0xf0 && text[1] < 0x90);
     bool outside = (lead == 0xed && text[1] > 0x9f) || (lead == 0xf4 && text[1] > 0x8f);
     return overlong || outside ? 0 : need;
 }

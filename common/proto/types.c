@@ -3,12 +3,13 @@
  * The table of message types: see types.h. */
 #include "proto/types.h"
 
-#define F(name)    (USI_F_##name + 1)
-#define EVERYBODY  (USI_BY_CLIENT | USI_BY_NODE | USI_BY_BROKER)
-#define PEERS      (USI_BY_CLIENT | USI_BY_NODE)
-#define FENCE      F (ID), F (ATTEMPT), F (NONCE)
+#define F(name)   (USI_F_##name + 1)
+#define EVERYBODY (USI_BY_CLIENT | USI_BY_NODE | USI_BY_BROKER)
+#define PEERS     (USI_BY_CLIENT | USI_BY_NODE)
+#define FENCE     F (ID), F (ATTEMPT), F (NONCE)
 
 /* type, name, senders, items, largest body, required in head, required in items */
+/* clang-format off */
 static const usi_type_def_t s_types[] = {
     {USI_HELLO, "HELLO", PEERS, false, 0, {F (ROLE), F (VERSION)}, {0}},
     {USI_WELCOME, "WELCOME", USI_BY_BROKER, false, 0,
@@ -64,6 +65,7 @@ static const usi_type_def_t s_types[] = {
     {USI_DRAIN, "DRAIN", USI_BY_BROKER, false, 0, {0}, {0}},
     {USI_STATUS, "STATUS", USI_BY_NODE, true, USI_MAX_LOG, {F (BUSY), F (SLOTS)}, {0}},
 };
+/* clang-format on */
 
 const usi_type_def_t *usi_type_find (int type)
 {

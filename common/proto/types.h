@@ -12,9 +12,9 @@
 typedef struct usi_type_def {
     uint8_t type;
     const char *name;
-    unsigned senders;  /* USI_BY_… */
-    bool items;        /* carries items */
-    size_t body_max;   /* of each item's body frame; 0: no bodies */
+    unsigned senders;              /* USI_BY_… */
+    bool items;                    /* carries items */
+    size_t body_max;               /* of each item's body frame; 0: no bodies */
     int8_t head[USI_REQUIRED_MAX]; /* required fields + 1, closed by 0 */
     int8_t item[USI_REQUIRED_MAX];
 } usi_type_def_t;

@@ -13,6 +13,7 @@ extern "C" {
 #endif
 
 /* X (name, number, text, Python exception) */
+/* clang-format off */
 #define US_ERR_MAP(X)                                                                    \
     X (INTERNAL, -1, "internal error", "InternalError")                                  \
     X (NOMEM, -2, "out of memory", "OutOfMemory")                                        \
@@ -50,6 +51,7 @@ extern "C" {
     X (INTERRUPTED, -34, "interrupted by a signal", "InterruptedWait")                   \
     X (SYSTEM, -35, "the operating system refused", "SystemFailure")                     \
     X (CONFIG, -36, "the configuration is wrong", "ConfigError")
+/* clang-format on */
 
 typedef enum us_err {
     US_OK = 0,

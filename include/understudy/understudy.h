@@ -42,7 +42,7 @@ US_EXPORT const char *us_version (void);
 
 /* --- Ids ------------------------------------------------------------------------ */
 
-#define US_ID_LEN 16
+#define US_ID_LEN      16
 #define US_ID_TEXT_LEN 36 /* without the closing NUL */
 
 typedef struct us_id {
@@ -81,7 +81,8 @@ US_EXPORT us_err_t us_options_set_broker (us_options_t *options, const char *end
  * or unix:///path[?db=N]. Takes the place of the broker addresses. */
 US_EXPORT us_err_t us_options_set_redis (us_options_t *options, const char *url);
 /* How long the first connection may take; default 5000. */
-US_EXPORT us_err_t us_options_set_connect_timeout_ms (us_options_t *options, int64_t ms);
+US_EXPORT us_err_t us_options_set_connect_timeout_ms (us_options_t *options,
+                                                      int64_t ms);
 /* Largest body, result or blob in bytes; default 64 MiB. */
 US_EXPORT us_err_t us_options_set_max_payload (us_options_t *options, size_t bytes);
 /* Shown by understudy-ctl, at most 256 bytes; default is the program's name. */
@@ -152,7 +153,8 @@ US_EXPORT us_err_t us_job_set_id (us_job_t *job, const us_id_t *id);
 US_EXPORT us_err_t us_job_set_name (us_job_t *job, const char *name);
 /* Of one attempt: after soft_ms an exception is raised in it, after hard_ms it is killed;
  * 0 (the default): no limit. */
-US_EXPORT us_err_t us_job_set_limits_ms (us_job_t *job, int64_t soft_ms, int64_t hard_ms);
+US_EXPORT us_err_t us_job_set_limits_ms (us_job_t *job, int64_t soft_ms,
+                                         int64_t hard_ms);
 /* Repeats after an exception in the job, up to 100. Default 0. */
 US_EXPORT us_err_t us_job_set_retries (us_job_t *job, unsigned retries);
 /* It must start within this time; 0 (the default): whenever it may. */
@@ -169,7 +171,8 @@ US_EXPORT us_err_t us_job_set_detached (us_job_t *job, bool detached);
 /* Hands the job to the client's thread and returns at once; consumes it on success.
  * US_ERR_TOO_LARGE: over the payload limit. US_ERR_CLOSED. Everything later, refusals
  * included, ends the result. Waits only while more than 64 MiB are unsent. */
-US_EXPORT us_err_t us_submit (us_client_t *client, us_job_t **job, us_result_t **result);
+US_EXPORT us_err_t us_submit (us_client_t *client, us_job_t **job,
+                              us_result_t **result);
 
 /* --- Results -------------------------------------------------------------------- */
 
@@ -233,7 +236,7 @@ typedef struct us_result_info {
 US_EXPORT void us_result_info (const us_result_t *result, us_result_info_t *info);
 
 /* Streams: 0 the job's log, 1 the build of its environment. */
-#define US_STREAM_LOG 0
+#define US_STREAM_LOG   0
 #define US_STREAM_BUILD 1
 
 /* From now on the stream comes as it grows, from its beginning. */
@@ -244,7 +247,7 @@ US_EXPORT us_err_t us_result_read_log (us_result_t *result, int stream, uint64_t
                                        void *buffer, size_t size, size_t *len,
                                        int64_t timeout_ms);
 
-#define US_CANCEL_QUEUED 0  /* only what has not started */
+#define US_CANCEL_QUEUED  0 /* only what has not started */
 #define US_CANCEL_RUNNING 1 /* also what runs */
 
 /* Asks for the end of a job and waits for the answer (not for the end). US_OK: it will
@@ -270,12 +273,13 @@ typedef struct us_event {
 
 /* Asks for events of this result, with the types wanted (or'ed), and a pointer that comes
  * back with them. What has happened already comes at once. */
-US_EXPORT us_err_t us_result_subscribe (us_result_t *result, unsigned types, void *user);
+US_EXPORT us_err_t us_result_subscribe (us_result_t *result, unsigned types,
+                                        void *user);
 /* A descriptor that is readable while events are there. Owned by the client. */
 US_EXPORT int us_client_event_fd (us_client_t *client);
 /* Takes up to max events; *count may be 0. */
-US_EXPORT us_err_t us_client_events (us_client_t *client, us_event_t *events, size_t max,
-                                     size_t *count);
+US_EXPORT us_err_t us_client_events (us_client_t *client, us_event_t *events,
+                                     size_t max, size_t *count);
 
 /* --- Looking and steering ------------------------------------------------------- */
 
@@ -292,7 +296,8 @@ US_EXPORT us_err_t us_query_set_limit (us_query_t *query, unsigned limit);
 US_EXPORT us_err_t us_query_set_id (us_query_t *query, const us_id_t *id);
 US_EXPORT us_err_t us_query_set_name (us_query_t *query, const char *name);
 /* Up to 16 first bytes of an id (find), or the new id (retry). */
-US_EXPORT us_err_t us_query_set_prefix (us_query_t *query, const void *bytes, size_t len);
+US_EXPORT us_err_t us_query_set_prefix (us_query_t *query, const void *bytes,
+                                        size_t len);
 /* Asks, follows cursors up to the limit, and waits. */
 US_EXPORT us_err_t us_query_run (us_client_t *client, us_query_t *query,
                                  int64_t timeout_ms);

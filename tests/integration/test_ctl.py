@@ -120,7 +120,10 @@ def test_purge(user):
 
 
 def test_submit_a_python_function(user):
-    user.write("jobs.py", "def add(a, b=0, *, c=0):\n    print('adding')\n    return a + b + c\n")
+    user.write(
+        "jobs.py",
+        "def add(a, b=0, *, c=0):\n    print('adding')\n    return a + b + c\n",
+    )
     done = user.ctl(
         *("submit", "--channel", "calculator", "--wait", "jobs.py:add"),
         *("[1, 2]", '{"c": 3}'),

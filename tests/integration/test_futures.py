@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Results are Futures; every kind of function runs on a node that has none of its code."""
+"""Results are Futures; every kind of function runs on a node without its code."""
 
 import pytest
 
@@ -281,14 +281,15 @@ def test_data_come_back_as_they_were(user):
         from understudy import Executor
 
         values = [
-            None, True, 0, -1, 2**63, 2**64 - 1, -(2**63), 2**70, 1.5, float("inf"), "",
-            "é\\0", b"\\xff", [], [1, [2]], {}, {"a": {"b": None}}, {1: 2}, (1, 2), {1, 2},
-            datetime.date(2020, 2, 29), decimal.Decimal("1.10"), range(3), 1j,
+            None, True, 0, -1, 2**63, 2**64 - 1, -(2**63), 2**70, 1.5, float("inf"),
+            "", "é\\0", b"\\xff", [], [1, [2]], {}, {"a": {"b": None}}, {1: 2}, (1, 2),
+            {1, 2}, datetime.date(2020, 2, 29), decimal.Decimal("1.10"), range(3), 1j,
             "x" * 300_000, b"y" * 3_000_000,
         ]
         with Executor("calculator") as pool:
             back = list(pool.map(lambda value: value, values))
-        print([(a, b) for a, b in zip(values, back) if a != b or type(a) is not type(b)])
+        pairs = zip(values, back)
+        print([(a, b) for a, b in pairs if a != b or type(a) is not type(b)])
         """)
     assert said == "[]\n"
 

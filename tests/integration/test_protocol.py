@@ -297,7 +297,7 @@ def test_unknown_id(peer):
 
 
 def test_a_node_that_forges(peer):
-    """Another node's job, a wrong attempt, a wrong nonce: STALE, and nothing changes."""
+    """Another node's job, a wrong attempt or nonce: STALE, and nothing changes."""
     client, node, thief = peer(), as_node(peer), as_node(peer, node=8)
     job = shell_job()
     client.send(SUBMIT, [job], [b"true"])

@@ -13,11 +13,17 @@ from support import BIN, PYTHON, free_port, wait_for
 from support.paths import ROOT
 from support.processes import alive, descendants
 
-BLOCKS = re.findall(r"^```(\w+) ?(.*?)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+BLOCKS = re.findall(
+    r"^```(\w+) ?(.*?)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
+)
 
 
 def blocks(language, name=None):
-    found = [text for kind, title, text in BLOCKS if kind == language and name in (None, title)]
+    found = [
+        text
+        for kind, title, text in BLOCKS
+        if kind == language and name in (None, title)
+    ]
     assert found, (language, name)
     return found
 
@@ -72,8 +78,17 @@ def test_the_commands(hosts, stage):
     for line in shell_block("understudy-ctl status").strip().splitlines():
         done = user.run(["sh", "-c", line], check=False)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    assert "hello" in user.run(["sh", "-c", "understudy-ctl logs $(understudy-ctl --json "
-                                "jobs | grep -o '[0-9a-f-]\\{36\\}' | head -n 1)"]).stdout
+    assert (
+        "hello"
+        in user.run(
+            [
+                "sh",
+                "-c",
+                "understudy-ctl logs $(understudy-ctl --json "
+                "jobs | grep -o '[0-9a-f-]\\{36\\}' | head -n 1)",
+            ]
+        ).stdout
+    )
     for daemon in reversed(started):
         assert daemon.stop() == 0
 
@@ -109,7 +124,9 @@ def example(request, installed, directory):
             ["cmake", "-S", ".", "-B", "out", f"-DCMAKE_PREFIX_PATH={installed}"],
             ["cmake", "--build", "out"],
         ):
-            subprocess.run(command, cwd=source, env=env, check=True, capture_output=True)
+            subprocess.run(
+                command, cwd=source, env=env, check=True, capture_output=True
+            )
         return source / "out" / "example", env
     (command,) = [text for text in blocks("sh") if "pkg-config" in text]
     subprocess.run(["sh", "-ec", command], cwd=source, env=env, check=True)
@@ -144,17 +161,23 @@ def test_the_c_lines(installed, directory, broker, node):
         "us_options_t *options = NULL; us_client_t *client = NULL;\n"
         "us_options_new (&options, NULL, 0); us_client_new (&client, options);\n"
         + lines
-        + "printf (\"%s\\n\", us_state_name (us_result_state (result)));\n"
+        + 'printf ("%s\\n", us_state_name (us_result_state (result)));\n'
         "us_result_destroy (&result); us_client_destroy (&client);\n"
         "us_options_destroy (&options); return 0; }\n"
     )
-    command = "cc -Wall -Werror -o lines lines.c $(pkg-config --cflags --libs understudy)"
+    command = (
+        "cc -Wall -Werror -o lines lines.c $(pkg-config --cflags --libs understudy)"
+    )
     subprocess.run(["sh", "-ec", command], cwd=directory, env=env, check=True)
     served = broker()
     node(channel="calculator")
     env["UNDERSTUDY_BROKER"] = served.endpoint
     done = subprocess.run(
-        [directory / "lines"], env=env, capture_output=True, text=True, check=True,
+        [directory / "lines"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
         timeout=60,
     )
     assert done.stdout == "SUCCEEDED\n"

@@ -98,7 +98,9 @@ def test_a_deep_data_directory(broker, directory):
 def test_flag_then_variable_then_file(stage, directory):
     config = directory / "understudy.conf"
     port = free_port()
-    config.write_text(f'broker\n    bind = "tcp://127.0.0.1:{port}"\n    lease = "7s"\n')
+    config.write_text(
+        f'broker\n    bind = "tcp://127.0.0.1:{port}"\n    lease = "7s"\n'
+    )
     broker = stage.broker(env={"UNDERSTUDY_CONFIG": str(config)}, bind=[])
     assert broker.endpoint == f"tcp://127.0.0.1:{port}"
     broker.stop()
@@ -150,9 +152,12 @@ def test_a_node_without_a_python(stage):
 def test_sigterm_drains(broker, node, client):
     first = broker()
     listening = node(channel="calculator")
-    assert "hi" in client().ctl(
-        "submit", "--channel", "calculator", "--wait", "--shell", "echo hi"
-    ).stdout
+    assert (
+        "hi"
+        in client()
+        .ctl("submit", "--channel", "calculator", "--wait", "--shell", "echo hi")
+        .stdout
+    )
     assert listening.stop() == 0
     assert first.stop() == 0
 

@@ -244,14 +244,17 @@ def test_nobody_listens(broker, client):
 def test_queue_waits_for_a_node(broker, node, client):
     broker()
     user = client()
-    path = user.write("later.py", textwrap.dedent("""
+    path = user.write(
+        "later.py",
+        textwrap.dedent("""
         from understudy import Lead
 
         result = Lead("calculator").shell("echo late")
         result.accepted(30)
         print("accepted", flush=True)
         print(result.get(timeout=60), end="", flush=True)
-        """))
+        """),
+    )
     waiting = user.start("later", [PYTHON, path])
     wait_for(lambda: "accepted" in waiting.output)
     node(channel="calculator")

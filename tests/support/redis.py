@@ -104,7 +104,14 @@ class RedisServer:
         return f"unix://{self.socket}"
 
     def start(self) -> None:
-        argv = [*self.prefix, "redis-server", "--unixsocket", str(self.socket), "--save", ""]
+        argv = [
+            *self.prefix,
+            "redis-server",
+            "--unixsocket",
+            str(self.socket),
+            "--save",
+            "",
+        ]
         argv += ["--port", str(self.port), "--bind", "127.0.0.1"]
         argv += ["--dir", str(self.directory), "--daemonize", "no"]
         for name, value in self._config.items():

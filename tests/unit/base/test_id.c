@@ -17,7 +17,8 @@ static void test_an_id_belongs_to_its_channel (void **state)
     usi_id_make (&other, s_text ("default"));
     assert_int_equal (id.bytes[6] >> 4, 8);
     assert_int_equal (id.bytes[8] >> 6, 2);
-    assert_int_equal (usi_id_partition (&id), 0x37); /* sha-256("default") = 37a8eec1… */
+    assert_int_equal (usi_id_partition (&id),
+                      0x37); /* sha-256("default") = 37a8eec1… */
     assert_int_equal (usi_id_partition (&id), usi_partition (s_text ("default")));
     assert_false (usi_id_equal (&id, &other));
 }
@@ -31,8 +32,9 @@ static void test_channel_names (void **state)
     assert_true (usi_channel_valid (s_text ("9.a_b-C")));
     assert_true (usi_channel_valid (usi_bytes (longest, 128)));
     assert_false (usi_channel_valid (usi_bytes (longest, 129)));
-    static const char *const bad[] = {"",    ".",   "..",     "a/b", "-a",  "a b",     "a\n",
-                                      "{t}", "*",   "job:x",  "%n",  "é",   "../../e", "a\x01"};
+    static const char *const bad[] = {"",    ".",   "..",      "a/b",  "-a",
+                                      "a b", "a\n", "{t}",     "*",    "job:x",
+                                      "%n",  "é",   "../../e", "a\x01"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false (usi_channel_valid (s_text (bad[i])));
     assert_false (usi_channel_valid (usi_bytes ("a\0b", 3)));
@@ -49,7 +51,8 @@ static void test_python_versions_make_classes (void **state)
     assert_int_not_equal (usi_class (s_text ("3.11"), NULL),
                           usi_class (s_text ("3.12"), NULL));
     assert_true (usi_python_valid (s_text ("3.9")));
-    static const char *const bad[] = {"", "3", "3.", ".9", "3.9.1", "3,9", "3.x", "-3.9"};
+    static const char *const bad[] = {"",      "3",   "3.",  ".9",
+                                      "3.9.1", "3,9", "3.x", "-3.9"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false (usi_python_valid (s_text (bad[i])));
 }
@@ -74,8 +77,9 @@ static void test_sha256 (void **state)
     char text[2 * USI_DIGEST_LEN + 1];
     usi_sha256 ("abc", 3, digest);
     usi_hex (digest, sizeof digest, text);
-    assert_string_equal (text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61"
-                               "f20015ad"); /* FIPS 180-2, appendix B.1 */
+    assert_string_equal (text,
+                         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61"
+                         "f20015ad"); /* FIPS 180-2, appendix B.1 */
 }
 
 static void test_buffers_grow_and_give_back (void **state)

@@ -83,7 +83,9 @@ static void test_what_is_sent_arrives (void **state)
     assert_int_equal (usi_msg_item_body (&in, 4).len, 0);
 
     usi_msg_begin (&out, USI_WAKE);
-    assert_int_equal (usi_msg_send (&out, wire->router, usi_bytes (routing, routing_len)), 0);
+    assert_int_equal (usi_msg_send (&out, wire->router,
+                                    usi_bytes (routing, routing_len)),
+                      0);
     zmq_pollitem_t item = {.socket = wire->dealer, .events = ZMQ_POLLIN};
     assert_int_equal (zmq_poll (&item, 1, 5000), 1);
     assert_int_equal (usi_msg_recv (&in, wire->dealer, NULL, NULL), 0);
@@ -101,7 +103,8 @@ static void test_a_peer_that_is_gone_leaves_the_message_whole (void **state)
     int rc = usi_msg_send (&out, wire->router, usi_bytes ("nobody", 6));
     assert_int_equal (rc, EHOSTUNREACH);
     assert_int_equal (out.items_len, 2);
-    assert_int_equal (usi_msg_item_body (&out, 0).len, 4); /* frame 1 is item 1's body here */
+    assert_int_equal (usi_msg_item_body (&out, 0).len,
+                      4); /* frame 1 is item 1's body here */
     usi_msg_free (&out);
 }
 
@@ -122,8 +125,8 @@ static int s_recv_raw (s_wire_t *wire, usi_msg_t *msg, const usi_bytes_t *frames
     return rc;
 }
 
-#define RAW(wire, msg, ...)                                                              \
-    s_recv_raw (wire, msg, (usi_bytes_t[]){__VA_ARGS__},                                 \
+#define RAW(wire, msg, ...)                                                            \
+    s_recv_raw (wire, msg, (usi_bytes_t[]){__VA_ARGS__},                               \
                 sizeof ((usi_bytes_t[]){__VA_ARGS__}) / sizeof (usi_bytes_t))
 #define FRAME(text) usi_bytes ("" text, sizeof (text) - 1)
 
@@ -142,17 +145,33 @@ static void test_malformed_messages (void **state)
     assert_int_equal (RAW (wire, &msg, FRAME ("\1\3\x81\xa1x\x91")), EPROTO);
     assert_int_equal (RAW (wire, &msg, FRAME ("\1\3\x81\x01\x01")), EPROTO);
     assert_int_equal (RAW (wire, &msg, FRAME ("\1\x30\x80")), EPROTO); /* no credit */
-    assert_int_equal (RAW (wire, &msg, FRAME ("\1\x30\x81\xa6" "credit\xff")), EPROTO);
-    assert_int_equal (RAW (wire, &msg, FRAME ("\1\x30\x81\xa6" "credit\xcb\0\0\0\0\0\0\0\0")),
+    assert_int_equal (RAW (wire, &msg,
+                           FRAME ("\1\x30\x81\xa6"
+                                  "credit\xff")),
                       EPROTO);
-    assert_int_equal (RAW (wire, &msg, FRAME ("\1\x30\x81\xa6" "credit\xce\0\1\0\1")),
+    assert_int_equal (RAW (wire, &msg,
+                           FRAME ("\1\x30\x81\xa6"
+                                  "credit\xcb\0\0\0\0\0\0\0\0")),
+                      EPROTO);
+    assert_int_equal (RAW (wire, &msg,
+                           FRAME ("\1\x30\x81\xa6"
+                                  "credit\xce\0\1\0\1")),
                       EPROTO); /* over its limit */
-    assert_int_equal (
-        RAW (wire, &msg, FRAME ("\1\x30\x82\xa6" "credit\1\xa6" "credit\1")), EPROTO);
-    assert_int_equal (RAW (wire, &msg, FRAME ("\1\x30\x82\xa6" "credit\1\xa1x\xc3")), 0);
-    assert_int_equal (
-        RAW (wire, &msg, FRAME ("\1\x13\x81\xa5items\xdd\xff\xff\xff\xff")), EPROTO);
-    assert_int_equal (RAW (wire, &msg, FRAME ("\1\x06\x82\xa4" "code\0\xa4text\xa1\0")),
+    assert_int_equal (RAW (wire, &msg,
+                           FRAME ("\1\x30\x82\xa6"
+                                  "credit\1\xa6"
+                                  "credit\1")),
+                      EPROTO);
+    assert_int_equal (RAW (wire, &msg,
+                           FRAME ("\1\x30\x82\xa6"
+                                  "credit\1\xa1x\xc3")),
+                      0);
+    assert_int_equal (RAW (wire, &msg,
+                           FRAME ("\1\x13\x81\xa5items\xdd\xff\xff\xff\xff")),
+                      EPROTO);
+    assert_int_equal (RAW (wire, &msg,
+                           FRAME ("\1\x06\x82\xa4"
+                                  "code\0\xa4text\xa1\0")),
                       EPROTO); /* NUL in text */
     usi_msg_free (&msg);
 }
@@ -189,7 +208,8 @@ static void test_corrupt_headers (void **state)
         uint8_t *exact = malloc (len + 1); /* so that a sanitizer sees a byte too far */
         memcpy (exact, buf.data, len);
         usi_msg_clear (&in);
-        assert_int_not_equal (usi_msg_decode_header (&in, usi_bytes (exact, len)), US_OK);
+        assert_int_not_equal (usi_msg_decode_header (&in, usi_bytes (exact, len)),
+                              US_OK);
         assert_non_null (in.why);
         free (exact);
     }
@@ -226,7 +246,8 @@ static void test_fields_as_a_map (void **state)
     assert_true (usi_bytes_equal (text, usi_bytes_of ("numpy>=1")));
     assert_false (usi_list_next (&back.packages, &position, &text));
     const char *why = NULL;
-    assert_int_equal (usi_fields_decode (&back, usi_bytes (buf.data, buf.len - 1), &why),
+    assert_int_equal (usi_fields_decode (&back, usi_bytes (buf.data, buf.len - 1),
+                                         &why),
                       US_ERR_PROTOCOL);
     assert_non_null (why);
     usi_buf_free (&packages);
@@ -318,9 +339,10 @@ static void test_golden_frames_of_every_type (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown (test_what_is_sent_arrives, s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown (test_a_peer_that_is_gone_leaves_the_message_whole,
-                                         s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown (test_what_is_sent_arrives, s_setup,
+                                         s_teardown),
+        cmocka_unit_test_setup_teardown (
+            test_a_peer_that_is_gone_leaves_the_message_whole, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_malformed_messages, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown (test_depth_and_size_are_bounded, s_setup,
                                          s_teardown),

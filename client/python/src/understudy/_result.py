@@ -247,7 +247,7 @@ class Result(Future[T]):
         """Takes back what has not started. True: it will not run. False: it runs or has
         ended."""
         code, _ = self._ask_to_end(0, _ANSWER_SECONDS)
-        if code == 0:  # the end is on its way: from the broker, or from the node it told
+        if code == 0:  # its end is on the way: from the broker, or the node it told
             self._job.wait(_ANSWER_SECONDS)
         return self.cancelled()
 
