@@ -12,13 +12,11 @@
 
 /* Numbers are those of us_state_t; they stand in Redis and on the wire. 10 and 11 are
  * kept for BLOCKED and SCHEDULED. NONE is a job that is not there yet. */
-#define JOB_STATE_MAP(X)                                                               \
-    X (NONE, 0)                                                                        \
-    X (QUEUED, 1)                                                                      \
-    X (LEASED, 2)                                                                      \
-    X (RUNNING, 3)                                                                     \
-    X (BACKOFF, 4) X (SUCCEEDED, 5) X (FAILED, 6) X (CANCELLED, 7) X (DEAD, 8)         \
-        X (EXPIRED, 9)
+/* clang-format off */
+#define JOB_STATE_MAP(X)                                                                \
+    X (NONE, 0) X (QUEUED, 1) X (LEASED, 2) X (RUNNING, 3) X (BACKOFF, 4)                \
+    X (SUCCEEDED, 5) X (FAILED, 6) X (CANCELLED, 7) X (DEAD, 8) X (EXPIRED, 9)
+/* clang-format on */
 
 typedef enum job_state {
 #define X(name, number) JOB_##name = number,

@@ -88,6 +88,8 @@ static void s_probe (doctor_t *doctor, const json_t *broker, const char *own_hos
             s_find (doctor, "warning",
                     "broker %s listens on loopback of another host only: %s",
                     s_text (broker, "broker"), endpoint);
+        else if (strcmp (endpoint, us_client_endpoint (doctor->ctl->client)) == 0)
+            continue; /* it has just answered */
         else if (s_answers (endpoint))
             s_find (doctor, "ok", "broker %s answers at %s", s_text (broker, "broker"),
                     endpoint);
@@ -140,16 +142,41 @@ static void s_check_nodes (doctor_t *doctor, const us_query_t *nodes)
         s_find (doctor, "ok", "%zu node%s", count, count == 1 ? "" : "s");
 }
 
+static bool s_has_channel (const json_t *node, const char *name)
+{
+    const json_t *channels = json_object_get (node, "channels");
+    for (size_t i = 0; i < json_array_size (channels); i++) {
+        const char *channel = json_string_value (json_array_get (channels, i));
+        if (channel && strcmp (channel, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Nodes of all brokers. */
+static bool s_is_listened_to (const us_query_t *nodes, const char *name)
+{
+    bool found = false;
+    for (size_t i = 0; i < us_query_rows (nodes) && !found; i++) {
+        json_t *node = json_from_query (nodes, i);
+        found = s_has_channel (node, name);
+        json_decref (node);
+    }
+    return found;
+}
+
 /* Jobs that wait where nobody listens: a misspelt channel, or a node that is not there. */
-static void s_check_channels (doctor_t *doctor, const us_query_t *channels)
+static void s_check_channels (doctor_t *doctor, const us_query_t *channels,
+                              const us_query_t *nodes)
 {
     for (size_t i = 0; i < us_query_rows (channels); i++) {
         json_t *row = json_from_query (channels, i);
         long long queued = json_integer_value (json_object_get (row, "queued"));
-        if (queued > 0 && json_integer_value (json_object_get (row, "nodes")) == 0)
+        const char *name = s_text (row, "name");
+        if (queued > 0 && !s_is_listened_to (nodes, name))
             s_find (doctor, "warning",
-                    "channel %s: %lld job%s queued and no node listens there",
-                    s_text (row, "name"), queued, queued == 1 ? "" : "s");
+                    "channel %s: %lld job%s queued and no node listens there", name,
+                    queued, queued == 1 ? "" : "s");
         json_decref (row);
     }
 }
@@ -195,7 +222,7 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     if (exit_code == EXIT_DONE)
         exit_code = s_ask (ctl, "channels", &channels);
     if (exit_code == EXIT_DONE)
-        s_check_channels (&doctor, channels);
+        s_check_channels (&doctor, channels, nodes);
     if (exit_code == EXIT_DONE)
         exit_code = s_ask (ctl, "doctor", &findings);
     if (exit_code == EXIT_DONE)

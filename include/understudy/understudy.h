@@ -7,8 +7,9 @@
  * fork() the child's first call notices the new process and connects afresh; results
  * made before the fork can still be asked about there.
  *
- * The library never prints and never touches signals. Allocation failures of its own
- * return US_ERR_NOMEM; libczmq beneath it aborts.
+ * The library never prints and never touches signals. Calls return US_ERR_NOMEM where
+ * memory ends; the background thread, which puts messages together, aborts then, as
+ * libzmq beneath it does.
  *
  * Ownership: who creates destroys, with the matching _destroy, which accepts NULL and sets
  * the pointer to NULL. A call that takes `X **` consumes on success. `const void *`

@@ -7,7 +7,9 @@ broker with its private Redis, and one node.
     queued          bytes in Redis for each queued job, over its body
 
 ProcessPoolExecutor does the same in the same run. Rounds are in ABBA order; what is
-told is the median over rounds.
+told is the median over rounds. Beside them stands what the machine gives at its best: a
+flush of 600 appended bytes (a job waits for two of them where durability is always) and
+an answer of another process over TCP (there are four such hops on the way of a job).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import statistics
 import sys
 import tempfile
@@ -91,6 +94,39 @@ def queued_bytes(endpoint: str, redis: Redis, count: int) -> Numbers:
     return {"queued_bytes_over_body": each - len(body)}
 
 
+def median_us(action: Callable[[], object], count: int = 1000) -> float:
+    times = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        action()
+        times.append((time.perf_counter() - begin) * 1e6)
+    return statistics.median(times)
+
+
+def flush_us(folder: Path) -> float:
+    with open(folder / "flush", "ab", buffering=0) as file:
+
+        def flush() -> None:
+            file.write(bytes(600))
+            os.fdatasync(file.fileno())
+
+        return median_us(flush)
+
+
+def echo_us() -> float:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        child = os.fork()
+        if child == 0:
+            peer = server.accept()[0]
+            while data := peer.recv(64):
+                peer.send(data)
+            os._exit(0)
+        with socket.create_connection(server.getsockname()) as peer:
+            median = median_us(lambda: peer.send(bytes(64)) and peer.recv(64))
+        os.waitpid(child, 0)
+        return median
+
+
 # --- Competitors -------------------------------------------------------------------
 
 
@@ -132,6 +168,7 @@ def tell(numbers: Numbers) -> str:
 
 
 def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
+    floors = {"flush_us": flush_us(folder), "tcp_echo_us": echo_us()}
     with ExitStack() as stack:
         data = folder / "data"
         options = {"bind": "tcp://127.0.0.1:*", "data": data}
@@ -155,7 +192,7 @@ def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
         numbers = compete(contestants, arguments)
         redis = stack.enter_context(Redis(data / "redis.sock"))
         numbers["understudy"] |= queued_bytes(broker.endpoint, redis, arguments.jobs)
-        return numbers
+        return {**numbers, "machine": floors}
 
 
 def parse() -> argparse.Namespace:

@@ -105,6 +105,17 @@ def test_a_node_is_drained_through_either(pair, stage):
     wait_for(lambda: not nodes_of(far))
 
 
+def test_doctor_sees_the_nodes_of_both(pair, client):
+    near, _, _, _ = pair
+    near.ctl("submit", "--channel", "nobody", "--shell", "true")
+    near.ctl("submit", "--channel", "calculator", "--shell", "sleep 30")
+    for _ in range(3):
+        near.ctl("submit", "--channel", "calculator", "--shell", "true")
+    said = near.ctl("doctor").stdout
+    assert "channel nobody: 1 job queued and no node listens there" in said
+    assert "channel calculator" not in said
+
+
 def nodes_of(user):
     return user.ctl("--json", "nodes").stdout.splitlines()
 
