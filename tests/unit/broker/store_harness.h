@@ -561,7 +561,7 @@ static void set_due (harness_t *h, const usi_id_t *id, int64_t ms)
     int64_t now_ms = usi_reply_int (usi_reply_at (time, 0)) * 1000 +
                      usi_reply_int (usi_reply_at (time, 1)) / 1000;
     snprintf (key, sizeof key, "us:{%02x}:due", usi_id_partition (id));
-    snprintf (score, sizeof score, "%lld", (long long) (now_ms + ms));
+    snprintf (score, sizeof score, "%lld", (long long) now_ms + ms);
     usi_bytes_t args[] = {usi_bytes_of ("ZADD"), usi_bytes_of (key),
                           usi_bytes_of (score), usi_bytes (id->bytes, US_ID_LEN)};
     usi_ask_bytes (h->ask, args, 4);

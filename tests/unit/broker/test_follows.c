@@ -43,9 +43,9 @@ void store_get (store_t *self, const usi_id_t *id, bool with_body, store_job_fn 
     s_asked[s_asked_len++] = (asked_t){.job = fn, .arg = arg};
 }
 
-void broker_must_announce (broker_t *self, uint32_t peer)
+void broker_must_announce (broker_t *self, uint32_t index)
 {
-    peers_get (self->peers, peer)->must_announce = true;
+    peers_get (self->peers, index)->must_announce = true;
 }
 
 /* The answer to question number: the stream is text. */

@@ -96,6 +96,7 @@ static void test_strange_info (void **state)
     health_t health = s_health ("");
     assert_string_equal (health.version, "");
     health = s_health ("redis_version");
+    assert_string_equal (health.version, "");
     health = s_health ("redis_version:");
     assert_string_equal (health.version, "");
     health = s_health ("redis_version:0123456789012345678901234567890123456789");

@@ -65,7 +65,7 @@ static void test_the_call_of_a_source (void **state)
 {
     (void) state;
     const char *at = strstr (s_file, "\"name\": \"source\"");
-    usi_bytes_t golden;
+    usi_bytes_t golden = {0};
     us_job_t *job = NULL;
     assert_non_null (at);
     assert_true (s_next (&at, s_file + sizeof s_file, &golden));
