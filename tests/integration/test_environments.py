@@ -2,10 +2,12 @@
 """Environments, with wheels built here and served on the loopback."""
 
 import json
+import struct
+import subprocess
 
 import pytest
 
-from support import UV, wait_for
+from support import PYTHON, ROOT, UV, wait_for
 
 # Without a package index scripts/setup cannot install uv; pip is always there.
 BOTH = [pytest.param(False, id="pip")] + [pytest.param(True, id="uv")] * bool(UV)
@@ -217,8 +219,6 @@ def test_a_killed_build_is_never_used(stage, wheel_index):
     cache = stage.folder("cache")
     user = stage.client()
     path = user.write("use.py", USE)
-    from support import PYTHON
-
     for moment in ("build.start", "envs/"):
         node = stage.node(channel="calculator", index_url=wheel_index.url, cache=cache)
         running = user.start("use", [PYTHON, path, "leaf", "stem"])
@@ -231,10 +231,9 @@ def test_a_killed_build_is_never_used(stage, wheel_index):
     assert user.script(USE, "leaf", "stem").startswith("1.0 1.0")
 
 
-@pytest.mark.index
-def test_the_real_index(broker, node, client):
-    import subprocess
-
+@pytest.fixture
+def real_index():
+    """Only here may a test skip: where the machine's package index is out of reach."""
     found = subprocess.run(
         ["/usr/bin/python3", "-m", "pip", "index", "versions", "pytz"],
         capture_output=True,
@@ -242,6 +241,10 @@ def test_the_real_index(broker, node, client):
     )
     if found.returncode != 0:
         pytest.skip("the package index is not reachable from here")
+
+
+@pytest.mark.index
+def test_the_real_index(real_index, broker, node, client):
     broker()
     node(channel="calculator")
     user = client()
@@ -265,3 +268,20 @@ def test_the_real_index(broker, node, client):
         print(TimeZoneTool().eastern())
         """)
     assert said == "US/Eastern\n"
+
+
+@pytest.mark.index
+def test_the_picture(real_index, broker, node, client):
+    """docs/examples/mandelbrot.py: a PNG of the asked size, of more than one colour."""
+    broker()
+    node(channel="default")
+    user = client()
+    example = ROOT / "docs/examples/mandelbrot.py"
+    user.run(
+        [PYTHON, example, "m.png", "--width", "90", "--height", "60", "--tiles", "4"],
+        timeout=240,
+    )
+    data = (user.directory / "m.png").read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", data[16:24]) == (90, 60)
+    assert len(data) > 500

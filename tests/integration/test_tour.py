@@ -260,3 +260,38 @@ def test_queue_waits_for_a_node(broker, node, client):
     node(channel="calculator")
     assert waiting.wait(30) == 0
     assert waiting.output == "accepted\nlate\n"
+
+
+def test_what_is_queued_outlives_all_of_it(alone):
+    """The broker that start() began ends, and with it Redis; the next one goes on."""
+    script = """
+        from understudy import Lead
+
+        result = Lead("later").shell("echo kept")
+        result.accepted(30)
+        print(result.uuid)
+        """
+    terminal = listen(alone)
+    assert call(alone) == "hi\n"
+    uuid = alone.script(script, name="later.py").strip()
+    started = descendants(terminal.pid)
+    terminal.kill()
+    wait_for(lambda: not any(alive(pid) for pid in started), 30)
+    path = alone.write("listen.py", LISTEN.replace('"calculator"', '"later"'))
+    terminal = alone.start("again", [PYTHON, path])
+    said = alone.script(
+        """
+        import sys
+
+        from understudy import Result
+
+        print(Result(sys.argv[1]).get(timeout=30), end="")
+        """,
+        uuid,
+        name="open.py",
+    )
+    assert said == "kept\n"
+    started = descendants(terminal.pid)
+    terminal.signal(signal.SIGINT)
+    terminal.wait()
+    wait_for(lambda: not any(alive(pid) for pid in started), 30)
