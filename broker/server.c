@@ -26,7 +26,7 @@
 #include "stop.h"
 
 #define TURN_MAX       256   /* messages read in one turn */
-#define SEND_MARK      128   /* messages queued to a peer, of 512 KiB at most each */
+#define SEND_MARK      128   /* messages queued to a peer, 1 MiB each at most */
 #define RECEIVE_MARK   64    /* messages waiting from a peer, of 4 MiB at most each */
 #define BACKLOG_OPS    65536 /* with more than this at the store, nothing is read */
 #define BACKLOG_BYTES  (64u * 1024 * 1024)
