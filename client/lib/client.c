@@ -239,7 +239,8 @@ us_err_t client_wait (us_client_t *client, waiter_t **waiters, client_done_fn *d
     if (waiter.fd < 0)
         return client_fail (client, US_ERR_SYSTEM,
                             "no descriptor is left to wait with");
-    int64_t end = timeout_ms < 0 ? -1 : usi_now_ms () + timeout_ms;
+    int64_t end =
+        timeout_ms < 0 ? -1 : usi_now_ms () + timeout_ms + 1; /* never early */
     *waiters = &waiter;
     us_err_t err = US_OK;
     while (err == US_OK && !done (arg)) {

@@ -14,7 +14,8 @@ static int64_t s_now_ms (void)
 
 us_err_t core_wait (core_wait_fn *fn, void *args, int64_t timeout_ms)
 {
-    const int64_t deadline = timeout_ms > 0 ? s_now_ms () + timeout_ms : 0;
+    /* One more: the clock's milliseconds are cut off, and no wait ends early. */
+    const int64_t deadline = timeout_ms > 0 ? s_now_ms () + timeout_ms + 1 : 0;
     int64_t left = timeout_ms;
     for (;;) {
         us_err_t err;

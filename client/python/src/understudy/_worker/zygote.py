@@ -28,6 +28,7 @@ from understudy._worker import bundles, system, worker
 _ROOM = 64 * 1024
 _ANCILLARY = socket.CMSG_SPACE(2 * struct.calcsize("i"))
 _DAEMON_END_SECONDS = 2.0
+_MOMENT_SECONDS = 0.25
 _LOOK_MS = 50
 
 
@@ -56,8 +57,8 @@ class Zygote:
         while True:
             for fd, _ in poller.poll():
                 if fd in self._workers:
-                    if os.getppid() != self._daemon:
-                        raise _Leave  # that worker died of it: its group is left
+                    if self._is_left():
+                        raise _Leave  # the worker died of it, and its group is left
                     poller.unregister(fd)
                     self._forget(fd)
                 elif fd == self._control.fileno():
@@ -78,18 +79,29 @@ class Zygote:
         if self._daemon_fd is not None:
             poller.register(self._daemon_fd, select.POLLIN)
         running = set(self._workers)
-        if os.getppid() != self._daemon:
-            self._kill_groups()
-            return
-        while running and time.monotonic() < deadline:
-            for fd, _ in poller.poll(_LOOK_MS):
-                if fd in running:
-                    running.remove(fd)
-                    poller.unregister(fd)
-            # Workers go after the daemon: were they the first, this is still true.
+        while self._workers and time.monotonic() < deadline:
             if os.getppid() != self._daemon:
                 self._kill_groups()
                 return
+            for fd, _ in poller.poll(_LOOK_MS):
+                if fd not in running:
+                    continue
+                running.remove(fd)
+                poller.unregister(fd)
+                # A daemon that dies takes its workers along before this process gets
+                # another parent: a moment more tells whether it was that.
+                if not running:
+                    deadline = min(deadline, time.monotonic() + _MOMENT_SECONDS)
+
+    def _is_left(self) -> bool:
+        """The control socket is closed: a process that dies closes its files first, and
+        only then do its workers hear of it."""
+        try:
+            return not self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _kill_groups(self) -> None:
         for pid in self._workers.values():
