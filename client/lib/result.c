@@ -349,7 +349,8 @@ static us_err_t s_want_stream (us_result_t *result, int stream)
         return US_OK;
     us_err_t err = result_follow (result);
     if (err == US_OK && !self->asked && !self->closed) {
-        self->asked = true;
+        /* What is not yet accepted is asked for by SUBMIT, or after SUBMITTED. */
+        self->asked = result->accepted || !result->job;
         err = result_want (result, WANT_STREAM);
     }
     return err;

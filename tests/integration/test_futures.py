@@ -324,3 +324,28 @@ def test_ctrl_c_cancels_a_blocking_call(user):
     assert "KeyboardInterrupt" in process.output
     rows = user.ctl("--json", "jobs", "--state", "cancelled").stdout
     assert "CANCELLED" in rows
+
+
+def test_a_log_comes_at_once_to_a_fresh_client(user):
+    """Asked for between SUBMIT and its answer: nothing but the repeat a second later
+    once brought it."""
+    said = user.script("""
+        import time
+
+        from understudy import _core
+
+        times = []
+        for _ in range(25):
+            client = _core.Client()
+            client.connect()
+            begin = time.monotonic()
+            job = client.submit("calculator", b"echo up; sleep 100", shell=True)
+            job.stream_log(0)
+            assert job.read_log(0, 0, 100, 30) == b"up\\n"
+            times.append(time.monotonic() - begin)
+            job.cancel(1, 30)
+            job.wait(30)
+            client.close()
+        print(sorted(times)[-3])
+        """)
+    assert float(said) < 0.7
