@@ -203,7 +203,7 @@ def wheel_index(directory: Path) -> Iterator[WheelIndex]:
 @pytest.fixture
 def hosts() -> Iterator[Hosts]:
     if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
+        pytest.fail("network namespaces need root: run the tests as root")
     hosts = Hosts()
     yield hosts
     hosts.close()
