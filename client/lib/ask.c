@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine.h"
+
 ask_t *ask_new_query (void)
 {
     ask_t *ask = calloc (1, sizeof *ask);
@@ -47,7 +49,7 @@ us_err_t ask_run (us_client_t *client, ask_t *ask, int64_t timeout_ms)
         return err;
     ask->refs++;
     list_append (&client->asks, &ask->link);
-    client_wake (client);
+    engine_wake (client);
     err = client_wait (client, &ask->waiters, s_is_done, ask, timeout_ms);
     ask->abandoned = true;
     if (err == US_OK && ask->code != US_OK)

@@ -122,6 +122,7 @@ static void s_begin_anew (us_client_t *client)
     client->event_fd = s_eventfd ();
     client->called = client->asleep = false;
     client->stop = false;
+    client->tracked = 0;
     client->commands = NULL;
     client->commands_end = &client->commands;
     client->asks = (list_t){0};
@@ -158,15 +159,6 @@ us_err_t client_start (us_client_t *client)
     return US_OK;
 }
 
-void client_wake (us_client_t *client)
-{
-    client->called = true;
-    if (!client->asleep)
-        return;
-    client->asleep = false;
-    eventfd_write (client->wake_fd, 1);
-}
-
 void us_client_destroy (us_client_t **client)
 {
     us_client_t *self = client ? *client : NULL;
@@ -177,7 +169,7 @@ void us_client_destroy (us_client_t **client)
     self->closed = true;
     self->stop = true;
     engine_t *engine = self->engine;
-    client_wake (self);
+    engine_wake (self);
     waiters_wake (self->waiters);
     client_unlock (self);
     engine_join (&engine);
@@ -194,7 +186,8 @@ void us_client_destroy (us_client_t **client)
 void waiters_wake (waiter_t *waiters)
 {
     for (; waiters; waiters = waiters->next)
-        eventfd_write (waiters->fd, 1);
+        if (waiters->fd >= 0)
+            eventfd_write (waiters->fd, 1);
 }
 
 static void s_leave (waiter_t **waiters, const waiter_t *waiter)
@@ -235,16 +228,20 @@ us_err_t client_wait (us_client_t *client, waiter_t **waiters, client_done_fn *d
         return client_fail (client, US_ERR_CLOSED, "the client is closed");
     if (timeout_ms == 0)
         return US_ERR_TIMEOUT;
-    waiter_t waiter = {.fd = s_eventfd (), .next = *waiters};
-    if (waiter.fd < 0)
+    bool driving = engine_drive (client, 1);
+    waiter_t waiter = {.fd = driving ? -1 : s_eventfd (), .next = *waiters};
+    if (!driving && waiter.fd < 0)
         return client_fail (client, US_ERR_SYSTEM,
                             "no descriptor is left to wait with");
+    if (!driving)
+        engine_watch (client);
     int64_t end =
         timeout_ms < 0 ? -1 : usi_now_ms () + timeout_ms + 1; /* never early */
     *waiters = &waiter;
     us_err_t err = US_OK;
     while (err == US_OK && !done (arg)) {
-        err = s_sleep (client, waiter.fd, end);
+        err = driving ? engine_drive_sleep (client, end)
+                      : s_sleep (client, waiter.fd, end);
         if (err == US_OK && client->closed && !done (arg))
             err = client_fail (client, US_ERR_CLOSED, "the client is closed");
     }
@@ -253,7 +250,10 @@ us_err_t client_wait (us_client_t *client, waiter_t **waiters, client_done_fn *d
     if (err == US_ERR_TIMEOUT || err == US_ERR_INTERRUPTED || err == US_ERR_SYSTEM)
         client_fail (client, err, "%s", us_err_text (err));
     s_leave (waiters, &waiter);
-    close (waiter.fd);
+    if (driving)
+        engine_drive_end (client, 0);
+    else
+        close (waiter.fd);
     return err;
 }
 
@@ -279,7 +279,7 @@ us_err_t us_client_connect (us_client_t *client)
     us_err_t err = client_start (client);
     if (err == US_OK) {
         client->want_connect = true;
-        client_wake (client);
+        engine_wake (client);
         /* The engine gives up by itself only where it was never connected. */
         int64_t limit =
             client->options.connect_timeout_ms + (client->ever_connected ? 0 : 2000);
@@ -355,8 +355,13 @@ static us_err_t s_hand_over (us_client_t *client, us_job_t *job, us_result_t *re
         client->unaccepted++;
         client->unsent_bytes += job->cost;
         result->job = job;
+        bool driving = engine_drive (client, 0);
         err = result_want (result, WANT_SUBMIT);
         US_ASSERT (err == US_OK); /* closed and engine were looked at under this lock */
+        if (driving) {
+            engine_drive_turn (client);
+            engine_drive_end (client, 1);
+        }
     }
     client_unlock (client);
     return err;

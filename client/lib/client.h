@@ -24,11 +24,18 @@ typedef struct ask ask_t;
 
 /* A thread that waits: an eventfd, because a signal must end its wait. It stands in
  * the list of the object for which it waits, and checks its condition whenever it is
- * woken. */
+ * woken. One that drives the engine (drive.c) needs none. */
 typedef struct waiter {
     struct waiter *next;
-    int fd;
+    int fd; /* -1: drives */
 } waiter_t;
+
+/* Who takes the engine's turns. */
+typedef enum driver {
+    DRIVER_THREAD,
+    DRIVER_CALLER,
+    DRIVER_NOBODY /* for a moment, see drive.c */
+} driver_t;
 
 struct us_client {
     atomic_uint refs; /* its handle, and each result */
@@ -41,9 +48,13 @@ struct us_client {
     /* The engine, NULL before the first use; what the callers leave for it. */
     engine_t *engine;
     int wake_fd;
-    bool called; /* there is something in the mailbox */
-    bool asleep; /* the engine may be in poll: write to wake_fd */
+    driver_t driver;
+    bool called;     /* there is something in the mailbox */
+    bool asleep;     /* the driver may be in poll: write to wake_fd */
+    bool timed;      /* the thread stands by for a moment only */
+    unsigned drives; /* of callers, so far */
     bool stop;
+    size_t tracked; /* results */
     bool want_connect;
     us_result_t *commands, **commands_end;
     list_t asks;
@@ -71,8 +82,6 @@ void client_unlock (us_client_t *client);
 /* With the lock held: starts the engine where there is none. US_ERR_CLOSED after
  * us_client_destroy. */
 us_err_t client_start (us_client_t *client);
-/* With the lock held: the engine looks into the mailbox. */
-void client_wake (us_client_t *client);
 
 /* With the lock held, which it gives back while it waits: until done (arg), or
  * US_ERR_TIMEOUT, US_ERR_INTERRUPTED, US_ERR_CLOSED. */

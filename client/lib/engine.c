@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The engine's thread: mailbox, loop, dispatch; see engine.h. */
+ * The engine's turn: mailbox, messages, what is due, what is to be sent; see engine.h.
+ * Who takes turns is drive.c's matter. */
 #define ENGINE_INTERNAL
 #include "engine.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "ask.h"
 #include "base/clock.h"
@@ -49,7 +47,7 @@ void engine_untrack (engine_t *self, us_result_t *result)
     s_leave (self, result);
     table_remove (&self->table, result);
     download_drop (self, result);
-    result->tracked = false;
+    result_set_tracked (result, false);
     result_unref (result);
 }
 
@@ -90,7 +88,7 @@ static bool s_take_count (us_result_t *result, unsigned wants)
     bool again = !result->tracked && !result_ended (result) && wants != WANT_RELEASE;
     bool known = result->tracked;
     if (again)
-        result->tracked = true;
+        result_set_tracked (result, true);
     else
         result_unref (result);
     return known || again;
@@ -254,49 +252,20 @@ static void s_tick (engine_t *self)
     answer_tick (self, now);
 }
 
-static long s_timeout (const engine_t *self)
+/* The descriptor of a socket tells of changes only: what stands in it now has to be
+ * asked for. */
+static bool s_is_readable (void *socket)
 {
-    int64_t due = link_due_ms (&self->link);
-    if (self->has_work && self->tick_at < due)
-        due = self->tick_at;
-    if (self->delayed_until < due)
-        due = self->delayed_until;
-    if (due == INT64_MAX)
-        return -1;
-    int64_t left = due - usi_now_ms ();
-    return left < 0 ? 0 : left > TICK_MS ? TICK_MS : (long) left;
+    int events = 0;
+    size_t len = sizeof events;
+    return socket && zmq_getsockopt (socket, ZMQ_EVENTS, &events, &len) == 0 &&
+           (events & ZMQ_POLLIN);
 }
 
-/* Sleeps unless there is something in the mailbox. The descriptor is written only where
- * `asleep` says that it is of use. */
-static void s_poll (engine_t *self)
+static void s_step (engine_t *self)
 {
-    us_client_t *client = self->client;
-    zmq_pollitem_t items[3] = {{.fd = client->wake_fd, .events = ZMQ_POLLIN}};
-    int count = 1;
-    if (self->link.socket)
-        items[count++] =
-            (zmq_pollitem_t){.socket = self->link.socket, .events = ZMQ_POLLIN};
-    if (self->link.monitor)
-        items[count++] =
-            (zmq_pollitem_t){.socket = self->link.monitor, .events = ZMQ_POLLIN};
     engine_lock (self);
-    client->asleep = !client->called;
-    bool asleep = client->asleep;
-    engine_unlock (self);
-    zmq_poll (items, count, asleep ? s_timeout (self) : 0);
-    if (items[0].revents) {
-        eventfd_t value;
-        eventfd_read (client->wake_fd, &value);
-    }
-}
-
-static void s_turn (engine_t *self, bool *stop)
-{
-    s_poll (self);
-    engine_lock (self);
-    self->client->asleep = self->client->called = false;
-    *stop = self->client->stop;
+    self->client->called = false;
     s_take_mailbox (self);
     self->has_work = s_has_work (self);
     engine_unlock (self);
@@ -309,7 +278,29 @@ static void s_turn (engine_t *self, bool *stop)
     s_pump (self);
 }
 
-static void s_end (engine_t *self)
+void engine_turn (engine_t *self)
+{
+    do
+        s_step (self);
+    while (s_is_readable (self->link.socket) || s_is_readable (self->link.monitor));
+}
+
+int64_t engine_due_ms (const engine_t *self)
+{
+    int64_t due = link_due_ms (&self->link);
+    if (self->has_work && self->tick_at < due)
+        due = self->tick_at;
+    return self->delayed_until < due ? self->delayed_until : due;
+}
+
+bool engine_open (engine_t *self)
+{
+    link_events_t events = {s_on_up, s_on_down, s_on_gave_up, self};
+    self->delayed_until = INT64_MAX;
+    return link_open (&self->link, self->client, &events);
+}
+
+void engine_end (engine_t *self)
 {
     us_result_t *result;
     engine_lock (self);
@@ -321,56 +312,9 @@ static void s_end (engine_t *self)
     }
     engine_unlock (self);
     upload_free (self);
-    link_close (&self->link);
     table_free (&self->table);
     usi_msg_free (&self->in);
     usi_msg_free (&self->out);
     usi_buf_free (&self->unwatch);
     usi_buf_free (&self->finding);
-}
-
-static void *s_main (void *arg)
-{
-    engine_t *self = arg;
-    bool stop = false;
-    while (!stop)
-        s_turn (self, &stop);
-    s_end (self);
-    return NULL;
-}
-
-us_err_t engine_start (us_client_t *client)
-{
-    engine_t *self = calloc (1, sizeof *self);
-    link_events_t events = {s_on_up, s_on_down, s_on_gave_up, self};
-    sigset_t all, before;
-    if (!self)
-        return US_ERR_NOMEM;
-    self->client = client;
-    self->delayed_until = INT64_MAX;
-    if (!link_open (&self->link, client, &events)) {
-        free (self);
-        return US_ERR_SYSTEM;
-    }
-    /* Signals are the program's: its own threads take them. */
-    sigfillset (&all);
-    pthread_sigmask (SIG_SETMASK, &all, &before);
-    int rc = pthread_create (&self->thread, NULL, s_main, self);
-    pthread_sigmask (SIG_SETMASK, &before, NULL);
-    if (rc) {
-        link_close (&self->link);
-        free (self);
-        return US_ERR_SYSTEM;
-    }
-    client->engine = self;
-    return US_OK;
-}
-
-void engine_join (engine_t **self_p)
-{
-    if (!*self_p)
-        return;
-    pthread_join ((*self_p)->thread, NULL);
-    free (*self_p);
-    *self_p = NULL;
 }

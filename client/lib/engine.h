@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The engine: the client's background thread. It owns the connection and everything
- * that is on its way. A tracked result is in one list, which says what it waits for:
+ * The engine owns the connection and everything that is on its way. It works in turns,
+ * which its thread takes, or a caller that would only wait for that thread (drive.c).
+ * A tracked result is in one list, which says what it waits for:
  *
  *   ready     to be sent                 held      waits for its blobs
  *   sent      SUBMITTED awaited          delayed   refused for now, to be sent again
@@ -17,11 +18,25 @@
 #include "link.h"
 #include "table.h"
 
-/* Starts the thread; with the client's lock held. */
+/* drive.c: with the client's lock held, but for engine_join. */
+/* Starts the thread. */
 us_err_t engine_start (us_client_t *client);
 /* Waits for the end of the thread, which client->stop asks for, and frees the
  * engine. */
 void engine_join (engine_t **self_p);
+/* Somebody is to look into the mailbox, and to watch the connection. */
+void engine_wake (us_client_t *client);
+/* Somebody waits for what only the thread will see. */
+void engine_watch (us_client_t *client);
+/* The caller becomes the driver, where the engine is at rest and not more results are
+ * under way. It then takes turns (the lock is given back meanwhile), and ends it; where
+ * more are under way at the end the thread takes over at once. */
+bool engine_drive (us_client_t *client, size_t under_way);
+void engine_drive_turn (us_client_t *client);
+/* Sleeps until something comes, then takes a turn. US_ERR_TIMEOUT after `end`
+ * (monotonic ms, -1: none), US_ERR_INTERRUPTED, US_ERR_SYSTEM. */
+us_err_t engine_drive_sleep (us_client_t *client, int64_t end);
+void engine_drive_end (us_client_t *client, size_t under_way);
 
 #ifdef ENGINE_INTERNAL /* for the sources that make up the engine */
 
@@ -38,6 +53,8 @@ typedef struct upload upload_t;
 struct engine {
     us_client_t *client;
     pthread_t thread;
+    int back_fd;     /* the thread stands by here while others drive */
+    unsigned drives; /* that it has seen */
     link_t link;
     usi_msg_t in, out;
     table_t table;
@@ -67,6 +84,14 @@ static inline void engine_unlock (engine_t *self)
 {
     pthread_mutex_unlock (&self->client->lock);
 }
+
+bool engine_open (engine_t *self);
+/* Does all there is to do. Afterwards the sockets' descriptors tell of what comes. */
+void engine_turn (engine_t *self);
+/* When there is something to do that nobody tells, monotonic ms; INT64_MAX: never. */
+int64_t engine_due_ms (const engine_t *self);
+/* Lets go of all but the connection. */
+void engine_end (engine_t *self);
 
 /* Lets go of a result: nothing more is to come. With the lock. */
 void engine_untrack (engine_t *self, us_result_t *result);

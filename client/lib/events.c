@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "result.h"
 
 static void s_append (us_client_t *client, us_result_t *result)
@@ -66,6 +67,7 @@ us_err_t us_result_subscribe (us_result_t *result, unsigned types, void *user)
         result->event_types = types;
         result->user = user;
         event_post (result, s_past (result));
+        engine_watch (client);
     }
     client_unlock (client);
     return err;

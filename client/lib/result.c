@@ -9,6 +9,7 @@
 
 #include "ask.h"
 #include "base/clock.h"
+#include "engine.h"
 
 /* --- life ------------------------------------------------------------------------- */
 
@@ -107,7 +108,7 @@ us_err_t result_want (us_result_t *result, unsigned wants)
         return err;
     if (!result->tracked)
         result_ref (result);
-    result->tracked = true;
+    result_set_tracked (result, true);
     result->wants |= wants;
     if (result->queued)
         return US_OK;
@@ -117,7 +118,7 @@ us_err_t result_want (us_result_t *result, unsigned wants)
     result->next_command = NULL;
     *client->commands_end = result;
     client->commands_end = &result->next_command;
-    client_wake (client);
+    engine_wake (client);
     return US_OK;
 }
 

@@ -88,6 +88,13 @@ static inline bool result_ended (const us_result_t *result)
     return us_state_is_end (result_state (result));
 }
 
+static inline void result_set_tracked (us_result_t *result, bool tracked)
+{
+    if (result->tracked != tracked)
+        result->client->tracked += tracked ? 1 : -1;
+    result->tracked = tracked;
+}
+
 /* Locks the client, and after a fork makes the result this process's. */
 us_client_t *result_enter (const us_result_t *result);
 /* Makes sure that the engine tracks a result that has not ended. */

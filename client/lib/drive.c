@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who takes the engine's turns: one driver at a time.
+ *
+ * By itself that is the engine's thread. But a caller that waits for its only job would
+ * be woken by a thread that was woken for it; so such a caller drives until its wait is
+ * over, and one that submits while nothing is under way sends by itself. Between such
+ * calls nobody drives, so that the next one finds the engine free; whoever then waits
+ * otherwise, subscribes or asks has the thread take over at once, and the thread does it
+ * by itself after a moment. The lock guards who drives; only the driver touches the
+ * engine. */
+#define ENGINE_INTERNAL
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "engine.h"
+
+#define LENT_MS 5 /* nobody watches the connection for longer */
+
+enum { OWN_FD, WAKE_FD, SOCKETS, FDS_MAX = SOCKETS + 2 };
+
+static int s_watch (struct pollfd *items, int count, void *socket)
+{
+    int fd;
+    size_t len = sizeof fd;
+    if (socket && zmq_getsockopt (socket, ZMQ_FD, &fd, &len) == 0)
+        items[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    return count;
+}
+
+static void s_clear (const struct pollfd *item)
+{
+    eventfd_t value;
+    if (item->revents)
+        eventfd_read (item->fd, &value);
+}
+
+static int s_left_ms (int64_t due)
+{
+    if (due == INT64_MAX)
+        return -1;
+    int64_t left = due - usi_now_ms ();
+    return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int) left;
+}
+
+/* The driver's sleep, with the lock, which it gives back meanwhile: until fd, the
+ * mailbox or the connection has something, or the time has come. As poll; errno is
+ * kept. */
+static int s_sleep (engine_t *self, int fd, int64_t until)
+{
+    us_client_t *client = self->client;
+    struct pollfd items[FDS_MAX] = {
+        [OWN_FD] = {.fd = fd, .events = POLLIN},
+        [WAKE_FD] = {.fd = client->wake_fd, .events = POLLIN},
+    };
+    int count = s_watch (items, SOCKETS, self->link.socket);
+    count = s_watch (items, count, self->link.monitor);
+    client->asleep = !client->called;
+    int timeout = client->asleep ? s_left_ms (until) : 0;
+    engine_unlock (self);
+    int rc = poll (items, (nfds_t) count, timeout);
+    int error = errno;
+    s_clear (&items[OWN_FD]);
+    s_clear (&items[WAKE_FD]);
+    engine_lock (self);
+    errno = error;
+    return rc;
+}
+
+static void s_give_back (us_client_t *client)
+{
+    client->driver = DRIVER_THREAD;
+    client->asleep = false;
+    eventfd_write (client->engine->back_fd, 1);
+}
+
+void engine_watch (us_client_t *client)
+{
+    if (client->engine && client->driver == DRIVER_NOBODY)
+        s_give_back (client);
+}
+
+void engine_wake (us_client_t *client)
+{
+    client->called = true;
+    engine_watch (client);
+    if (!client->asleep)
+        return;
+    client->asleep = false;
+    eventfd_write (client->wake_fd, 1);
+}
+
+/* --- callers ---------------------------------------------------------------------- */
+
+bool engine_drive (us_client_t *client, size_t under_way)
+{
+    bool busy = client->driver == DRIVER_CALLER ||
+                (client->driver == DRIVER_THREAD && !client->asleep);
+    if (!client->engine || !client->connected || client->stop || busy ||
+        client->tracked > under_way)
+        return false;
+    if (client->driver == DRIVER_THREAD) /* it sleeps, and has to stand by */
+        eventfd_write (client->engine->back_fd, 1);
+    client->driver = DRIVER_CALLER;
+    client->asleep = false;
+    client->drives++;
+    return true;
+}
+
+void engine_drive_turn (us_client_t *client)
+{
+    engine_unlock (client->engine);
+    engine_turn (client->engine);
+    engine_lock (client->engine);
+}
+
+us_err_t engine_drive_sleep (us_client_t *client, int64_t end)
+{
+    engine_t *self = client->engine;
+    int64_t until = engine_due_ms (self);
+    int rc = s_sleep (self, -1, end >= 0 && end < until ? end : until);
+    client->asleep = false;
+    if (rc < 0)
+        return errno == EINTR ? US_ERR_INTERRUPTED : US_ERR_SYSTEM;
+    engine_drive_turn (client);
+    return rc == 0 && end >= 0 && usi_now_ms () >= end ? US_ERR_TIMEOUT : US_OK;
+}
+
+void engine_drive_end (us_client_t *client, size_t under_way)
+{
+    engine_t *self = client->engine;
+    bool needed = client->stop || client->called || client->waiters ||
+                  client->tracked > under_way || self->asks.len > 0;
+    client->driver = DRIVER_NOBODY;
+    if (needed)
+        s_give_back (client);
+    else if (!client->timed)
+        eventfd_write (self->back_fd, 1);
+}
+
+/* --- the thread ------------------------------------------------------------------- */
+
+/* Somebody else drives, or did so a moment ago. A caller that drives for long gives
+ * word when it ends. */
+static void s_stand_by (engine_t *self)
+{
+    us_client_t *client = self->client;
+    struct pollfd item = {.fd = self->back_fd, .events = POLLIN};
+    unsigned before = self->drives;
+    self->drives = client->drives;
+    client->timed = client->driver == DRIVER_NOBODY || before != client->drives;
+    engine_unlock (self);
+    int rc = poll (&item, 1, client->timed ? LENT_MS : -1);
+    s_clear (&item);
+    engine_lock (self);
+    if (rc == 0 && client->driver == DRIVER_NOBODY && client->drives == self->drives)
+        client->driver = DRIVER_THREAD;
+}
+
+static bool s_is_to_end (const us_client_t *client)
+{
+    return client->stop && client->driver != DRIVER_CALLER;
+}
+
+static void *s_main (void *arg)
+{
+    engine_t *self = arg;
+    us_client_t *client = self->client;
+    engine_lock (self);
+    while (!s_is_to_end (client)) {
+        if (client->driver != DRIVER_THREAD) {
+            s_stand_by (self);
+            continue;
+        }
+        engine_unlock (self);
+        engine_turn (self);
+        engine_lock (self);
+        s_sleep (self, self->back_fd, engine_due_ms (self));
+        if (client->driver == DRIVER_THREAD)
+            client->asleep = false;
+    }
+    engine_unlock (self);
+    engine_end (self);
+    return NULL;
+}
+
+static void s_free (engine_t *self)
+{
+    link_close (&self->link);
+    if (self->back_fd >= 0)
+        close (self->back_fd);
+    free (self);
+}
+
+us_err_t engine_start (us_client_t *client)
+{
+    engine_t *self = calloc (1, sizeof *self);
+    sigset_t all, before;
+    if (!self)
+        return US_ERR_NOMEM;
+    self->client = client;
+    self->back_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!engine_open (self) || self->back_fd < 0) {
+        s_free (self);
+        return US_ERR_SYSTEM;
+    }
+    client->driver = DRIVER_THREAD;
+    client->asleep = client->timed = false;
+    /* Signals are the program's: its own threads take them. */
+    sigfillset (&all);
+    pthread_sigmask (SIG_SETMASK, &all, &before);
+    int rc = pthread_create (&self->thread, NULL, s_main, self);
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    if (rc) {
+        s_free (self);
+        return US_ERR_SYSTEM;
+    }
+    client->engine = self;
+    return US_OK;
+}
+
+void engine_join (engine_t **self_p)
+{
+    if (!*self_p)
+        return;
+    pthread_join ((*self_p)->thread, NULL);
+    s_free (*self_p);
+    *self_p = NULL;
+}
