@@ -7,9 +7,13 @@ broker with its private Redis, and one node.
     queued          bytes in Redis for each queued job, over its body
 
 ProcessPoolExecutor does the same in the same run. Rounds are in ABBA order; what is
-told is the median over rounds. Beside them stands what the machine gives at its best: a
-flush of 600 appended bytes (a job waits for two of them where durability is always) and
-an answer of another process over TCP (there are four such hops on the way of a job).
+told is the median over rounds. Beside them stands what the machine gives at its best:
+
+    flush           of 600 appended bytes to disk; a job waits for two of them where
+                    durability is always
+    tcp echo        an answer of another process; a job takes four such hops
+    relay           p50 and p99 of the bare way of a job: processes in C that pass a
+                    message on, and two writes to the same Redis (relay.c)
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import shutil
 import signal
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +39,8 @@ from bench.jobs import noop
 from support import Broker, Node, Redis
 
 Numbers = dict[str, float]
+
+BUILD = Path(__file__).parents[2] / "build"
 
 
 # --- Measures ----------------------------------------------------------------------
@@ -127,6 +134,13 @@ def echo_us() -> float:
         return median
 
 
+def relay(redis: Path, count: int) -> Numbers:
+    command = [str(BUILD / "tests" / "bench_relay"), str(redis), str(count)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    p50, p99 = told.split()
+    return {"relay_p50_us": float(p50), "relay_p99_us": float(p99)}
+
+
 # --- Competitors -------------------------------------------------------------------
 
 
@@ -147,13 +161,17 @@ def median_of(rounds: list[Numbers]) -> Numbers:
 
 
 def compete(
-    contestants: dict[str, Callable[[], object]], arguments: argparse.Namespace
+    contestants: dict[str, Callable[[], object]],
+    redis: Path,
+    arguments: argparse.Namespace,
 ) -> dict[str, Numbers]:
-    """ABBA, so that a machine that slows down slows down both."""
+    """ABBA, so that a machine that slows down slows down both, and what the machine
+    gives measured in between."""
     names = list(contestants)
     order = [*names, *reversed(names)] * arguments.rounds
-    rounds: dict[str, list[Numbers]] = {name: [] for name in names}
+    rounds: dict[str, list[Numbers]] = {name: [] for name in [*names, "machine"]}
     for name in order:
+        rounds["machine"].append(machine(redis, arguments.round_trips))
         with contestants[name]() as executor:  # type: ignore[attr-defined]
             rounds[name].append(one_round(executor, arguments))
         print(f"{name}: {tell(rounds[name][-1])}", file=sys.stderr)
@@ -167,8 +185,12 @@ def tell(numbers: Numbers) -> str:
     return "  ".join(f"{name} {value:,.0f}" for name, value in numbers.items())
 
 
+def machine(redis: Path, count: int) -> Numbers:
+    floors = {"flush_us": flush_us(redis.parent), "tcp_echo_us": echo_us()}
+    return floors | relay(redis, count)
+
+
 def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
-    floors = {"flush_us": flush_us(folder), "tcp_echo_us": echo_us()}
     with ExitStack() as stack:
         data = folder / "data"
         options = {"bind": "tcp://127.0.0.1:*", "data": data}
@@ -189,10 +211,10 @@ def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
             "understudy": lambda: remote(broker.endpoint),
             "ProcessPoolExecutor": lambda: pool(arguments.slots),
         }
-        numbers = compete(contestants, arguments)
+        numbers = compete(contestants, data / "redis.sock", arguments)
         redis = stack.enter_context(Redis(data / "redis.sock"))
         numbers["understudy"] |= queued_bytes(broker.endpoint, redis, arguments.jobs)
-        return {**numbers, "machine": floors}
+        return numbers
 
 
 def parse() -> argparse.Namespace:
