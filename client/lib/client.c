@@ -99,6 +99,7 @@ us_err_t us_client_new (us_client_t **client, const us_options_t *options)
     self->event_fd = s_eventfd ();
     if (!options_copy (&self->options, options))
         goto fail;
+    atomic_init (&self->max_payload, self->options.max_payload);
     err = US_ERR_SYSTEM;
     if (self->wake_fd < 0 || self->event_fd < 0 || !fork_register (self))
         goto fail;
@@ -329,7 +330,7 @@ const char *us_client_endpoint (us_client_t *client)
 
 size_t us_client_max_payload (const us_client_t *client)
 {
-    return client->options.max_payload;
+    return atomic_load_explicit (&client->max_payload, memory_order_relaxed);
 }
 
 /* --- submit ----------------------------------------------------------------------- */
@@ -372,7 +373,7 @@ us_err_t us_submit (us_client_t *client, us_job_t **job, us_result_t **result)
     if (!client || !job || !*job || !result)
         return US_ERR_INVALID;
     *result = NULL;
-    us_err_t err = job_seal (*job, client->options.max_payload);
+    us_err_t err = job_seal (*job, us_client_max_payload (client));
     if (err != US_OK)
         return client_fail (client, err, "%s", (*job)->error);
     us_result_t *self = result_new (client, &(*job)->id);

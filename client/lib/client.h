@@ -40,7 +40,8 @@ typedef enum driver {
 struct us_client {
     atomic_uint refs; /* its handle, and each result */
     us_options_t options;
-    struct us_client *next; /* in the process, for fork */
+    atomic_size_t max_payload; /* of the options, or less where the broker takes less */
+    struct us_client *next;    /* in the process, for fork */
     pthread_mutex_t lock;
     unsigned generation; /* of the process that owns the engine */
     bool closed;

@@ -275,6 +275,16 @@ static void s_seek (link_t *self)
         s_lost (self, zmq_strerror (errno));
 }
 
+/* What this broker would refuse need not be sent. */
+static void s_adopt_limit (us_client_t *client, const usi_msg_t *welcome)
+{
+    size_t limit = client->options.max_payload;
+    if (usi_has (&welcome->head, USI_F_MAX_PAYLOAD) &&
+        welcome->head.max_payload < limit)
+        limit = (size_t) welcome->head.max_payload;
+    atomic_store_explicit (&client->max_payload, limit, memory_order_relaxed);
+}
+
 static void s_on_welcome (link_t *self, const usi_msg_t *msg)
 {
     if (self->state != CONN_GREETING || !s_apply (self, CONN_ON_WELCOME))
@@ -286,6 +296,7 @@ static void s_on_welcome (link_t *self, const usi_msg_t *msg)
     self->ever = true;
     self->pause_ms = PAUSE_FIRST_MS;
     self->why[0] = '\0';
+    s_adopt_limit (self->client, msg);
     client_log (self->client, US_LOG_INFO, "connected to %s", self->address);
     s_publish (self, true);
     self->events.up (self->events.arg);

@@ -241,11 +241,15 @@ static bool s_names (const us_job_t *job, const uint8_t *digest)
 static void s_refuse_jobs (engine_t *self, const upload_t *upload, us_err_t code)
 {
     us_result_t *next;
+    char text[128] = "";
+    if (code == US_ERR_TOO_LARGE)
+        snprintf (text, sizeof text, "a blob is %zu bytes; the broker's limit is %zu",
+                  upload->blob->len, us_client_max_payload (self->client));
     engine_lock (self);
     for (us_result_t *result = engine_first (&self->held); result; result = next) {
         next = engine_next (result);
         if (s_names (result->job, upload->digest))
-            engine_refuse (self, result, code, NULL);
+            engine_refuse (self, result, code, text[0] ? text : NULL);
     }
     waiters_wake (self->client->waiters);
     engine_unlock (self);

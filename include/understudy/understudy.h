@@ -110,7 +110,8 @@ US_EXPORT const char *us_client_error_text (us_client_t *client);
 /* The address now in use; otherwise the ones to be tried, or the registry's, without
  * passwords. Borrowed until this thread's next call. */
 US_EXPORT const char *us_client_endpoint (us_client_t *client);
-/* The payload limit of its options, in bytes. */
+/* The payload limit in bytes: that of its options, or the broker's once that is known
+ * and lower. */
 US_EXPORT size_t us_client_max_payload (const us_client_t *client);
 
 /* --- Blobs ---------------------------------------------------------------------- */

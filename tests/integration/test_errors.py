@@ -124,6 +124,30 @@ def test_what_cannot_be_serialised(user):
     assert said.splitlines() == ["True", "True", "True", "too large", "8"]
 
 
+def test_the_limit_of_the_broker_counts(broker, node, client):
+    broker(max_payload="1M")
+    node(channel="calculator")
+    said = client().script("""
+        from understudy import Executor
+        from understudy.exceptions import PayloadTooLarge
+
+        with Executor("calculator") as pool:
+            for function, argument in (
+                (len, b"x" * (2 << 20)),
+                (lambda n: b"x" * n, 2 << 20),
+            ):
+                try:
+                    pool.submit(function, argument).result(30)
+                except PayloadTooLarge as error:
+                    print(error)
+            print(pool.submit(pow, 2, 3).result(30))
+        """)
+    argument, result, good = said.splitlines()
+    assert "2.0 MiB" in argument and "1.0 MiB" in argument
+    assert "1048576" in result
+    assert good == "8"
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -128,8 +128,6 @@ static bool s_start (core_client_t *self, const settings_t *settings)
     }
     if (err == US_OK)
         err = us_client_new (&self->client, options);
-    if (err == US_OK)
-        self->max_payload = us_client_max_payload (self->client);
     us_options_destroy (&options);
     if (err != US_OK && !PyErr_Occurred ())
         core_raise (err, words);
@@ -281,7 +279,13 @@ static PyObject *s_endpoint (PyObject *object, void *closure)
 static PyObject *s_max_payload (PyObject *object, void *closure)
 {
     (void) closure;
-    return PyLong_FromSize_t (((core_client_t *) object)->max_payload);
+    core_client_t *self = (core_client_t *) object;
+    us_client_t *client = core_client_enter (self);
+    if (client == NULL)
+        return NULL;
+    const size_t bytes = us_client_max_payload (client);
+    core_client_leave (self);
+    return PyLong_FromSize_t (bytes);
 }
 
 /* --- Events ------------------------------------------------------------------ */
@@ -396,7 +400,8 @@ static PyMethodDef s_methods[] = {
 
 static PyGetSetDef s_getset[] = {
     {"endpoint", s_endpoint, NULL, "The address in use, or the ones tried.", NULL},
-    {"max_payload", s_max_payload, NULL, "Largest body in bytes.", NULL},
+    {"max_payload", s_max_payload, NULL,
+     "Largest body in bytes: the broker's limit where that is lower.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -30,7 +30,6 @@ typedef struct core_client {
     PyObject_HEAD us_client_t *client;
     PyObject *subscribed; /* token → (job, user), until the job's ENDED */
     uint64_t last_token;
-    size_t max_payload;
     int closed_fd; /* an eventfd, readable once closed: ends wait_events */
     unsigned users;
     pid_t pid; /* that counted the users: threads do not survive a fork */

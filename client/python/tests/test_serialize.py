@@ -163,7 +163,7 @@ def test_what_is_too_large_is_named(executor, project):
     shapes = importlib.import_module("shapes")
     executor.submit(shapes.use, 1)
     client = next(iter(executor._callers.values())).client()
-    client.max_payload = 1 << 20
+    client.core.max_payload = 1 << 20
     with pytest.raises(PayloadTooLarge) as caught:
         executor.submit(shapes.use, b"abc", data=bytes(3 << 20))
     assert "argument data (type bytes) of shapes.use is 3.0 MiB" in str(caught.value)

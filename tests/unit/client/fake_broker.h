@@ -53,16 +53,23 @@ typedef struct fake_broker {
     void *context, *socket;
     char endpoint[64];
     atomic_bool stop;
-    atomic_bool hold;        /* do not run jobs */
-    atomic_int refuse;       /* code for the next SUBMITs */
-    atomic_bool forget_peer; /* answer the next message with UNKNOWN_PEER */
-    atomic_bool mute;        /* read, but say nothing */
-    atomic_bool stutter;     /* an older ENDED comes before each answer to WATCH */
+    atomic_bool hold;          /* do not run jobs */
+    atomic_int refuse;         /* code for the next SUBMITs */
+    atomic_size_t max_payload; /* 0: the usual one */
+    atomic_bool forget_peer;   /* answer the next message with UNKNOWN_PEER */
+    atomic_bool mute;          /* read, but say nothing */
+    atomic_bool stutter;       /* an older ENDED comes before each answer to WATCH */
     atomic_int submits, puts, watches, hellos, finished;
     const char *_Atomic log; /* of every job */
     fake_job_t *jobs[1024];
     fake_blob_t *blobs;
 } fake_broker_t;
+
+static size_t fake_max_payload (fake_broker_t *self)
+{
+    size_t set = atomic_load (&self->max_payload);
+    return set > 0 ? set : USI_MAX_PAYLOAD;
+}
 
 static fake_job_t **fake_place (fake_broker_t *self, const usi_id_t *id)
 {
@@ -273,12 +280,13 @@ static void fake_on_put (fake_broker_t *self, const usi_msg_t *in, usi_msg_t *ou
             blob->next = self->blobs;
             self->blobs = blob;
         }
+        bool too_large = from->size > fake_max_payload (self);
         memcpy (blob->data + from->index * USI_MAX_CHUNK, chunk.data, chunk.len);
         blob->had += chunk.len;
         usi_fields_t *item = usi_msg_add (out);
         USI_SET (item, BLOB, blob, from->blob);
         USI_SET (item, INDEX, index, from->index);
-        USI_SET (item, CODE, code, 0);
+        USI_SET (item, CODE, code, too_large ? US_ERR_TOO_LARGE : 0);
     }
     usi_msg_send (out, self->socket, peer);
 }
@@ -324,7 +332,7 @@ static void fake_dispatch (fake_broker_t *self, const usi_msg_t *in, usi_msg_t *
         USI_SET (&out->head, LEASE_MS, lease_ms, 15000);
         USI_SET (&out->head, HEARTBEAT_MS, heartbeat_ms, 200);
         USI_SET (&out->head, MAX_BODY, max_body, USI_MAX_BODY);
-        USI_SET (&out->head, MAX_PAYLOAD, max_payload, USI_MAX_PAYLOAD);
+        USI_SET (&out->head, MAX_PAYLOAD, max_payload, fake_max_payload (self));
         usi_msg_send (out, self->socket, peer);
         return;
     case USI_PING:

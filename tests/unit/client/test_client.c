@@ -331,6 +331,39 @@ static void test_too_large (void **state)
     us_client_destroy (&client);
 }
 
+/* Known with the first WELCOME; what was submitted before is refused by the broker. */
+static void test_limit_of_the_broker (void **state)
+{
+    (void) state;
+    us_client_t *client = s_client ();
+    us_result_t *result = NULL;
+    us_job_t *job = s_job ("eleven byte");
+    atomic_store (&s_broker.max_payload, 10);
+    assert_true (us_client_max_payload (client) > 10);
+    assert_int_equal (us_client_connect (client), US_OK);
+    assert_int_equal (us_client_max_payload (client), 10);
+    assert_int_equal (us_submit (client, &job, &result), US_ERR_TOO_LARGE);
+    us_job_destroy (&job);
+    us_client_destroy (&client);
+}
+
+static void test_blob_over_the_limit_of_the_broker (void **state)
+{
+    (void) state;
+    enum { SIZE = 300000 };
+    us_client_t *client = s_client ();
+    char *command = calloc (1, SIZE + 1);
+    memset (command, 'x', SIZE);
+    atomic_store (&s_broker.max_payload, 10);
+    us_result_t *result = s_submit (client, command);
+    assert_int_equal (us_result_wait (result, WAIT), US_OK);
+    assert_int_equal (us_result_code (result), US_ERR_TOO_LARGE);
+    assert_non_null (strstr (us_result_text (result), "limit is 10"));
+    us_result_destroy (&result);
+    us_client_destroy (&client);
+    free (command);
+}
+
 /* The broker goes away and comes back on the same address. */
 static void test_outage (void **state)
 {
@@ -542,6 +575,8 @@ int main (void)
         TEST (test_query),
         TEST (test_blobs),
         TEST (test_too_large),
+        TEST (test_limit_of_the_broker),
+        TEST (test_blob_over_the_limit_of_the_broker),
         TEST (test_outage),
         TEST (test_lost_store),
         TEST (test_unknown_peer),

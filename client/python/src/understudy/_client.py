@@ -42,7 +42,6 @@ class Client:
         self.core = _core.Client(
             broker=self.settings.broker, redis=self.settings.redis, name=_program()
         )
-        self.max_payload = self.core.max_payload
         self.lock = threading.Lock()
         self.connected = -1  # the generation that has connected
         self._thread: Optional[threading.Thread] = None
@@ -57,6 +56,11 @@ class Client:
             self.core.connect()
             self.connected = generation
             _at_end_of_child()
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes; the broker's limit where that is lower than ours."""
+        return self.core.max_payload
 
     # --- events -----------------------------------------------------------------------
 
