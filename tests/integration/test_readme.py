@@ -2,7 +2,6 @@
 """Every block of the README is run as it stands there."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -10,22 +9,12 @@ import subprocess
 import pytest
 
 from support import BIN, PYTHON, free_port, wait_for
+from support.documents import Document
 from support.paths import ROOT
 from support.processes import alive, descendants
 
-BLOCKS = re.findall(
-    r"^```(\w+) ?(.*?)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
-)
-
-
-def blocks(language, name=None):
-    found = [
-        text
-        for kind, title, text in BLOCKS
-        if kind == language and name in (None, title)
-    ]
-    assert found, (language, name)
-    return found
+README = Document("README.md")
+blocks = README.blocks
 
 
 def shell_block(word):
@@ -46,7 +35,7 @@ def user(client, wheel_index):
     )
     user = client(f"tcp://127.0.0.1:{free_port()}")
     user.env["UNDERSTUDY_INDEX_URL"] = wheel_index.url
-    for kind, title, text in BLOCKS:
+    for kind, title, text in README.all:
         if kind == "python" and title.endswith(".py"):
             user.write(title, text)
     return user
@@ -186,9 +175,3 @@ def test_the_c_lines(installed, directory, broker, node):
 def test_the_two_commands_are_there():
     for line in shell_block("scripts/demo").strip().splitlines():
         assert os.access(ROOT / line.split()[0], os.X_OK)
-
-
-def test_links_lead_somewhere():
-    text = (ROOT / "README.md").read_text()
-    for target in re.findall(r"\]\((docs[^)#]*)\)", text):
-        assert (ROOT / target).exists(), target
