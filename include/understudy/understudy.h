@@ -12,8 +12,13 @@
  * libzmq beneath it does.
  *
  * Ownership: who creates destroys, with the matching _destroy, which accepts NULL and sets
- * the pointer to NULL. A call that takes `X **` consumes on success. `const void *`
- * results are borrowed until the object is destroyed unless said otherwise.
+ * the pointer to NULL. A call that takes `X **` consumes on success; one that makes an
+ * object leaves NULL there when it fails. What is given is copied. Pointers to const are
+ * borrowed until the object is destroyed unless said otherwise.
+ *
+ * US_ERR_INVALID stands for arguments that are NULL, out of range or not UTF-8, and
+ * US_ERR_CLOSED for a client that was destroyed, where nothing else is said. Calls that
+ * return no error need objects that are there.
  *
  * Timeouts are milliseconds; -1 waits for ever, 0 only looks. A wait that a signal
  * interrupts returns US_ERR_INTERRUPTED. */
@@ -76,15 +81,16 @@ typedef void us_log_fn (us_log_level_t level, const char *text, void *arg);
  * them is malformed; text (a buffer of text_len bytes, may be NULL) says which. */
 US_EXPORT us_err_t us_options_new (us_options_t **options, char *text, size_t text_len);
 US_EXPORT void us_options_destroy (us_options_t **options);
-/* Addresses of brokers, by comma: tcp://host:port[,...]. */
+/* Addresses of brokers, by comma: tcp://host:port or ipc://path. Takes the place of a
+ * Redis. */
 US_EXPORT us_err_t us_options_set_broker (us_options_t *options, const char *endpoints);
 /* Find brokers in the registry of this Redis: redis://[user:password@]host[:port][/db]
  * or unix:///path[?db=N]. Takes the place of the broker addresses. */
 US_EXPORT us_err_t us_options_set_redis (us_options_t *options, const char *url);
-/* How long the first connection may take; default 5000. */
+/* How long the first connection may take, up to INT32_MAX; default 5000. */
 US_EXPORT us_err_t us_options_set_connect_timeout_ms (us_options_t *options,
                                                       int64_t ms);
-/* Largest body, result or blob in bytes; default 64 MiB. */
+/* Largest body, result or blob in bytes, up to 64 GiB; default 64 MiB. */
 US_EXPORT us_err_t us_options_set_max_payload (us_options_t *options, size_t bytes);
 /* Shown by understudy-ctl, at most 256 bytes; default is the program's name. */
 US_EXPORT us_err_t us_options_set_name (us_options_t *options, const char *name);
@@ -93,13 +99,14 @@ US_EXPORT void us_options_set_log (us_options_t *options, us_log_fn *fn, void *a
 
 /* --- Client --------------------------------------------------------------------- */
 
-/* Makes a client; nothing is connected yet. Options are copied. */
+/* Makes a client; nothing is connected yet. US_ERR_SYSTEM: no descriptor is left. */
 US_EXPORT us_err_t us_client_new (us_client_t **client, const us_options_t *options);
 /* Waits until a broker has answered. The first use does the same by itself.
- * US_ERR_UNREACHABLE: none did within the connect timeout. */
+ * US_ERR_UNREACHABLE: none did within the connect timeout. US_ERR_SYSTEM: the thread
+ * cannot be started. */
 US_EXPORT us_err_t us_client_connect (us_client_t *client);
-/* Waits up to timeout_ms until every submitted job has been accepted or refused; tells in
- * *lost (may be NULL) how many were not. */
+/* Waits until every submitted job has been accepted or refused; tells in *lost (may be
+ * NULL) how many were not. US_ERR_TIMEOUT. */
 US_EXPORT us_err_t us_client_flush (us_client_t *client, int64_t timeout_ms,
                                     size_t *lost);
 /* Ends the thread; waits end with US_ERR_CLOSED. Jobs already accepted go on. */
@@ -131,16 +138,18 @@ US_EXPORT us_err_t us_job_new (us_job_t **job, const char *channel);
 US_EXPORT void us_job_destroy (us_job_t **job);
 /* What it runs: a command for /bin/sh; or a function of a file given as text, with
  * msgpack arguments [positional array, keyword map] (see us_writer; NULL for none); or a
- * call envelope as in docs/protocol.md section 8. */
+ * call envelope as in docs/protocol.md section 8. The last one counts; without one
+ * us_submit returns US_ERR_INVALID. */
 US_EXPORT us_err_t us_job_set_shell (us_job_t *job, const char *command);
 US_EXPORT us_err_t us_job_set_source (us_job_t *job, const char *source,
                                       const char *function, const void *args,
                                       size_t args_len);
 US_EXPORT us_err_t us_job_set_call (us_job_t *job, const void *envelope, size_t len);
-/* Code the call envelope names; the job keeps its own count. */
+/* Code the call envelope names, at most 15 of them; the job keeps its own count. */
 US_EXPORT us_err_t us_job_add_blob (us_job_t *job, const us_blob_t *blob);
 /* The environment. US_ERR_REQUIREMENT: not a plain requirement (name, extras, versions,
- * marker); options, paths and URLs never are. us_job_error_text says what is wrong. */
+ * marker) of at most 512 bytes, or more than 1,000 of them; options, paths and URLs never
+ * are. us_job_error_text says what is wrong. */
 US_EXPORT us_err_t us_job_add_package (us_job_t *job, const char *requirement);
 US_EXPORT us_err_t us_job_add_constraint (us_job_t *job, const char *constraint);
 /* What the last refusal by this job was about; "" where there was none. Borrowed until the
@@ -154,12 +163,12 @@ US_EXPORT us_err_t us_job_set_id (us_job_t *job, const us_id_t *id);
 /* What lists call it, at most 256 bytes. */
 US_EXPORT us_err_t us_job_set_name (us_job_t *job, const char *name);
 /* Of one attempt: after soft_ms an exception is raised in it, after hard_ms it is killed;
- * 0 (the default): no limit. */
+ * 0 (the default): no limit. Up to UINT32_MAX. */
 US_EXPORT us_err_t us_job_set_limits_ms (us_job_t *job, int64_t soft_ms,
                                          int64_t hard_ms);
 /* Repeats after an exception in the job, up to 100. Default 0. */
 US_EXPORT us_err_t us_job_set_retries (us_job_t *job, unsigned retries);
-/* It must start within this time; 0 (the default): whenever it may. */
+/* It must start within this time, up to UINT32_MAX; 0 (the default): whenever it may. */
 US_EXPORT us_err_t us_job_set_expire_ms (us_job_t *job, int64_t expire_ms);
 /* true: a process of its own. Default false. */
 US_EXPORT us_err_t us_job_set_fresh (us_job_t *job, bool fresh);
@@ -171,8 +180,10 @@ US_EXPORT us_err_t us_job_set_stream_log (us_job_t *job, bool stream);
 US_EXPORT us_err_t us_job_set_detached (us_job_t *job, bool detached);
 
 /* Hands the job to the client's thread and returns at once; consumes it on success.
- * US_ERR_TOO_LARGE: over the payload limit. US_ERR_CLOSED. Everything later, refusals
- * included, ends the result. Waits only while more than 64 MiB are unsent. */
+ * US_ERR_TOO_LARGE: over the payload limit; us_job_error_text says more. Everything
+ * later, refusals included, ends the result; so does a first connection that fails
+ * (US_ERR_UNREACHABLE). A store that is full or away is no refusal: the job is sent again.
+ * Waits only while more than 64 MiB are unsent. */
 US_EXPORT us_err_t us_submit (us_client_t *client, us_job_t **job,
                               us_result_t **result);
 
@@ -197,11 +208,13 @@ US_EXPORT const char *us_state_name (int state);
 US_EXPORT bool us_state_is_end (int state);
 
 /* Opens a job that somebody submitted earlier. It is looked up in the background: an
- * unknown id ends the result as REFUSED with US_ERR_UNKNOWN_JOB. */
+ * unknown id ends the result as REFUSED with US_ERR_UNKNOWN_JOB. US_ERR_INVALID: not an
+ * id of a job. */
 US_EXPORT us_err_t us_result_open (us_client_t *client, const us_id_t *id,
                                    us_result_t **result);
-/* One more owner, for another thread or language. */
+/* One more owner, for another thread or language, with a us_result_destroy of its own. */
 US_EXPORT us_result_t *us_result_dup (us_result_t *result);
+/* The job goes on. */
 US_EXPORT void us_result_destroy (us_result_t **result);
 US_EXPORT us_id_t us_result_id (const us_result_t *result);
 /* What is known now, without asking. */
@@ -219,22 +232,25 @@ US_EXPORT const char *us_result_text (const us_result_t *result);
 US_EXPORT us_err_t us_result_body (const us_result_t *result, const void **data,
                                    size_t *len);
 /* The value of a success as msgpack, taken out of its envelope: for shell jobs a string.
- * US_ERR_SERIALIZATION: it is a Python pickle. US_ERR_RUNNING before the end. */
+ * US_ERR_SERIALIZATION: it is a Python pickle. US_ERR_RUNNING before the end; the
+ * reason where it is no success. US_ERR_PROTOCOL: no result envelope. */
 US_EXPORT us_err_t us_result_value (const us_result_t *result, const void **data,
                                     size_t *len);
 
 typedef struct us_result_info {
-    uint32_t attempt;
-    uint32_t crashes;
-    uint32_t losses;
-    int64_t submitted_ms; /* wall clock, ms since 1970; 0 where not known */
-    int64_t started_ms;
+    uint32_t attempt; /* the last one, from 1; 0 where none is known */
+    uint32_t crashes; /* attempts whose worker died */
+    uint32_t losses;  /* attempts whose node vanished */
+    /* Wall clock, ms since 1970; 0 where not known. */
+    int64_t submitted_ms; /* of this machine, when us_submit was called */
+    int64_t started_ms;   /* of the store, as the next: the last attempt */
     int64_t ended_ms;
     uint64_t log_len; /* of the whole log, once ended */
     uint64_t build_len;
     uint64_t dropped; /* bytes of log that were dropped */
 } us_result_info_t;
 
+/* What is known now; whole once ended. */
 US_EXPORT void us_result_info (const us_result_t *result, us_result_info_t *info);
 
 /* Streams: 0 the job's log, 1 the build of its environment. */
@@ -243,8 +259,9 @@ US_EXPORT void us_result_info (const us_result_t *result, us_result_info_t *info
 
 /* From now on the stream comes as it grows, from its beginning. */
 US_EXPORT us_err_t us_result_stream_log (us_result_t *result, int stream);
-/* Copies up to size bytes from offset; *len = 0 with US_OK means the end of the stream of
- * an ended job. US_ERR_TIMEOUT: nothing there yet. Asks for the stream if need be. */
+/* Waits for bytes of the stream and copies up to size of them from offset; *len = 0 with
+ * US_OK means the end of the stream of an ended job. US_ERR_TIMEOUT: nothing there yet.
+ * Asks for the stream if need be. */
 US_EXPORT us_err_t us_result_read_log (us_result_t *result, int stream, uint64_t offset,
                                        void *buffer, size_t size, size_t *len,
                                        int64_t timeout_ms);
@@ -274,7 +291,7 @@ typedef struct us_event {
 } us_event_t;
 
 /* Asks for events of this result, with the types wanted (or'ed), and a pointer that comes
- * back with them. What has happened already comes at once. */
+ * back with them. What has happened already comes at once. Asking again replaces both. */
 US_EXPORT us_err_t us_result_subscribe (us_result_t *result, unsigned types,
                                         void *user);
 /* A descriptor that is readable while events are there. Owned by the client. */
@@ -287,20 +304,22 @@ US_EXPORT us_err_t us_client_events (us_client_t *client, us_event_t *events,
 
 typedef struct us_query us_query_t;
 
-/* A question to the broker; what as in docs/protocol.md section 4.4. */
+/* A question to the broker; what, and which settings it heeds, as in docs/protocol.md
+ * section 4.4. */
 US_EXPORT us_err_t us_query_new (us_query_t **query, const char *what);
 US_EXPORT void us_query_destroy (us_query_t **query);
 US_EXPORT us_err_t us_query_set_channel (us_query_t *query, const char *channel);
 US_EXPORT us_err_t us_query_set_state (us_query_t *query, int state);
 US_EXPORT us_err_t us_query_set_older_ms (us_query_t *query, int64_t older_ms);
-/* At most so many rows; 0 (the default): all. */
+/* At most so many rows; 0 (the default): all that the broker tells. */
 US_EXPORT us_err_t us_query_set_limit (us_query_t *query, unsigned limit);
 US_EXPORT us_err_t us_query_set_id (us_query_t *query, const us_id_t *id);
 US_EXPORT us_err_t us_query_set_name (us_query_t *query, const char *name);
 /* Up to 16 first bytes of an id (find), or the new id (retry). */
 US_EXPORT us_err_t us_query_set_prefix (us_query_t *query, const void *bytes,
                                         size_t len);
-/* Asks, follows cursors up to the limit, and waits. */
+/* Asks, follows cursors up to the limit, and waits. US_ERR_TIMEOUT, or the broker's
+ * reason, with words in us_client_error_text. */
 US_EXPORT us_err_t us_query_run (us_client_t *client, us_query_t *query,
                                  int64_t timeout_ms);
 /* After US_OK: the rows, each one msgpack map (us_reader), borrowed from the query, and
