@@ -14,8 +14,8 @@ from support import wait_for
 from understudy import _msgpack as msgpack
 
 HELLO, WELCOME, PING, PONG, ERROR = 1, 2, 3, 4, 6
-SUBMIT, SUBMITTED, WATCH, STATE, ENDED = 16, 17, 18, 20, 21
-CREDIT, JOBS, RESULT, COMMITTED, HAND_BACK = 48, 49, 51, 52, 57
+SUBMIT, SUBMITTED, WATCH, UNWATCH, STATE, ENDED = 16, 17, 18, 19, 20, 21
+CREDIT, JOBS, STARTED, RESULT, COMMITTED, HAND_BACK = 48, 49, 50, 51, 52, 57
 
 pytestmark = pytest.mark.core
 
@@ -55,6 +55,14 @@ class Peer:
             if got == kind:
                 return head, bodies
         raise AssertionError(f"no message {kind}")
+
+    def next_answer(self):
+        """The next message that is no PING."""
+        while True:
+            kind, head, _ = self.receive()
+            if kind != PING:
+                return kind, head
+            self.send(PONG)
 
     def close(self):
         self.socket.close()
@@ -131,6 +139,33 @@ def test_a_job_by_hand(peer):
 
 def _state(head):
     return {k: v for k, v in head["items"][0].items() if k not in ("id", "code")}
+
+
+def test_who_is_told_of_a_job(peer):
+    """Section 4.2: who submitted it, and who watches it until UNWATCH."""
+    client, watcher, leaver, node = peer(), peer(), peer(), as_node(peer)
+    job = shell_job()
+    client.send(SUBMIT, [job], [b"true"])
+    client.expect(SUBMITTED)
+    for one in (watcher, leaver):
+        one.send(WATCH, [{"id": job["id"]}])
+        assert one.expect(STATE)[0]["items"][0]["state"] == 1
+    leaver.send(UNWATCH, [{"id": job["id"]}])
+    unknown = new_id()
+    leaver.send(WATCH, [{"id": unknown}])
+    assert leaver.expect(STATE)[0]["items"] == [{"id": unknown, "code": -10}]
+    node.send(CREDIT, credit=1)
+    got = node.expect(JOBS)[0]["items"][0]
+    fence = {key: got[key] for key in ("id", "attempt", "nonce")}
+    node.send(STARTED, [fence])
+    for one in (client, watcher):
+        assert one.expect(STATE)[0]["items"][0]["state"] == 3
+    node.send(RESULT, [{**fence, "outcome": 1, "code": 0}], [b"value"])
+    for one in (client, watcher):
+        assert one.expect(ENDED)[1] == [b"value"]
+    leaver.send(WATCH, [{"id": unknown}])
+    kind, head = leaver.next_answer()
+    assert (kind, head["items"][0]["id"]) == (STATE, unknown)
 
 
 def test_an_attempt_has_its_number_alone(peer):
