@@ -29,6 +29,7 @@ struct usi_redis {
     char why[160];                 /* our own reason for dropping it */
     size_t pending, pending_bytes; /* commands without an answer */
     int64_t silent_since_ms;       /* last answer, or the first command after it */
+    int64_t connected_ms;          /* when it was introduced last */
     int64_t retry_ms;
     int tick, retry; /* timers, 0 = none */
     const char **argv;
@@ -70,6 +71,11 @@ static void s_on_gone (void *arg, const char *why)
     usi_redis_t *self = arg;
     char text[sizeof self->why];
     snprintf (text, sizeof text, "%s", *self->why ? self->why : why);
+    /* A server that answers and does not suit is not asked again at once: only a
+     * connection that held begins with short waits. */
+    if (self->connected_ms && usi_now_ms () - self->connected_ms > LAST_RETRY_MS)
+        self->retry_ms = FIRST_RETRY_MS;
+    self->connected_ms = 0;
     self->context = NULL;
     self->connected = false;
     *self->why = 0;
@@ -95,7 +101,7 @@ static void s_introduced (usi_redis_t *self)
     if (!self->context || *self->why)
         return;
     self->connected = true;
-    self->retry_ms = FIRST_RETRY_MS;
+    self->connected_ms = usi_now_ms ();
     self->events.connected (self->events.arg);
 }
 

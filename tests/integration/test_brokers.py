@@ -2,10 +2,12 @@
 """Two brokers on one Redis: submit through one, run on a node of the other."""
 
 import json
+import re
+from datetime import datetime
 
 import pytest
 
-from support import PYTHON, wait_for
+from support import BIN, PYTHON, free_port, wait_for
 
 
 @pytest.fixture
@@ -171,3 +173,21 @@ def test_the_other_broker_takes_over(redis_server, broker, node, client):
     first.kill()
     assert running.wait(60) == 0, running.output
     assert str(sum(range(100))) in running.output
+
+
+def test_a_redis_that_does_not_suit_is_asked_with_pauses(redis_server, broker, client):
+    """After a fail-over the address may lead to a replica for long."""
+    served = broker(redis_server)
+    user = client(served)
+    redis_server("REPLICAOF", "127.0.0.1", free_port())
+    ctl = [BIN / "understudy-ctl", "--timeout", "60s", "submit", "--shell", "true"]
+    submit = user.start("submit", ctl)
+
+    def refusals():
+        return re.findall(r"^(\S+)Z error store.unfit", served.output, re.M)
+
+    wait_for(lambda: len(refusals()) >= 7, 30)
+    first, *_, seventh = map(datetime.fromisoformat, refusals()[:7])
+    assert (seventh - first).total_seconds() > 0.5
+    redis_server("REPLICAOF", "NO", "ONE")
+    assert submit.wait() == 0
