@@ -60,6 +60,9 @@ def test_operations_several_brokers(operator):
         )
     )
     assert submit(operator, "echo one") == "one\n"
+    allow, line = OPERATIONS.block("sh", "user").strip().splitlines()
+    operator.run(["sh", "-ec", allow])
+    third = start(operator, line, "broker.ready")
     run_lines(operator, OPERATIONS.block("sh", "look"))
     run_lines(operator, OPERATIONS.block("sh", "purge"))
     assert '"durability":"always"' in operator.run(
@@ -70,7 +73,7 @@ def test_operations_several_brokers(operator):
     assert submit(operator, "echo two") == "two\n"
     run_lines(operator, OPERATIONS.block("sh", "drain"))
     assert node.wait() == 0
-    assert two.stop() == 0
+    assert two.stop() == third.stop() == 0
     assert redis.stop() == 0
 
 
