@@ -2,12 +2,10 @@
 """Environments, with wheels built here and served on the loopback."""
 
 import json
-import struct
-import subprocess
 
 import pytest
 
-from support import PYTHON, ROOT, UV, wait_for
+from support import PYTHON, UV, wait_for
 
 # Without a package index scripts/setup cannot install uv; pip is always there.
 BOTH = [pytest.param(False, id="pip")] + [pytest.param(True, id="uv")] * bool(UV)
@@ -229,59 +227,3 @@ def test_a_killed_build_is_never_used(stage, wheel_index):
         running.kill()
     stage.node(channel="calculator", index_url=wheel_index.url, cache=cache)
     assert user.script(USE, "leaf", "stem").startswith("1.0 1.0")
-
-
-@pytest.fixture
-def real_index():
-    """Only here may a test skip: where the machine's package index is out of reach."""
-    found = subprocess.run(
-        ["/usr/bin/python3", "-m", "pip", "index", "versions", "pytz"],
-        capture_output=True,
-        check=False,
-    )
-    if found.returncode != 0:
-        pytest.skip("the package index is not reachable from here")
-
-
-@pytest.mark.index
-def test_the_real_index(real_index, broker, node, client):
-    broker()
-    node(channel="calculator")
-    user = client()
-    user.write(
-        "zones.py",
-        """
-        from understudy.decorators import understudy
-
-
-        class TimeZoneTool:
-            @understudy("calculator", packages=["pytz"], block=True)
-            def eastern(self):
-                from pytz import timezone
-
-                return timezone("US/Eastern").zone
-        """,
-    )
-    said = user.script("""
-        from zones import TimeZoneTool
-
-        print(TimeZoneTool().eastern())
-        """)
-    assert said == "US/Eastern\n"
-
-
-@pytest.mark.index
-def test_the_picture(real_index, broker, node, client):
-    """docs/examples/mandelbrot.py: a PNG of the asked size, of more than one colour."""
-    broker()
-    node(channel="default")
-    user = client()
-    example = ROOT / "docs/examples/mandelbrot.py"
-    user.run(
-        [PYTHON, example, "m.png", "--width", "90", "--height", "60", "--tiles", "4"],
-        timeout=240,
-    )
-    data = (user.directory / "m.png").read_bytes()
-    assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    assert struct.unpack(">II", data[16:24]) == (90, 60)
-    assert len(data) > 500

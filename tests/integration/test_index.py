@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""What needs the machine's package index: packages for jobs, and the build tools of
+`pip install ./client/python`. One test, the only one that may skip."""
+
+import struct
+import subprocess
+
+import pytest
+
+from support import PYTHON, ROOT, clean_environment
+
+ZONES = """
+from understudy.decorators import understudy
+
+
+class TimeZoneTool:
+    @understudy("calculator", packages=["pytz"], block=True)
+    def eastern(self):
+        from pytz import timezone
+
+        return timezone("US/Eastern").zone
+
+
+if __name__ == "__main__":
+    print(TimeZoneTool().eastern())
+"""
+
+PACKAGED = """
+import sys
+import threading
+import understudy
+from understudy import Executor, Understudy, _core
+
+assert understudy.__version__ == _core.version()
+listener = Understudy("packaged", broker=sys.argv[1])
+thread = threading.Thread(target=listener.start)
+thread.start()
+try:
+    with Executor("packaged", broker=sys.argv[1]) as executor:
+        print(executor.submit(pow, 2, 10).result(timeout=60))
+finally:
+    listener.stop()
+    thread.join()
+"""
+
+PIP = ("python", "-m", "pip", "--disable-pip-version-check")
+
+
+@pytest.fixture
+def virtualenv(directory):
+    """Environment variables of somebody who works in a virtualenv that has never heard
+    of us; skips where the index is out of reach."""
+    subprocess.run(["/usr/bin/python3", "-m", "venv", directory / "venv"], check=True)
+    env = clean_environment(directory, PATH=f"{directory}/venv/bin:/usr/bin:/bin")
+    asked = [*PIP, "index", "versions", "--retries", "0", "--timeout", "10", "pytz"]
+    if subprocess.run(asked, env=env, capture_output=True).returncode != 0:
+        pytest.skip("the package index is not reachable from here")
+    return env
+
+
+def check_package(user):
+    assert user.script(ZONES, name="zones.py") == "US/Eastern\n"
+
+
+def check_picture(user):
+    """docs/examples/mandelbrot.py: a PNG of the asked size, of more than one colour."""
+    example = ROOT / "docs/examples/mandelbrot.py"
+    user.run(
+        [PYTHON, example, "m.png", "--width", "90", "--height", "60", "--tiles", "4"],
+        timeout=240,
+    )
+    data = (user.directory / "m.png").read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", data[16:24]) == (90, 60)
+    assert len(data) > 500
+
+
+def check_pip_install(env, folder, endpoint):
+    done = subprocess.run(
+        [*PIP, "install", "-q", ROOT / "client/python"],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (ROOT / "client/python/build").exists()
+    for name in ("broker", "node", "ctl"):
+        program = folder / f"venv/bin/understudy-{name}"
+        said = subprocess.check_output([program, "--version"], env=env, text=True)
+        assert "0." in said
+    script = folder / "job.py"
+    script.write_text(PACKAGED)
+    done = subprocess.run(
+        ["python", script, endpoint], env=env, capture_output=True, text=True
+    )
+    assert done.stdout == "1024\n", done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.index
+def test_with_the_real_index(virtualenv, directory, broker, node, client):
+    endpoint = broker().endpoint
+    node(channel=["default", "calculator"])
+    user = client()
+    check_package(user)
+    check_picture(user)
+    check_pip_install(virtualenv, directory, endpoint)
