@@ -12,6 +12,7 @@
 
 #include "base/config.h"
 #include "base/log.h"
+#include "temp.h"
 #include "understudy/version.h"
 
 static const usi_setting_t s_settings[] = {
@@ -23,7 +24,7 @@ static const usi_setting_t s_settings[] = {
     {0},
 };
 
-static char s_folder[] = "/tmp/understudy-test-config-XXXXXX";
+static char s_folder[80];
 
 static usi_config_t *s_new (void)
 {
@@ -88,6 +89,7 @@ static int s_make_folder (void **state)
 {
     (void) state;
     usi_log_set_level (US_LOG_ERROR); /* unknown names are warned of, often */
+    temp_template (s_folder, sizeof s_folder);
     return mkdtemp (s_folder) ? 0 : -1;
 }
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "job.h"
+#include "temp.h"
 #include "options.h"
 
 static int s_clean (void **state)
@@ -88,7 +89,8 @@ static void test_file (void **state)
 {
     (void) state;
     us_options_t *options;
-    char path[] = "/tmp/us-options-XXXXXX";
+    char path[80];
+    temp_template (path, sizeof path);
     int fd = mkstemp (path);
     static const char text[] = "client\n    broker = tcp://filed:7\n    unknown = 1\n";
     assert_int_equal (write (fd, text, sizeof text - 1), (ssize_t) (sizeof text - 1));

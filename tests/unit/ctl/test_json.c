@@ -12,6 +12,7 @@
 #include "ctl.h"
 #include "json.h"
 #include "output.h"
+#include "temp.h"
 
 static void s_assert_json (json_t *value, const char *expected)
 {
@@ -118,7 +119,7 @@ static void test_row (void **state)
     us_writer_destroy (&writer);
 }
 
-static char s_path[] = "/tmp/understudy-test-call-XXXXXX";
+static char s_path[80];
 
 static void s_write_source (const char *text, size_t len)
 {
@@ -220,6 +221,7 @@ static void test_exit_codes (void **state)
 static int s_make_file (void **state)
 {
     (void) state;
+    temp_template (s_path, sizeof s_path);
     int file = mkstemp (s_path);
     return file < 0 ? -1 : close (file);
 }

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "temp.h"
 #include "base/clock.h"
 #include "redis/ask.h"
 
@@ -104,7 +105,7 @@ static void redis_launch (redis_server_t *server)
 
 __attribute__ ((unused)) static void redis_start (redis_server_t *server)
 {
-    strcpy (server->dir, "/tmp/us-test-XXXXXX");
+    temp_template (server->dir, sizeof server->dir);
     if (!mkdtemp (server->dir))
         abort ();
     snprintf (server->url, sizeof server->url, "unix://%s/r.sock", server->dir);
