@@ -125,8 +125,6 @@ static const char *s_decode_items (usi_msg_t *msg, us_reader_t *reader)
         return "items is not an array";
     if (array.as.count > USI_MAX_ITEMS)
         return "too many items";
-    if (msg->items_len > 0)
-        return "a key stands twice";
     for (uint32_t i = 0; i < array.as.count; i++) {
         const char *why = usi_fields_decode_map (usi_msg_add (msg), reader);
         if (why)
@@ -140,6 +138,7 @@ static const char *s_decode_head (usi_msg_t *msg, us_reader_t *reader)
     us_value_t map = usi_read (reader);
     if (map.type != US_TYPE_MAP)
         return "the head is not a map";
+    bool seen_items = false; /* also where there were none in it */
     for (uint32_t i = 0; i < map.as.count; i++) {
         us_value_t key = usi_read (reader);
         const char *why = NULL;
@@ -148,10 +147,12 @@ static const char *s_decode_head (usi_msg_t *msg, us_reader_t *reader)
         int field = usi_field_find (key.data, key.len);
         if (field >= 0)
             why = usi_field_decode (&msg->head, (usi_field_t) field, reader);
-        else if (key.len == 5 && memcmp (key.data, "items", 5) == 0)
-            why = s_decode_items (msg, reader);
-        else
+        else if (key.len == 5 && memcmp (key.data, "items", 5) == 0) {
+            why = seen_items ? "a key stands twice" : s_decode_items (msg, reader);
+            seen_items = true;
+        } else {
             usi_skip (reader, NULL, NULL);
+        }
         if (why)
             return why;
     }

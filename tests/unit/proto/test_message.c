@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "unit.h"
+#include "golden.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "proto/fields.h"
 #include "proto/message.h"
@@ -294,46 +292,52 @@ static void test_the_document_names_every_field_and_type (void **state)
 
 /* --- golden frames --------------------------------------------------------------- */
 
-/* "HELLO 0101…": what it says decodes, and encodes to the same bytes. Gives the type. */
-static int s_check_golden (char *line)
+/* What it says decodes, and encodes to the same bytes. */
+static void s_check_golden (const char *name, usi_bytes_t frame, void *arg)
 {
+    bool *seen = arg;
     usi_msg_t msg = USI_MSG_INIT;
     usi_buf_t again = {0};
-    char *hex = strchr (line, ' ');
-    assert_non_null (hex);
-    *hex++ = '\0';
-    hex[strcspn (hex, "\n")] = '\0';
-    uint8_t *frame = malloc (strlen (hex) / 2 + 1);
-    int len = usi_unhex (hex, frame, strlen (hex) / 2);
-    assert_in_range (len, 3, USI_MAX_HEADER);
-    if (usi_msg_decode_header (&msg, usi_bytes (frame, (size_t) len)) != US_OK)
-        fail_msg ("%s: %s", line, msg.why);
-    assert_string_equal (usi_type_name (msg.type), line);
+    if (usi_msg_decode_header (&msg, frame) != US_OK)
+        fail_msg ("%s: %s", name, msg.why);
+    assert_string_equal (usi_type_name (msg.type), name);
     assert_int_equal (msg.items_len, usi_type_find (msg.type)->items ? 2 : 0);
     usi_msg_encode_header (&msg, &again);
-    assert_int_equal (again.len, len);
-    assert_memory_equal (again.data, frame, again.len);
-    int type = msg.type;
+    assert_true (usi_bytes_equal (usi_buf_bytes (&again), frame));
+    seen[msg.type] = true;
     usi_buf_free (&again);
     usi_msg_free (&msg);
-    free (frame);
-    return type;
 }
 
 static void test_golden_frames_of_every_type (void **state)
 {
     (void) state;
     bool seen[256] = {false};
-    static char line[16384];
-    FILE *file = fopen (US_TEST_DATA "/messages.txt", "r");
-    assert_non_null (file);
-    while (fgets (line, sizeof line, file))
-        if (line[0] != '#' && line[0] != '\n')
-            seen[s_check_golden (line)] = true;
-    fclose (file);
+    golden_each (US_TEST_DATA "/messages.txt", s_check_golden, seen);
     for (int type = 0; type < 256; type++)
         if (usi_type_find (type) && !seen[type])
             fail_msg ("messages.txt has no %s", usi_type_name (type));
+}
+
+/* "malformed HEX" and "unknown HEX": the kind of refusal. */
+static void s_is_refused (const char *kind, usi_bytes_t frame, void *arg)
+{
+    usi_msg_t msg = USI_MSG_INIT;
+    us_err_t err = usi_msg_decode_header (&msg, frame);
+    (void) arg;
+    us_err_t expected =
+        strcmp (kind, "unknown") == 0 ? US_ERR_UNSUPPORTED : US_ERR_PROTOCOL;
+    if (err != expected)
+        fail_msg ("the frame of %zu bytes, %s: %s", frame.len, kind, us_err_name (err));
+    assert_non_null (msg.why);
+    usi_msg_free (&msg);
+}
+
+static void test_corrupt_frames (void **state)
+{
+    (void) state;
+    int count = golden_each (US_TEST_DATA "/messages_corrupt.txt", s_is_refused, NULL);
+    assert_in_range (count, 12, 1000);
 }
 
 int main (void)
@@ -351,6 +355,7 @@ int main (void)
         cmocka_unit_test (test_every_field_and_type_is_found_by_name),
         cmocka_unit_test (test_the_document_names_every_field_and_type),
         cmocka_unit_test (test_golden_frames_of_every_type),
+        cmocka_unit_test (test_corrupt_frames),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
