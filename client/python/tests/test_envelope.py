@@ -91,7 +91,7 @@ def failure_examples():
             detail={"node": "a", "command": "pip install x", "output": "none"},
         ),
         "died": Failure(
-            -18, "WorkerDied", "signal 11", detail={"signal": 11, "log": "last\n"}
+            -18, "WorkerDied", "signal 11", detail={"log": "last\n", "signal": 11}
         ),
     }
 

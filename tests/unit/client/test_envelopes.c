@@ -1,74 +1,41 @@
 /* SPDX-License-Identifier: MIT
  *
- * The golden envelopes of tests/unit/data/envelopes.json, which Python reads as well: what
- * the library writes is the same, and what it reads is whole. */
-#include "unit.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+ * The golden envelopes, which Python reads as well: what the library writes is the same,
+ * and what it reads is whole. */
+#include "golden_envelopes.h"
 
 #include "job.h"
 #include "proto/pack.h"
+#include "result.h"
 
 #define ENVELOPE_DEPTH 32 /* docs/protocol.md section 6 */
-
-static char s_file[65536];
-
-static int s_load (void **state)
-{
-    (void) state;
-    FILE *file = fopen (US_TEST_DATA "/envelopes.json", "r");
-    assert_non_null (file);
-    size_t len = fread (s_file, 1, sizeof s_file - 1, file);
-    fclose (file);
-    assert_in_range (len, 1000, sizeof s_file - 2);
-    s_file[len] = '\0';
-    return 0;
-}
-
-/* The bytes of the next "hex" from *at on, on the heap so that a sanitizer sees a byte too
- * far; false behind the last before end. */
-static bool s_next (const char **at, const char *end, usi_bytes_t *bytes)
-{
-    static const char key[] = "\"hex\": \"";
-    const char *found = strstr (*at, key);
-    if (!found || found >= end)
-        return false;
-    found += sizeof key - 1;
-    size_t digits = strcspn (found, "\"");
-    char *hex = strndup (found, digits);
-    uint8_t *data = malloc (digits / 2 + 1);
-    assert_int_equal (usi_unhex (hex, data, digits / 2), digits / 2);
-    free (hex);
-    *bytes = usi_bytes (data, digits / 2);
-    *at = found + digits;
-    return true;
-}
 
 static void test_all_good_ones_are_whole (void **state)
 {
     (void) state;
-    const char *at = s_file, *end = strstr (s_file, "\"corrupt\"");
+    static const char *const parts[] = {"values", "pickled", "calls", "failures",
+                                        "bundles"};
+    char *text;
     usi_bytes_t bytes;
-    int count = 0;
-    assert_non_null (end);
-    for (; s_next (&at, end, &bytes); count++) {
-        assert_true (usi_pack_check (bytes, ENVELOPE_DEPTH));
-        bytes.len--;
-        assert_false (usi_pack_check (bytes, ENVELOPE_DEPTH));
-        free ((void *) bytes.data);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const char *at = golden_part (&text, parts[i]);
+        int count = 0;
+        for (; golden_next (&at, &bytes); count++) {
+            assert_true (usi_pack_check (bytes, ENVELOPE_DEPTH));
+            bytes.len--;
+            assert_false (usi_pack_check (bytes, ENVELOPE_DEPTH));
+            free ((void *) bytes.data);
+        }
+        assert_in_range (count, 1, 1000);
+        free (text);
     }
-    assert_in_range (count, 20, 1000);
 }
 
 static void test_the_call_of_a_source (void **state)
 {
     (void) state;
-    const char *at = strstr (s_file, "\"name\": \"source\"");
-    usi_bytes_t golden = {0};
+    usi_bytes_t golden = golden_envelope ("calls", "source");
     us_job_t *job = NULL;
-    assert_non_null (at);
-    assert_true (s_next (&at, s_file + sizeof s_file, &golden));
     assert_int_equal (us_job_new (&job, "default"), US_OK);
     assert_int_equal (us_job_set_source (job, "def f(): return 1\n", "f", NULL, 0),
                       US_OK);
@@ -77,11 +44,44 @@ static void test_the_call_of_a_source (void **state)
     free ((void *) golden.data);
 }
 
+static us_err_t s_value (usi_bytes_t envelope, usi_bytes_t *value)
+{
+    us_result_t result = {.state = US_STATE_SUCCEEDED,
+                          .body = (uint8_t *) envelope.data,
+                          .body_len = envelope.len};
+    const void *data;
+    us_err_t err = us_result_value (&result, &data, &value->len);
+    value->data = data;
+    return err;
+}
+
+static void test_values (void **state)
+{
+    (void) state;
+    char *text;
+    usi_bytes_t bytes, value;
+    const char *at = golden_part (&text, "values");
+    while (golden_next (&at, &bytes)) {
+        assert_int_equal (s_value (bytes, &value), US_OK);
+        assert_true (usi_pack_check (value, ENVELOPE_DEPTH));
+        assert_ptr_equal (value.data + value.len, bytes.data + bytes.len);
+        free ((void *) bytes.data);
+    }
+    free (text);
+    bytes = golden_envelope ("pickled", "tuple and set");
+    assert_int_equal (s_value (bytes, &value), US_ERR_SERIALIZATION);
+    free ((void *) bytes.data);
+    bytes = golden_envelope ("corrupt", "value: not bytes");
+    assert_int_equal (s_value (bytes, &value), US_ERR_PROTOCOL);
+    free ((void *) bytes.data);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_all_good_ones_are_whole),
         cmocka_unit_test (test_the_call_of_a_source),
+        cmocka_unit_test (test_values),
     };
-    return cmocka_run_group_tests (tests, s_load, NULL);
+    return cmocka_run_group_tests (tests, NULL, NULL);
 }

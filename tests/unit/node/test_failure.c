@@ -2,13 +2,7 @@
  *
  * Failure envelopes that the daemon makes: well-formed, and text whatever the tools
  * wrote. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "golden_envelopes.h"
 
 #include "failure.h"
 #include "proto/pack.h"
@@ -58,6 +52,36 @@ static void test_fields (void **state)
     usi_buf_free (&out);
 }
 
+static void s_is_golden (const failure_t *failure, const char *name)
+{
+    usi_buf_t out = {0};
+    usi_bytes_t golden = golden_envelope ("failures", name);
+    failure_pack (&out, failure);
+    assert_true (usi_bytes_equal (usi_buf_bytes (&out), golden));
+    assert_int_equal (worker_envelope_code (golden), failure->code);
+    usi_buf_free (&out);
+    free ((void *) golden.data);
+}
+
+/* The daemon writes what Python writes. */
+static void test_golden (void **state)
+{
+    (void) state;
+    failure_t build = {.code = US_ERR_ENV_BUILD,
+                       .message = "no such package",
+                       .node = "a",
+                       .command = "pip install x",
+                       .output = usi_bytes_of ("none"),
+                       .exit_code = -1};
+    failure_t died = {.code = US_ERR_WORKER_DIED,
+                      .message = "signal 11",
+                      .signal = 11,
+                      .log = usi_bytes_of ("last\n"),
+                      .exit_code = -1};
+    s_is_golden (&build, "build");
+    s_is_golden (&died, "died");
+}
+
 static void test_what_is_no_text (void **state)
 {
     static const char wild[] = "a\xff\0b\xe2\x82\xac\xe2\x82";
@@ -89,6 +113,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_fields),
+        cmocka_unit_test (test_golden),
         cmocka_unit_test (test_what_is_no_text),
         cmocka_unit_test (test_code_of_what_is_no_envelope),
     };
