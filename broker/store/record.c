@@ -50,6 +50,11 @@ static bool s_is_state (uint8_t state)
     return state >= US_STATE_QUEUED && state <= US_STATE_EXPIRED;
 }
 
+static bool s_is_end_state (uint8_t state)
+{
+    return state >= US_STATE_SUCCEEDED && state <= US_STATE_EXPIRED;
+}
+
 us_err_t record_parse (store_record_t *record, const usi_id_t *id, usi_bytes_t bytes)
 {
     const uint8_t *at = bytes.data;
@@ -78,7 +83,7 @@ us_err_t record_parse (store_record_t *record, const usi_id_t *id, usi_bytes_t b
 us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes)
 {
     const uint8_t *at = bytes.data;
-    if (bytes.len < RESULT_LEN || at[0] != SCHEMA)
+    if (bytes.len < RESULT_LEN || at[0] != SCHEMA || !s_is_end_state (at[1]))
         return US_ERR_STORE;
     size_t blobs_len = (size_t) at[3] * USI_DIGEST_LEN;
     *result = (store_result_t){

@@ -1,212 +1,179 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stored records: golden bytes, and everything that is not one. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-/* clang-format off */
-#include <cmocka.h>
-/* clang-format on */
+ * Reading stored records: the golden ones, and everything that is not one. That the
+ * functions still write them so is in test_golden_records.c. */
+#include "golden.h"
 
 #include "store/record.h"
 
-/* As docs/redis-keys.md has them; schema 1. */
-static const char s_short[] =
-    "01"
-    "01"
-    "14"
-    "07"
-    "02"
-    "01"
-    "0000abcd"
-    "00000004"
-    "00000003"
-    "00001388"
-    "019000000001"
-    "00000011"
-    "00000007"
-    "64656661756c74"
-    "1111111111111111111111111111111111111111111111111111111111111111"
-    "73706563"
-    "626f64";
-static const char s_full[] = "01"
-                             "03"
-                             "03"
-                             "07"
-                             "00"
-                             "00"
-                             "00000000"
-                             "00000004"
-                             "00000003"
-                             "00000000"
-                             "019000000001"
-                             "00000011"
-                             "00000007"
-                             "01"
-                             "02"
-                             "03"
-                             "019000000002"
-                             "019000000003"
-                             "00000022"
-                             "00000004"
-                             "0000000000000005"
-                             "00000006"
-                             "0102030405060708"
-                             "000000000100"
-                             "000000000200"
-                             "64656661756c74"
-                             "73706563"
-                             "626f64";
-static const char s_result[] = "01"
-                               "05"
-                               "00"
-                               "00"
-                               "00000000"
-                               "00000000000b"
-                               "000000000001"
-                               "000000000002"
-                               "019000000004"
-                               "76616c7565";
-static const char s_blob_result[] =
-    "01"
-    "06"
-    "01"
-    "01"
-    "ffffffe8"
-    "000000000000"
-    "000000000000"
-    "000000000000"
-    "019000000004"
-    "2222222222222222222222222222222222222222222222222222222222222222"
-    "2222222222222222222222222222222222222222222222222222222222222222"
-    "000000100000";
+#define RECORDS US_TEST_DATA "/records.txt"
 
-static usi_bytes_t s_unhex (const char *hex, uint8_t *data, size_t size)
+static const usi_id_t s_id = {{9}};
+
+static store_record_t s_golden (const char *name, uint8_t *data, size_t size)
 {
-    int len = usi_unhex (hex, data, size);
-    assert_true (len > 0);
-    return usi_bytes (data, (size_t) len);
+    store_record_t r;
+    usi_bytes_t bytes = golden_get (RECORDS, name, data, size);
+    assert_int_equal (record_parse (&r, &s_id, bytes), US_OK);
+    assert_true (usi_id_equal (&r.id, &s_id));
+    assert_true (usi_bytes_equal (r.channel, usi_bytes_of ("default")));
+    assert_true (usi_bytes_equal (r.spec, usi_bytes_of ("spec")));
+    assert_true (usi_bytes_equal (r.body, usi_bytes_of ("body")));
+    return r;
 }
 
-static void test_golden_records (void **state)
+static void test_a_short_record (void **state)
 {
     (void) state;
-    uint8_t data[256];
-    usi_id_t id = {{9}};
-    store_record_t r;
-    assert_int_equal (record_parse (&r, &id, s_unhex (s_short, data, sizeof data)),
-                      US_OK);
+    uint8_t data[512];
+    store_record_t r = s_golden ("queued", data, sizeof data);
     assert_int_equal (r.state, US_STATE_QUEUED);
-    assert_int_equal (r.flags, RECORD_FLAG_DETACHED);
+    assert_int_equal (r.flags, 0);
     assert_int_equal (r.retries, 2);
-    assert_int_equal (r.class_id, 0xabcd);
+    assert_int_equal (r.class_id, 0x2455e61d);
     assert_int_equal (r.expire_ms, 5000);
     assert_int_equal (r.submitted_ms, 0x019000000001);
     assert_int_equal (r.origin_broker, 0x11);
     assert_int_equal (r.origin_peer, 7);
     assert_int_equal (r.attempt, 0);
-    assert_int_equal (r.blobs.len, 32);
-    assert_true (usi_bytes_equal (r.channel, usi_bytes_of ("default")));
-    assert_true (usi_bytes_equal (r.spec, usi_bytes_of ("spec")));
-    assert_true (usi_bytes_equal (r.body, usi_bytes_of ("bod")));
-    assert_int_equal (record_parse (&r, &id, s_unhex (s_full, data, sizeof data)),
-                      US_OK);
-    assert_int_equal (r.state, US_STATE_RUNNING);
-    assert_int_equal (r.flags, RECORD_FLAG_CANCEL | RECORD_FLAG_WATCHERS);
-    assert_int_equal (r.crashes + 10 * r.losses + 100 * r.failures, 321);
-    assert_int_equal (r.started_ms, 0x019000000002);
-    assert_int_equal (r.ended_ms, 0x019000000003);
-    assert_int_equal (r.holder, 0x22);
-    assert_int_equal (r.attempt, 4);
+    assert_int_equal (r.blobs.len, USI_DIGEST_LEN);
+    r = s_golden ("queued_detached", data, sizeof data);
+    assert_int_equal (r.flags, RECORD_FLAG_DETACHED);
+    assert_int_equal (r.blobs.len, 0);
+}
+
+static void test_a_whole_record (void **state)
+{
+    (void) state;
+    uint8_t data[512];
+    store_record_t r = s_golden ("leased", data, sizeof data);
+    assert_int_equal (r.state, US_STATE_LEASED);
+    assert_int_equal (r.holder, 0x11);
+    assert_int_equal (r.attempt, 2);
+    assert_int_equal (r.crashes, 1);
+    assert_int_equal (r.losses + r.failures, 0);
     assert_int_equal (r.node, 5);
     assert_int_equal (r.boot, 6);
     assert_true (r.nonce == 0x0102030405060708);
-    assert_int_equal (r.log_base, 0x100);
-    assert_int_equal (r.build_base, 0x200);
-    assert_true (usi_bytes_equal (r.spec, usi_bytes_of ("spec")));
+    assert_int_equal (r.log_base, 11);
+    assert_int_equal (r.build_base, 0);
+    assert_int_equal (r.ended_ms, 0);
+    r = s_golden ("running", data, sizeof data);
+    assert_int_equal (r.state, US_STATE_RUNNING);
+    assert_int_equal (r.flags, RECORD_FLAG_CANCEL | RECORD_FLAG_WATCHERS);
+    assert_int_equal (r.started_ms, 0x019000000002);
+    r = s_golden ("ended", data, sizeof data);
+    assert_int_equal (r.state, US_STATE_SUCCEEDED);
+    assert_int_equal (r.ended_ms, 0x019000000003);
+    r = s_golden ("failed", data, sizeof data);
+    assert_int_equal (r.state, US_STATE_FAILED);
 }
 
-static void test_golden_results (void **state)
+static void test_results (void **state)
 {
     (void) state;
-    uint8_t data[256];
+    uint8_t data[512];
     store_result_t r;
-    assert_int_equal (record_parse_result (&r, s_unhex (s_result, data, sizeof data)),
-                      US_OK);
+    usi_bytes_t bytes = golden_get (RECORDS, "result", data, sizeof data);
+    assert_int_equal (record_parse_result (&r, bytes), US_OK);
     assert_int_equal (r.state, US_STATE_SUCCEEDED);
+    assert_int_equal (r.code, 0);
     assert_int_equal (r.log_end, 11);
-    assert_int_equal (r.build_end, 1);
-    assert_int_equal (r.dropped, 2);
+    assert_int_equal (r.build_end, 0);
+    assert_int_equal (r.dropped, 3);
+    assert_int_equal (r.ended_ms, 0x019000000004);
     assert_true (usi_bytes_equal (r.body, usi_bytes_of ("value")));
     assert_int_equal (r.blob.len, 0);
-    assert_int_equal (record_parse_result (&r,
-                                           s_unhex (s_blob_result, data, sizeof data)),
-                      US_OK);
+    bytes = golden_get (RECORDS, "result_blob", data, sizeof data);
+    assert_int_equal (record_parse_result (&r, bytes), US_OK);
     assert_int_equal (r.code, US_ERR_REMOTE);
-    assert_int_equal (r.blob.len, 32);
-    assert_int_equal (r.size, 0x100000);
+    assert_int_equal (r.blob.len, USI_DIGEST_LEN);
+    assert_int_equal (r.size, 4);
     assert_int_equal (r.body.len, 0);
 }
 
 static void test_without_body (void **state)
 {
     (void) state;
-    uint8_t data[256];
-    usi_id_t id = {{9}};
+    uint8_t data[512];
     store_record_t r;
-    usi_bytes_t bytes = s_unhex (s_full, data, sizeof data);
-    bytes.len -= 3;
-    assert_int_equal (record_parse (&r, &id, bytes), US_OK);
+    usi_bytes_t bytes = golden_get (RECORDS, "running", data, sizeof data);
+    bytes.len -= 4;
+    assert_int_equal (record_parse (&r, &s_id, bytes), US_OK);
     assert_int_equal (r.body.len, 0);
-    assert_int_equal (r.body_len, 3);
+    assert_int_equal (r.body_len, 4);
 }
 
-/* Cut off at every byte, and with every header byte changed: never read beyond the end
- * (the sanitizers watch), refused wherever the lengths do not fit. */
+/* --- not ours --------------------------------------------------------------------- */
+
+static us_err_t s_parse (const char *name, usi_bytes_t bytes)
+{
+    store_record_t record;
+    store_result_t result;
+    return strncmp (name, "result", 6) == 0 ? record_parse_result (&result, bytes)
+                                            : record_parse (&record, &s_id, bytes);
+}
+
+static void s_is_refused (const char *name, usi_bytes_t bytes, void *arg)
+{
+    (void) arg;
+    if (s_parse (name, bytes) != US_ERR_STORE)
+        fail_msg ("a corrupt %s of %zu bytes is taken", name, bytes.len);
+}
+
 static void test_corrupt (void **state)
 {
     (void) state;
-    const char *const all[] = {s_short, s_full};
-    uint8_t golden[256];
-    usi_id_t id = {{9}};
-    store_record_t r;
-    store_result_t result;
-    for (size_t i = 0; i < 2; i++) {
-        usi_bytes_t whole = s_unhex (all[i], golden, sizeof golden);
-        for (size_t len = 0; len < whole.len; len++) {
-            uint8_t *copy = malloc (len + 1);
-            memcpy (copy, whole.data, len);
-            us_err_t err = record_parse (&r, &id, usi_bytes (copy, len));
-            assert_int_equal (err, len == whole.len - 3 ? US_OK : US_ERR_STORE);
+    int count = golden_each (US_TEST_DATA "/records_corrupt.txt", s_is_refused, NULL);
+    assert_in_range (count, 15, 1000);
+    assert_int_equal (s_parse ("record", usi_bytes ("", 0)), US_ERR_STORE);
+    assert_int_equal (s_parse ("result", usi_bytes ("", 0)), US_ERR_STORE);
+}
+
+/* Cut off at every byte: never read beyond the end (the sanitizers watch), and refused,
+ * except where it is a record without its body or a shorter result. */
+static void s_cut (const char *name, usi_bytes_t whole, void *arg)
+{
+    (void) arg;
+    bool is_result = strcmp (name, "result") == 0;
+    for (size_t len = 0; len < whole.len; len++) {
+        uint8_t *copy = malloc (len + 1);
+        memcpy (copy, whole.data, len);
+        us_err_t err = s_parse (name, usi_bytes (copy, len));
+        bool good = is_result
+                        ? len >= 32
+                        : strncmp (name, "result", 6) != 0 && len == whole.len - 4;
+        assert_int_equal (err, good ? US_OK : US_ERR_STORE);
+        free (copy);
+    }
+}
+
+static void s_flip (const char *name, usi_bytes_t whole, void *arg)
+{
+    (void) arg;
+    for (size_t at = 0; at < whole.len; at++)
+        for (unsigned value = 0; value < 256; value += 5) {
+            uint8_t *copy = malloc (whole.len);
+            memcpy (copy, whole.data, whole.len);
+            copy[at] = (uint8_t) value;
+            s_parse (name, usi_bytes (copy, whole.len));
             free (copy);
         }
-        for (size_t at = 0; at < whole.len; at++)
-            for (unsigned value = 0; value < 256; value += 5) {
-                uint8_t *copy = malloc (whole.len);
-                memcpy (copy, whole.data, whole.len);
-                copy[at] = (uint8_t) value;
-                record_parse (&r, &id, usi_bytes (copy, whole.len));
-                free (copy);
-            }
-    }
-    usi_bytes_t whole = s_unhex (s_blob_result, golden, sizeof golden);
-    for (size_t len = 0; len < whole.len; len++)
-        assert_int_equal (record_parse_result (&result, usi_bytes (golden, len)),
-                          US_ERR_STORE);
-    golden[0] = 2;
-    assert_int_equal (record_parse_result (&result, whole), US_ERR_STORE);
-    assert_int_equal (record_parse (&r, &id, usi_bytes ("", 0)), US_ERR_STORE);
+}
+
+static void test_damaged (void **state)
+{
+    (void) state;
+    assert_int_equal (golden_each (RECORDS, s_cut, NULL), 8);
+    assert_int_equal (golden_each (RECORDS, s_flip, NULL), 8);
 }
 
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_golden_records),
-        cmocka_unit_test (test_golden_results),
-        cmocka_unit_test (test_without_body),
-        cmocka_unit_test (test_corrupt),
+        cmocka_unit_test (test_a_short_record), cmocka_unit_test (test_a_whole_record),
+        cmocka_unit_test (test_results),        cmocka_unit_test (test_without_body),
+        cmocka_unit_test (test_corrupt),        cmocka_unit_test (test_damaged),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
