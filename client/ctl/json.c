@@ -78,13 +78,26 @@ static void s_set (json_t *object, const json_t *key, json_t *value)
     free (name);
 }
 
+/* An array or a map for a key is its msgpack in hex: as JSON, whose quotes the level
+ * above escapes again, a key in a key in a key would double at each level. */
+static json_t *s_key (us_reader_t *reader, unsigned depth)
+{
+    const void *data;
+    size_t len;
+    us_reader_t before = *reader;
+    us_value_t value = us_read (reader);
+    if (value.type != US_TYPE_ARRAY && value.type != US_TYPE_MAP)
+        return s_value (reader, &value, depth);
+    *reader = before;
+    return us_skip (reader, &data, &len) ? s_hex (data, len) : NULL;
+}
+
 static json_t *s_map (us_reader_t *reader, uint32_t count, unsigned depth)
 {
     json_t *object = json_object ();
     for (uint32_t i = 0; i < count; i++) {
+        json_t *key = s_key (reader, depth + 1);
         us_value_t value = us_read (reader);
-        json_t *key = s_value (reader, &value, depth + 1);
-        value = us_read (reader);
         json_t *element = key ? s_value (reader, &value, depth + 1) : NULL;
         if (element)
             s_set (object, key, element);

@@ -14,8 +14,9 @@
 json_t *json_from_row (const void *data, size_t len);
 json_t *json_from_query (const us_query_t *query, size_t row);
 /* Any value. What JSON has no form for: bytes {"bytes": hex}, an integer beyond 64 bits
- * signed and a number that is not finite as text, a key that is no text by its JSON. NULL
- * where malformed or nested deeper than 64. New reference. */
+ * signed and a number that is not finite as text, a key that is no text by its JSON, one
+ * that is an array or a map by its msgpack in hex. NULL where malformed or nested deeper
+ * than 64. New reference. */
 json_t *json_from_value (const void *data, size_t len);
 /* Text that need not be UTF-8; what is not becomes U+FFFD. New reference. */
 json_t *json_from_text (const char *text, size_t len);

@@ -44,6 +44,20 @@ static void test_values (void **state)
     ASSERT_VALUE ("\xc4\x02\x01\xff", "{\"bytes\":\"01ff\"}");
     ASSERT_VALUE ("\x92\x01\x90", "[1,[]]");
     ASSERT_VALUE ("\x82\xa1k\x01\x02\xa1v", "{\"k\":1,\"2\":\"v\"}");
+    ASSERT_VALUE ("\x81\x92\x01\xa1t\x02", "{\"9201a174\":2}");
+}
+
+/* Found by fuzzing: with keys as JSON in JSON this took two to the fortieth. */
+static void test_keys_in_keys (void **state)
+{
+    (void) state;
+    enum { LEVELS = 40 };
+    char data[2 * LEVELS + 1];
+    memset (data, '\x81', LEVELS);
+    memset (data + LEVELS, '\x01', LEVELS + 1);
+    json_t *value = json_from_value (data, sizeof data);
+    assert_int_equal (json_object_size (value), 1);
+    json_decref (value);
 }
 
 static void test_malformed_values (void **state)
@@ -235,9 +249,13 @@ static int s_remove_file (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_values),     cmocka_unit_test (test_malformed_values),
-        cmocka_unit_test (test_row),        cmocka_unit_test (test_call),
-        cmocka_unit_test (test_bad_calls),  cmocka_unit_test (test_option_values),
+        cmocka_unit_test (test_values),
+        cmocka_unit_test (test_keys_in_keys),
+        cmocka_unit_test (test_malformed_values),
+        cmocka_unit_test (test_row),
+        cmocka_unit_test (test_call),
+        cmocka_unit_test (test_bad_calls),
+        cmocka_unit_test (test_option_values),
         cmocka_unit_test (test_exit_codes),
     };
     return cmocka_run_group_tests (tests, s_make_file, s_remove_file);
