@@ -109,8 +109,10 @@ static us_err_t s_host (usi_redis_url_t *url, const char *text, size_t len)
         if (err)
             return err;
     }
-    return host_end > host ? s_replace (&url->host, host, (size_t) (host_end - host))
-                           : US_OK;
+    size_t host_len = (size_t) (host_end - host);
+    if (memchr (host, '[', host_len) || memchr (host, ']', host_len))
+        return US_ERR_INVALID;
+    return host_len > 0 ? s_replace (&url->host, host, host_len) : US_OK;
 }
 
 static us_err_t s_parse_tcp (usi_redis_url_t *url, const char *text)

@@ -54,6 +54,8 @@ static void test_bad (void **state)
                                       "redis://h/-1",
                                       "redis://[::1",
                                       "redis://[::1]x",
+                                      "redis://[[1]:7/2",
+                                      "redis://h]:7",
                                       "redis://%zz@h",
                                       "redis://:%00@h",
                                       "redis://h?db=1",
