@@ -583,6 +583,9 @@ us_err_t usi_requirement_normalise (usi_bytes_t text, usi_buf_t *out, const char
     parser_t parser = {.at = begin, .end = begin + text.len};
     size_t len = out->len;
     bool ok = s_requirement (&parser, out);
+    /* The canonical form may be longer (.dev becomes .dev0), and is read again. */
+    if (ok && out->len - len > MAX_LEN)
+        ok = s_refuse (&parser, "longer than 512 bytes");
     if (!ok || out->failed)
         out->len = len;
     if (why)

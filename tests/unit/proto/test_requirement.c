@@ -232,6 +232,22 @@ static void test_long (void **state)
     usi_buf_free (&bomb);
 }
 
+/* Found by fuzzing: the canonical form was over the limit, so the node refused what the
+ * client had accepted. */
+static void test_long_only_in_canonical_form (void **state)
+{
+    (void) state;
+    char text[512], out[1024];
+    memset (text, '1', sizeof text);
+    memcpy (text, "a==", 3);
+    memcpy (text + 508, ".dev", 4);
+    s_refuse_bytes (usi_bytes (text, 512));
+    memcpy (text + 507, ".dev", 4);
+    assert_int_equal (s_normalise (usi_bytes (text, 511), out, sizeof out, NULL),
+                      US_OK);
+    assert_int_equal (strlen (out), 512);
+}
+
 /* Any prefix and any one changed byte of a good text ends in an answer, and what is accepted
  * is canonical. */
 static void test_corrupt (void **state)
@@ -302,11 +318,17 @@ static void test_large_set (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (test_names),      cmocka_unit_test (test_extras),
-        cmocka_unit_test (test_specifiers), cmocka_unit_test (test_bad_specifiers),
-        cmocka_unit_test (test_markers),    cmocka_unit_test (test_bad_markers),
-        cmocka_unit_test (test_hostile),    cmocka_unit_test (test_long),
-        cmocka_unit_test (test_corrupt),    cmocka_unit_test (test_set),
+        cmocka_unit_test (test_names),
+        cmocka_unit_test (test_extras),
+        cmocka_unit_test (test_specifiers),
+        cmocka_unit_test (test_bad_specifiers),
+        cmocka_unit_test (test_markers),
+        cmocka_unit_test (test_bad_markers),
+        cmocka_unit_test (test_hostile),
+        cmocka_unit_test (test_long),
+        cmocka_unit_test (test_long_only_in_canonical_form),
+        cmocka_unit_test (test_corrupt),
+        cmocka_unit_test (test_set),
         cmocka_unit_test (test_large_set),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
