@@ -104,6 +104,7 @@ CORRUPT = {
     "call: code is not a map": "9301a0" + "92a16dc40392" + "9080",
     "value: neither m nor p": "92a178c400",
     "value: not bytes": "92a16da0",
+    "value: no length": "92a16dc4",
     "value: inner cut short": "92a16dc401cd",
     "value: inner too long": "92a16dc402c0c0",
     "value: three": "93a16dc401c0c0",

@@ -114,7 +114,7 @@ def encode_args(
 
 def decode_value(data: bytes, loads: Loads = pickle.loads, what: str = "value") -> Any:
     """What encode_value was given. Whatever loads raises comes through."""
-    if data[:4] == b"\x92\xa1m\xc4" and len(data) == data[4] + 5:
+    if data[:4] == b"\x92\xa1m\xc4" and len(data) > 4 and len(data) == data[4] + 5:
         return _unpack(data[5:], what)
     if data[:3] == b"\x92\xa1m":
         parts = _unpack(data, what)
