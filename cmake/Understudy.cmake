@@ -15,6 +15,10 @@ elseif(US_SANITIZER STREQUAL "thread")
     add_link_options(-fsanitize=thread)
 endif()
 
+if(US_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # us_static_library(name SOURCES… LINK libraries…): an internal library; folders above
 # include as "folder/file.h" from its own root.
 function(us_static_library name)
