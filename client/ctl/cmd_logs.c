@@ -80,6 +80,9 @@ static int s_print (ctl_t *ctl, const us_id_t *id, const logs_t *logs)
                        .raw = logs->raw,
                        .end = logs->follow ? FOLLOW_TO_THE_END : end};
     exit_code = follow_log (ctl, &follow);
+    /* Not its end: the store has forgotten it meanwhile. */
+    if (exit_code == EXIT_DONE && us_result_state (result) == US_STATE_REFUSED)
+        exit_code = ctl_fail (ctl, us_result_code (result), "cannot read on");
     if (logs->follow) {
         us_result_info_t info;
         us_result_info (result, &info);
