@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@
 #define STOP_WAIT_MS   10000
 #define STEADY_MS      10000 /* ran so long: the next failure is a new one */
 #define BACKOFF_MAX_MS 5000
+#define DISK_FULL      (1024 * 1024) /* bytes left */
 #define LEAST_MAJOR    7
 #define SOCKET_NAME    "redis.sock"
 #define LOG_NAME       "redis.log"
@@ -40,7 +42,6 @@ struct private_redis {
     int64_t started_ms; /* of this process */
     int64_t backoff_ms;
     zloop_t *loop;
-    int timer; /* of the next start; 0: none */
 };
 
 /* --- the directory ------------------------------------------------------------------ */
@@ -317,6 +318,16 @@ static char *s_last_words (const private_redis_t *self)
     return usi_strdup (line ? line + 1 : tail);
 }
 
+/* Why it ended. On a full disk it cannot write down its last words either. */
+static char *s_reason (const private_redis_t *self)
+{
+    struct statvfs disk;
+    if (fstatvfs (self->dir_fd, &disk) == 0 &&
+        (uint64_t) disk.f_bavail * disk.f_frsize < DISK_FULL)
+        return usi_sprintf ("no space left in %s", self->dir);
+    return s_last_words (self);
+}
+
 static int s_wait_for_socket (private_redis_t *self, char **text)
 {
     int64_t until = usi_now_ms () + START_WAIT_MS;
@@ -324,7 +335,7 @@ static int s_wait_for_socket (private_redis_t *self, char **text)
     while (!s_answers (self)) {
         died = waitpid (self->pid, NULL, WNOHANG) == self->pid;
         if (died || usi_now_ms () > until) {
-            char *words = s_last_words (self);
+            char *words = s_reason (self);
             *text = usi_sprintf ("%s does not start in %s: %s", self->program,
                                  self->dir, words);
             free (words);
@@ -384,14 +395,13 @@ static int s_on_respawn (zloop_t *loop, int timer, void *arg)
     private_redis_t *self = arg;
     (void) loop;
     (void) timer;
-    self->timer = 0;
     int rc = s_spawn (self);
     if (rc)
         usi_error ("redis.start", "cannot start again error=%s", strerror (rc));
     else
         usi_notice ("redis.start", "started again pid=%ld", (long) self->pid);
     if (rc)
-        self->timer = zloop_timer (self->loop, BACKOFF_MAX_MS, 1, s_on_respawn, self);
+        zloop_timer (self->loop, BACKOFF_MAX_MS, 1, s_on_respawn, self);
     return 0;
 }
 
@@ -400,8 +410,7 @@ static void s_respawn_later (private_redis_t *self)
     bool steady = usi_now_ms () - self->started_ms > STEADY_MS;
     int64_t delay = steady || !self->backoff_ms ? 50 : self->backoff_ms * 2;
     self->backoff_ms = delay > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : delay;
-    self->timer =
-        zloop_timer (self->loop, (size_t) self->backoff_ms, 1, s_on_respawn, self);
+    zloop_timer (self->loop, (size_t) self->backoff_ms, 1, s_on_respawn, self);
 }
 
 void private_redis_reap (private_redis_t *self)
@@ -409,8 +418,8 @@ void private_redis_reap (private_redis_t *self)
     int status = 0;
     if (!self->pid || waitpid (self->pid, &status, WNOHANG) != self->pid)
         return;
-    char *words = s_last_words (self);
-    usi_error ("redis.died", "the private Redis ended %s=%d last=\"%s\"",
+    char *words = s_reason (self);
+    usi_error ("redis.died", "the private Redis ended %s=%d why=\"%s\"",
                WIFSIGNALED (status) ? "signal" : "code",
                WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status), words);
     free (words);
@@ -453,8 +462,6 @@ void private_redis_destroy (private_redis_t **self_p)
     private_redis_t *self = *self_p;
     if (!self)
         return;
-    if (self->timer)
-        zloop_timer_end (self->loop, self->timer);
     s_stop (self);
     for (int i = 0; i < 3; i++) {
         int fd = i == 0 ? self->dir_fd : i == 1 ? self->broker_fd : self->lock_fd;

@@ -29,7 +29,8 @@ void private_redis_reap (private_redis_t *self);
 const char *private_redis_url (const private_redis_t *self);
 /* The next broker may wait for the directory from now on, instead of giving up. */
 void private_redis_ending (private_redis_t *self);
-/* Ends the server: SIGTERM, and SIGKILL where that does not help. */
+/* Ends the server: SIGTERM, and SIGKILL where that does not help. After the loop, whose
+ * timers start it again. */
 void private_redis_destroy (private_redis_t **self_p);
 
 /* $XDG_STATE_HOME/understudy or ~/.local/state/understudy; the caller frees it. */

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""The disk of the private Redis is full for a while: nothing that was accepted is lost,
+what cannot be written is not accepted, and all goes on once there is room."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from support import PYTHON, wait_for
+
+SIZE = 96 * 1024 * 1024
+JOBS = 20
+
+LOAD = """
+    import sys
+
+    from understudy import Executor
+
+
+    def length(data):
+        return len(data)
+
+
+    count = int(sys.argv[1])
+    with Executor("calculator") as pool:
+        futures = [pool.submit(length, bytes([n]) * 200000) for n in range(count)]
+        assert [future.result(120) for future in futures] == [200000] * count
+        print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def small_disk(directory):
+    """A file system of its own, mounted where only root can."""
+    if os.geteuid() != 0:
+        pytest.fail("a small file system needs root: run the tests as root")
+    path = directory / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "understudy-test", path]
+    subprocess.run(mount, check=True)
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+def fill(path):
+    """Takes all the room there is."""
+    with (path / "ballast").open("wb", buffering=0) as ballast:
+        try:
+            while True:
+                ballast.write(bytes(65536))
+        except OSError:
+            pass
+
+
+def submit(user, *options):
+    job = ["submit", *options, "--channel", "later", "--shell", "true"]
+    return user.ctl("--json", *job, check=False)
+
+
+@pytest.mark.slow
+def test_a_full_disk(small_disk, broker, node, client):
+    service = broker(data=small_disk / "data")
+    node(channel="calculator")
+    user = client()
+    path = user.write("load.py", LOAD)
+    user.run([PYTHON, path, "1"])
+    accepted = [json.loads(submit(user).stdout)["id"] for _ in range(20)]
+    fill(small_disk)
+    running = user.start("load", [PYTHON, path, str(JOBS)])
+    # appendfsync always: redis-server ends rather than forget what it has answered.
+    wait_for(lambda: "no space left" in service.output, 20)
+    refused = submit(user, "--timeout", "3s")
+    assert refused.returncode != 0, refused
+    assert refused.stderr.startswith("understudy-ctl: ")
+    assert running.running and "done" not in running.output
+    (small_disk / "ballast").unlink()
+    assert running.wait(90) == 0, running.output
+    assert running.output == "done\n"
+    node(channel="later")
+    for job in accepted:
+        wait_for(lambda job=job: "SUCCEEDED" in user.ctl("show", job).stdout, 20)
+    assert service.running
+
+
+def test_the_broker_ends_on_a_full_disk(small_disk, broker, client):
+    """Also while redis-server waits to be started again."""
+    service = broker(data=small_disk / "data")
+    fill(small_disk)
+    submit(client(), "--timeout", "1s")
+    wait_for(lambda: service.output.count("redis.died") > 3, 20)
+    assert service.stop() == 0, service.output
