@@ -32,6 +32,7 @@ from support import (
     Client,
     Node,
     Process,
+    RedisProxy,
     RedisServer,
     WheelIndex,
     wait_for,
@@ -95,14 +96,14 @@ class Stage:
 
     def broker(
         self,
-        redis: RedisServer | str | None = None,
+        redis: RedisServer | RedisProxy | str | None = None,
         env: dict[str, str] | None = None,
         prefix: list[str] | None = None,
         **options: Any,
     ) -> Broker:
         folder = self.folder("b")
         if redis is not None:
-            url = redis.url if isinstance(redis, RedisServer) else redis
+            url = redis if isinstance(redis, str) else redis.url
             options["redis"] = url
         else:
             options.setdefault("data", folder / "data")

@@ -195,9 +195,10 @@ static void s_on_reply (const usi_reply_t *reply, void *arg)
     store_t *self = batch->self;
     partition_t *partition = &self->partitions[batch->partition];
     partition->in_flight--;
-    if (!reply)
+    if (!reply) {
+        lost_note (self, batch->ops);
         s_fail_all (self, batch->ops, US_ERR_STORE);
-    else if (usi_reply_is (reply, USI_REPLY_ERROR))
+    } else if (usi_reply_is (reply, USI_REPLY_ERROR))
         s_on_error (self, batch, reply);
     else
         s_answer_all (self, batch->ops, reply);

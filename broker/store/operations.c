@@ -150,6 +150,12 @@ static void s_give_claimed (op_t *op, us_err_t err, const usi_buf_t *gathered,
     free (jobs);
 }
 
+/* All zero means none. */
+static uint64_t s_nonce (void)
+{
+    return usi_random64 () | 1;
+}
+
 /* The answer was cut because it grew large: keep this part and ask for the rest. */
 static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer);
 
@@ -184,6 +190,8 @@ static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer)
         op_arg_copy (next, op->args[i].data, op->args[i].len);
     next->fn = op->fn;
     next->remaining = op->remaining - got;
+    /* a nonce of its own: what came is not lost where this answer is */
+    usi_put_be (next->data + 12, s_nonce (), 8);
     usi_put_be (next->data + 20, next->remaining, 4);
     next->gathered = op->gathered ? op->gathered : usi_new (usi_buf_t);
     op->gathered = NULL;
@@ -205,7 +213,7 @@ void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
     uint8_t *at = op_arg (op, 25);
     usi_put_be (at, claim->node, 8);
     usi_put_be (at + 8, claim->boot, 4);
-    usi_put_be (at + 12, usi_random64 () | 1, 8); /* all zero means none */
+    usi_put_be (at + 12, s_nonce (), 8);
     usi_put_be (at + 20, claim->count, 4);
     at[24] = claim->waiting;
     op_arg_copy (op, claim->channel, name_len);

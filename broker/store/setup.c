@@ -44,6 +44,7 @@ static void s_ready (store_t *self)
     usi_info ("store.ready", "Redis is ready at=%s version=%s cluster=%s durability=%s",
               where, self->health.version, self->cluster, store_durability (self));
     free (where);
+    lost_take_back (self);
     batch_wake (self);
     if (self->events.ready)
         self->events.ready (self->events.arg);

@@ -101,8 +101,10 @@ void store_destroy (store_t **self_p)
     usi_redis_close (self->redis);
     batch_stop (self);
     usi_redis_destroy (&self->redis);
-    for (unsigned i = 0; i < PARTITIONS; i++)
+    for (unsigned i = 0; i < PARTITIONS; i++) {
         usi_buf_free (&self->partitions[i].channels);
+        usi_buf_free (&self->partitions[i].lost);
+    }
     zhash_destroy (&self->channels);
     zhash_destroy (&self->announced);
     blobs_destroy (self);

@@ -79,6 +79,7 @@ typedef struct partition {
     int care; /* timer: something falls due before the next round, 0 = none */
     int64_t care_at_ms;
     usi_buf_t channels; /* names by comma */
+    usi_buf_t lost;     /* lost.c: claims by node, boot and nonce */
 } partition_t;
 
 /* --- the store -------------------------------------------------------------------- */
@@ -160,7 +161,14 @@ void setup_load_library (store_t *self);
 void topics_start (store_t *self);
 /* sweep.c */
 void sweep_after (store_t *self, uint8_t number, int64_t wait_ms);
+/* list: id, state and peers of each job that ended unasked. */
+void sweep_tell_ended (store_t *self, const usi_reply_t *list);
 void sweep_stop (store_t *self);
+/* lost.c */
+/* These left, and the connection went before the answer came. */
+void lost_note (store_t *self, const op_t *ops);
+/* Connected again: what they claimed goes back. */
+void lost_take_back (store_t *self);
 /* operations.c */
 void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answer,
                       store_job_fn *fn, void *arg);

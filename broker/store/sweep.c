@@ -20,9 +20,11 @@ static void s_care (store_t *self, uint8_t number, bool hold, bool retain);
 
 /* --- one partition ---------------------------------------------------------------- */
 
-static void s_tell_ended (store_t *self, const usi_reply_t *list)
+void sweep_tell_ended (store_t *self, const usi_reply_t *list)
 {
     uint32_t peers[MAX_PEERS];
+    if (!self->swept)
+        return;
     for (size_t i = 0; i + 2 < usi_reply_count (list); i += 3) {
         usi_id_t id;
         usi_bytes_t name = usi_reply_bytes (usi_reply_at (list, i));
@@ -41,7 +43,7 @@ static void s_cared (store_t *self, op_t *op, us_err_t err, const usi_reply_t *a
     self->partitions[op->partition].sweeping = false;
     if (err || !usi_reply_is (answer, USI_REPLY_ARRAY) || !self->swept)
         return;
-    s_tell_ended (self, usi_reply_at (answer, 1));
+    sweep_tell_ended (self, usi_reply_at (answer, 1));
     if (usi_reply_int (usi_reply_at (answer, 0)) >= SWEEP_ITEMS) {
         s_care (self, op->partition, false, true); /* there is more */
         return;

@@ -11,6 +11,7 @@ from .processes import (
     free_port,
     wait_for,
 )
+from .proxy import RedisProxy
 from .redis import Redis, RedisServer
 from .services import Broker, Client, Node
 from .wheels import WheelIndex
@@ -25,6 +26,7 @@ __all__ = [
     "Node",
     "Process",
     "Redis",
+    "RedisProxy",
     "RedisServer",
     "StartError",
     "WheelIndex",

@@ -121,6 +121,13 @@ local function newer_first (a, b)
     return unpack ('>I6', a) > unpack ('>I6', b)
 end
 
+-- A call with a list of any length; Lua's stack holds some thousand arguments.
+local function call_with (command, key, list)
+    for from = 1, #list, 2000 do
+        call (command, key, spread (list, from, min (from + 1999, #list)))
+    end
+end
+
 local function settle_queue (queue)
     if #queue.back > 0 then
         call ('RPUSH', queue.key, spread (queue.back))
@@ -128,7 +135,7 @@ local function settle_queue (queue)
     end
     if #queue.front > 0 then
         table.sort (queue.front, newer_first)
-        call ('LPUSH', queue.key, spread (queue.front))
+        call_with ('LPUSH', queue.key, queue.front)
         queue.front = {}
     end
 end
@@ -164,16 +171,7 @@ local function settle_channel (channel)
             call ('HINCRBY', channel.counters, what, count)
         end
     end
-    if #channel.ended > 0 then
-        call ('RPUSH', channel.history, spread (channel.ended))
-    end
-end
-
--- A call with a list of any length; Lua's stack holds some thousand arguments.
-local function call_with (command, key, list)
-    for from = 1, #list, 2000 do
-        call (command, key, spread (list, from, min (from + 1999, #list)))
-    end
+    call_with ('RPUSH', channel.history, channel.ended)
 end
 
 local function settle_due ()

@@ -367,7 +367,17 @@ local function done (a, i)
     return done_answer (job, 0, finish (job, event))
 end
 
--- Uncounted, and nothing more is taken from this attempt.
+-- Uncounted, and nothing more is taken from this attempt. Returns the peers to tell:
+-- it ends here if it was to be cancelled.
+local function give_back (job)
+    job.nonce = NO_NONCE
+    if has (job.flags, FLAG_CANCEL) then
+        return finish (job, 'STOPPED')
+    end
+    move (job, 'HAND_BACK')
+    return ''
+end
+
 local function hand_back (a, i)
     local job, why = held (a[i])
     if not job then
@@ -375,12 +385,51 @@ local function hand_back (a, i)
     elseif not NEXT[job.state].HAND_BACK then
         return ERR.STALE
     end
-    job.nonce = NO_NONCE
-    if has (job.flags, FLAG_CANCEL) then
-        return {0, NEXT[job.state].STOPPED, finish (job, 'STOPPED')}
+    local peers = give_back (job)
+    return {0, job.state, peers}
+end
+
+-- What a claim gave out has its node, boot and nonce.
+local function is_of (claims, job)
+    return claims[sub (job.raw, 60, 79)] and NEXT[job.state].HAND_BACK
+end
+
+-- Ids of the jobs of these claims: they are leased, so they stand in the index.
+local function ids_of (claims)
+    local found, from, index = {}, 0, prefix .. 'due'
+    repeat
+        local ids = call ('ZRANGEBYSCORE', index, '-inf', lease_end, 'LIMIT', from, 500)
+        for _, id in ipairs (ids) do
+            local raw = try ('GETRANGE', records .. id, '59', '78')
+            if claims[raw] then
+                found[#found + 1] = id
+            end
+        end
+        from = from + #ids
+    until #ids < 500
+    return found
+end
+
+-- Claims whose answer was lost on its way: their jobs are with nobody. Answer: number
+-- given back, then (id, state, peers) of what ended.
+local function take_back (a, i)
+    settle ()
+    local claims, ended, count = {}, {}, 0
+    for at = 1, #a[i], 20 do
+        claims[sub (a[i], at, at + 19)] = true
     end
-    move (job, 'HAND_BACK')
-    return {0, job.state, ''}
+    for _, id in ipairs (ids_of (claims)) do
+        local job = load (id)
+        if job and is_of (claims, job) then
+            local peers = give_back (job)
+            count = count + 1
+            if END[job.state] then
+                local n = #ended
+                ended[n + 1], ended[n + 2], ended[n + 3] = id, job.state, peers
+            end
+        end
+    end
+    return {count, ended}
 end
 
 -- --- cancel --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ local OPERATIONS = {
     S = {submit, 3}, C = {claim, 4}, T = {started, 1}, R = {renew, 2}, D = {done, 3},
     L = {log, 4}, H = {hand_back, 1}, X = {cancel, 2}, W = {watch, 3}, U = {unwatch, 2},
     G = {get, 2}, F = {log_from, 4}, K = {sweep, 2}, P = {purge, 2}, N = {list, 3},
-    V = {channel, 1},
+    V = {channel, 1}, B = {take_back, 1},
 }
 
 -- What stands under our keys may be anybody's: that fails one operation, not the batch.

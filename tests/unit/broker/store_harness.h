@@ -567,34 +567,52 @@ static void set_due (harness_t *h, const usi_id_t *id, int64_t ms)
     usi_ask_bytes (h->ask, args, 4);
 }
 
-/* One sweep of the channel's partition, as a broker would do it; the answer is
- * borrowed. */
-static const usi_reply_t *sweep_with (harness_t *h, bool hold, int64_t lease_ms,
-                                      const char *keep_jobs)
+/* One operation on the channel's partition, as a broker with this lease would send it; the
+ * answer is borrowed. op: its letter and arguments. */
+static const usi_reply_t *apply_with (harness_t *h, int64_t lease_ms,
+                                      const char *keep_jobs, const usi_bytes_t *op,
+                                      size_t count)
 {
     char name[24], hash[9], key[24], lease[24];
-    uint8_t how[5] = {0, 0, 2, 0, hold};
     store_library_hash (hash);
     snprintf (name, sizeof name, "us_%s_apply", hash);
     snprintf (key, sizeof key, "us:{%02x}:clock",
               usi_partition (usi_bytes_of (CHANNEL)));
     snprintf (lease, sizeof lease, "%lld", (long long) lease_ms);
-    usi_bytes_t args[] = {usi_bytes_of ("FCALL"),
-                          usi_bytes_of (name),
-                          usi_bytes_of ("1"),
-                          usi_bytes_of (key),
-                          usi_bytes_of (store_cluster (h->store)),
-                          usi_bytes_of ("00000011"),
-                          usi_bytes_of (lease),
-                          usi_bytes_of ("3600000"),
-                          usi_bytes_of (keep_jobs),
-                          usi_bytes_of ("K"),
-                          usi_bytes (how, sizeof how),
-                          usi_bytes_of (CHANNEL)};
-    const usi_reply_t *reply = usi_ask_bytes (h->ask, args, 12);
+    usi_bytes_t args[12] = {usi_bytes_of ("FCALL"),
+                            usi_bytes_of (name),
+                            usi_bytes_of ("1"),
+                            usi_bytes_of (key),
+                            usi_bytes_of (store_cluster (h->store)),
+                            usi_bytes_of ("00000011"),
+                            usi_bytes_of (lease),
+                            usi_bytes_of ("3600000"),
+                            usi_bytes_of (keep_jobs)};
+    memcpy (args + 9, op, count * sizeof *op);
+    const usi_reply_t *reply = usi_ask_bytes (h->ask, args, 9 + count);
     if (!usi_reply_is (reply, USI_REPLY_ARRAY))
         fail_msg ("%s", (const char *) usi_reply_bytes (reply).data);
     return usi_reply_at (reply, 0);
+}
+
+static const usi_reply_t *sweep_with (harness_t *h, bool hold, int64_t lease_ms,
+                                      const char *keep_jobs)
+{
+    uint8_t how[5] = {0, 0, 2, 0, hold};
+    const usi_bytes_t op[] = {usi_bytes_of ("K"), usi_bytes (how, sizeof how),
+                              usi_bytes_of (CHANNEL)};
+    return apply_with (h, lease_ms, keep_jobs, op, 3);
+}
+
+/* As if the answer to the claim that gave this job had been lost. */
+static const usi_reply_t *take_back (harness_t *h, const store_fence_t *fence)
+{
+    uint8_t claim[20];
+    usi_put_be (claim, fence->node, 8);
+    usi_put_be (claim + 8, fence->boot, 4);
+    usi_put_be (claim + 12, fence->nonce, 8);
+    const usi_bytes_t op[] = {usi_bytes_of ("B"), usi_bytes (claim, sizeof claim)};
+    return apply_with (h, LEASE_MS, "100", op, 2);
 }
 
 static const usi_reply_t *sweep_now (harness_t *h)

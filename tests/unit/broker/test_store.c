@@ -178,6 +178,36 @@ static void test_hand_back (void **state)
     claim_one (h, &second);
 }
 
+/* Of a claim whose answer was lost: all its jobs, and no others. */
+static void test_take_back (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t ids[5];
+    for (size_t i = 0; i < 5; i++)
+        ids[i] = submit_one (h);
+    store_fence_t other = claim_one (h, &ids[0]);
+    store_claim_t claim = a_claim (3);
+    assert_int_equal (do_claim (h, &claim)->count, 3);
+    store_fence_t lost = h->got.fences[0];
+    assert_int_equal (do_cancel (h, &ids[2], 1)->code, US_OK);
+    const usi_reply_t *answer = take_back (h, &lost);
+    assert_int_equal (usi_reply_int (usi_reply_at (answer, 0)), 3);
+    const usi_reply_t *ended = usi_reply_at (answer, 1);
+    assert_int_equal (usi_reply_count (ended), 3);
+    assert_memory_equal (usi_reply_bytes (usi_reply_at (ended, 0)).data, ids[2].bytes,
+                         US_ID_LEN);
+    assert_int_equal (usi_reply_int (usi_reply_at (ended, 1)), US_STATE_CANCELLED);
+    assert_now (h, 3, 1, 0, 0);
+    assert_int_equal (usi_reply_int (usi_reply_at (take_back (h, &lost), 0)), 0);
+    assert_int_equal (do_renew (h, &lost, false), US_ERR_STALE);
+    claim_one (h, &ids[1]); /* they kept their places */
+    claim_one (h, &ids[3]);
+    claim_one (h, &ids[4]);
+    do_get (h, &ids[1]);
+    assert_int_equal (h->got.record.losses, 0);
+    assert_int_equal (finish_one (h, &other, USI_SUCCEEDED, 0)->code, US_OK);
+}
+
 static void test_crashes (void **state)
 {
     harness_t *h = *state;
@@ -442,6 +472,8 @@ static void test_large_claim (void **state)
     store_claim_t claim = a_claim (18); /* answers of a megabyte, one callback */
     assert_int_equal (do_claim (h, &claim)->count, 18);
     assert_int_equal (h->got.calls, 1);
+    /* each part has a nonce of its own: one may be lost while another is with a node */
+    assert_true (h->got.fences[0].nonce != h->got.fences[17].nonce);
     assert_now (h, 2, 18, 0, 0);
 }
 
@@ -459,7 +491,10 @@ static void test_many_jobs_at_once (void **state)
     pump (h, s_answered);
     assert_int_equal (submitted.calls, 5000);
     assert_int_equal (h->got.count, 4500);
+    store_fence_t first = h->got.fences[0];
     assert_now (h, 500, 4500, 0, 0);
+    take_back (h, &first);
+    assert_now (h, 500 + 1024, 4500 - 1024, 0, 0);
 }
 
 static void s_foreign (harness_t *h, const char *command, usi_bytes_t key)
@@ -505,6 +540,7 @@ int main (void)
         cmocka_unit_test_setup (test_fence, s_empty),
         cmocka_unit_test_setup (test_everything_twice, s_empty),
         cmocka_unit_test_setup (test_hand_back, s_empty),
+        cmocka_unit_test_setup (test_take_back, s_empty),
         cmocka_unit_test_setup (test_crashes, s_empty),
         cmocka_unit_test_setup (test_retries, s_empty),
         cmocka_unit_test_setup (test_late_result, s_empty),
