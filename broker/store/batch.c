@@ -88,6 +88,12 @@ static void s_list (store_t *self, uint8_t number)
 
 void op_queue (store_t *self, op_t *op)
 {
+    if (!blobs_put_behind (self, op))
+        op_queue_now (self, op);
+}
+
+void op_queue_now (store_t *self, op_t *op)
+{
     partition_t *partition = &self->partitions[op->partition];
     if (!partition->head)
         partition->tail = &partition->head;

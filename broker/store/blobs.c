@@ -81,6 +81,11 @@ static int s_compare (const void *a, const void *b)
     return memcmp (a, b, USI_DIGEST_LEN);
 }
 
+static int s_compare_ids (const void *a, const void *b)
+{
+    return memcmp (a, b, US_ID_LEN);
+}
+
 static void *s_dup (const void *key)
 {
     return (void *) usi_bytes_dup (usi_bytes (key, USI_DIGEST_LEN)).data;
@@ -99,6 +104,11 @@ void blobs_new (store_t *self)
     zhashx_set_key_comparator (self->blobs, s_compare);
     zhashx_set_key_duplicator (self->blobs, s_dup);
     zhashx_set_key_destructor (self->blobs, s_free);
+    self->guards = zhashx_new ();
+    zhashx_set_key_hasher (self->guards, s_hash);
+    zhashx_set_key_comparator (self->guards, s_compare_ids);
+    zhashx_set_key_duplicator (self->guards, NULL); /* the id within the operation */
+    zhashx_set_key_destructor (self->guards, NULL);
 }
 
 void blobs_forget (store_t *self)
@@ -109,6 +119,7 @@ void blobs_forget (store_t *self)
 void blobs_destroy (store_t *self)
 {
     zhashx_destroy (&self->blobs);
+    zhashx_destroy (&self->guards);
 }
 
 static void s_know (store_t *self, const uint8_t *digest)
@@ -129,6 +140,7 @@ static bool s_is_known (const store_t *self, const uint8_t *digest)
 typedef struct guard {
     store_t *self;
     op_t *op;
+    op_t *behind, **tail; /* came later and are about the same job */
     us_err_t err;
     unsigned waiting;
 } guard_t;
@@ -138,6 +150,30 @@ typedef struct guarded {
     uint8_t digest[USI_DIGEST_LEN];
 } guarded_t;
 
+bool blobs_put_behind (store_t *self, op_t *op)
+{
+    if (zhashx_size (self->guards) == 0)
+        return false;
+    guard_t *guard = zhashx_lookup (self->guards, op->id.bytes);
+    if (!guard)
+        return false;
+    op->next = NULL;
+    *guard->tail = op;
+    guard->tail = &op->next;
+    return true;
+}
+
+static guard_t *s_guard_new (store_t *self, op_t *op)
+{
+    guard_t *guard = usi_new (guard_t);
+    *guard = (guard_t){.self = self, .op = op};
+    guard->tail = &guard->behind;
+    zhashx_delete (self->guards,
+                   op->id.bytes); /* an earlier one ends before this one */
+    zhashx_insert (self->guards, op->id.bytes, guard);
+    return guard;
+}
+
 static void s_fail_op (store_t *self, op_t *op, us_err_t err)
 {
     op->done (self, op, err, NULL);
@@ -146,10 +182,18 @@ static void s_fail_op (store_t *self, op_t *op, us_err_t err)
 
 static void s_guard_end (guard_t *guard)
 {
+    store_t *self = guard->self;
+    if (zhashx_lookup (self->guards, guard->op->id.bytes) == guard)
+        zhashx_delete (self->guards, guard->op->id.bytes);
     if (guard->err)
-        s_fail_op (guard->self, guard->op, guard->err);
+        s_fail_op (self, guard->op, guard->err);
     else
-        op_queue (guard->self, guard->op);
+        op_queue_now (self, guard->op);
+    while (guard->behind) {
+        op_t *op = guard->behind;
+        guard->behind = op->next;
+        op_queue_now (self, op);
+    }
     free (guard);
 }
 
@@ -175,10 +219,8 @@ void blobs_guard (store_t *self, op_t *op, usi_bytes_t blobs)
         const uint8_t *digest = blobs.data + at;
         if (s_is_known (self, digest))
             continue;
-        if (!guard) {
-            guard = usi_new (guard_t);
-            *guard = (guard_t){.self = self, .op = op};
-        }
+        if (!guard)
+            guard = s_guard_new (self, op);
         guard->waiting++;
         guarded_t *guarded = usi_new (guarded_t);
         guarded->guard = guard;

@@ -58,8 +58,11 @@ struct op {
 op_t *op_new (char letter, uint8_t partition, size_t room, op_done_fn *done, void *arg);
 uint8_t *op_arg (op_t *op, size_t len);
 void op_arg_copy (op_t *op, const void *data, size_t len);
-/* Consumes the operation; its done runs exactly once, never within this call. */
+/* Consumes the operation; its done runs exactly once, never within this call. Those of one
+ * job are applied in the order of these calls, also where one waits for its blobs;
+ * op_queue_now is for what has waited. */
 void op_queue (store_t *self, op_t *op);
+void op_queue_now (store_t *self, op_t *op);
 /* 0, a negative number or the first element: the code of an answer. */
 us_err_t op_code (const usi_reply_t *answer);
 /* Everything waiting and every later answer fails with US_ERR_STORE. */
@@ -130,6 +133,7 @@ struct store {
     unsigned sweep_round;
     /* blobs seen lately: digest -> when (monotonic) */
     zhashx_t *blobs;
+    zhashx_t *guards;     /* blobs.c: job id -> the last operation that waits */
     int64_t collected_ms; /* last round of the collector */
 };
 
@@ -177,6 +181,8 @@ size_t peers_from (usi_bytes_t packed, uint32_t *peers, size_t max);
 void blobs_new (store_t *self);
 void blobs_forget (store_t *self);
 void blobs_destroy (store_t *self);
+/* True where an operation of the same job waits for its blobs: this one goes behind it. */
+bool blobs_put_behind (store_t *self, op_t *op);
 /* Queues the operation once all blobs (32 bytes each) are known to be there; fails it
  * with US_ERR_MISSING_BLOB otherwise. */
 void blobs_guard (store_t *self, op_t *op, usi_bytes_t blobs);

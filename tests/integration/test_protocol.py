@@ -14,8 +14,10 @@ from support import wait_for
 from understudy import _msgpack as msgpack
 
 HELLO, WELCOME, PING, PONG, ERROR = 1, 2, 3, 4, 6
-SUBMIT, SUBMITTED, WATCH, UNWATCH, STATE, ENDED = 16, 17, 18, 19, 20, 21
-CREDIT, JOBS, STARTED, RESULT, COMMITTED, HAND_BACK = 48, 49, 50, 51, 52, 57
+SUBMIT, SUBMITTED, WATCH, UNWATCH, STATE, ENDED, LOGGED = 16, 17, 18, 19, 20, 21, 22
+CANCEL, CANCELLED = 23, 24
+BLOB_PUT, BLOB_KEPT = 34, 35
+CREDIT, JOBS, STARTED, RESULT, COMMITTED, LOG, HAND_BACK = 48, 49, 50, 51, 52, 53, 57
 
 pytestmark = pytest.mark.core
 
@@ -70,12 +72,12 @@ class Peer:
 
 
 @pytest.fixture
-def peer(broker):
-    broker = broker()
+def peer(broker, redis_server):
+    broker = broker(redis_server)
     peers = []
 
-    def connect(role="client", **fields):
-        peers.append(Peer(broker.endpoint, role, **fields))
+    def connect(role="client", at=broker, **fields):
+        peers.append(Peer(at.endpoint, role, **fields))
         return peers[-1]
 
     connect.broker = broker
@@ -293,6 +295,46 @@ def test_an_unknown_blob(peer):
     client = peer()
     client.send(SUBMIT, [shell_job(blobs=[b"\x01" * 32])], [b"true"])
     assert client.expect(SUBMITTED)[0]["items"][0]["code"] == -26
+
+
+@pytest.fixture
+def strange_blob(peer, broker, redis_server):
+    """There, but put through another broker: this one has to look for it."""
+    chunk = os.urandom(100)
+    blob = hashlib.sha256(chunk).digest()
+    other = peer(at=broker(redis_server))
+    other.send(BLOB_PUT, [{"blob": blob, "size": 100, "index": 0}], [chunk])
+    assert other.expect(BLOB_KEPT)[0]["items"][0]["code"] == 0
+    return blob
+
+
+def test_what_follows_a_submit_waits_for_its_blobs(peer, strange_blob):
+    client = peer()
+    job = shell_job(blobs=[strange_blob])
+    client.send(SUBMIT, [job], [b"true"])
+    client.send(WATCH, [{"id": job["id"]}])
+    client.send(CANCEL, [{"id": job["id"], "mode": 0}])
+    assert client.expect(SUBMITTED)[0]["items"][0]["code"] == 0
+    assert client.expect(STATE)[0]["items"] == [
+        {"id": job["id"], "code": 0, "state": 1}
+    ]
+    assert client.expect(CANCELLED)[0]["items"][0]["code"] == 0
+    missing = shell_job(blobs=[b"\x01" * 32])
+    client.send(SUBMIT, [missing], [b"true"])
+    client.send(WATCH, [{"id": missing["id"]}])
+    assert client.expect(SUBMITTED)[0]["items"][0]["code"] == -26
+    assert client.expect(STATE)[0]["items"][0]["code"] == -10
+
+
+def test_the_log_of_a_job_with_blobs_comes_as_it_grows(peer, strange_blob):
+    client, node = peer(), as_node(peer)
+    client.send(SUBMIT, [shell_job(blobs=[strange_blob], flags=2)], [b"true"])
+    client.expect(SUBMITTED)
+    node.send(CREDIT, credit=1)
+    got = node.expect(JOBS)[0]["items"][0]
+    fence = {key: got[key] for key in ("id", "attempt", "nonce")}
+    node.send(LOG, [{**fence, "stream": 0, "offset": 0}], [b"a line\n"])
+    assert client.expect(LOGGED)[1] == [b"a line\n"]
 
 
 def test_memory_stays_flat(peer):
