@@ -44,9 +44,9 @@ typedef struct broker {
     bool ending;          /* takes no more work */
 } broker_t;
 
-/* Answers a message of this type with ERROR. */
-void broker_refuse (broker_t *self, const routing_t *routing, int type, us_err_t code,
-                    const char *text);
+/* Sends ERROR, in answer to this message where there is one (else NULL). */
+void broker_refuse (broker_t *self, const routing_t *routing, const usi_msg_t *refused,
+                    us_err_t code, const char *text);
 /* The peer missed an answer of the store: once the store answers again it is asked to
  * say HELLO and to announce what it holds, which heals whatever was missed. */
 void broker_must_announce (broker_t *self, uint32_t index);

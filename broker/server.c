@@ -63,15 +63,18 @@ static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg);
 
 /* --- peers: what the parts call (broker.h) ------------------------------------------------ */
 
-void broker_refuse (broker_t *self, const routing_t *routing, int type, us_err_t code,
-                    const char *text)
+void broker_refuse (broker_t *self, const routing_t *routing, const usi_msg_t *refused,
+                    us_err_t code, const char *text)
 {
     usi_msg_t msg = USI_MSG_INIT;
     usi_msg_begin (&msg, USI_ERROR);
     USI_SET (&msg.head, CODE, code, code);
     USI_SET (&msg.head, TEXT, text, usi_bytes_of (text ? text : us_err_text (code)));
-    if (type)
-        USI_SET (&msg.head, COUNT, count, (uint64_t) type);
+    if (refused)
+        USI_SET (&msg.head, COUNT, count, (uint64_t) refused->type);
+    /* who has to say HELLO first asks again after it */
+    if (refused && usi_has (&refused->head, USI_F_REF) && code != US_ERR_UNKNOWN_PEER)
+        USI_SET (&msg.head, REF, ref, refused->head.ref);
     usi_msg_send (&msg, self->socket, usi_bytes (routing->bytes, routing->len));
     usi_msg_free (&msg);
 }
@@ -110,7 +113,7 @@ static void s_forget (peer_t *peer, void *arg)
 /* It says HELLO again, as a new peer, and announces what it holds. */
 static void s_ask_announce (broker_t *self, peer_t *peer)
 {
-    broker_refuse (self, &peer->routing, 0, US_ERR_UNKNOWN_PEER,
+    broker_refuse (self, &peer->routing, NULL, US_ERR_UNKNOWN_PEER,
                    "the store was away; say HELLO again");
     peers_mark_gone (self->peers, peer);
 }
@@ -254,7 +257,7 @@ static void s_refuse (server_t *self, const routing_t *routing, us_err_t code,
     if (code != US_ERR_UNKNOWN_PEER)
         s_log_refused (self, text);
     if (s_wants_answer (self->msg.type))
-        broker_refuse (&self->core, routing, self->msg.type, code, text);
+        broker_refuse (&self->core, routing, &self->msg, code, text);
 }
 
 static void s_dispatch (server_t *self, const routing_t *routing)

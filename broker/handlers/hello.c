@@ -45,14 +45,15 @@ static void s_drop_older (broker_t *self, uint64_t id)
         broker_lose_peer (self, older->peer);
 }
 
-static bool s_make_node (broker_t *self, peer_t *peer, const usi_fields_t *head)
+static bool s_make_node (broker_t *self, peer_t *peer, const usi_msg_t *msg)
 {
+    const usi_fields_t *head = &msg->head;
     node_t *node;
     const char *why;
     s_drop_older (self, head->node);
     us_err_t code = nodes_add (self->nodes, peer, head, &node, &why);
     if (code) {
-        broker_refuse (self, &peer->routing, USI_HELLO, code, why);
+        broker_refuse (self, &peer->routing, msg, code, why);
         return false;
     }
     registry_put_node (self, node);
@@ -70,14 +71,13 @@ void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *ms
     if (known)
         broker_lose_peer (self, known);
     if (!is_node && !s_is (head->role, "client")) {
-        broker_refuse (self, routing, USI_HELLO, US_ERR_INVALID,
-                       "role is client or node");
+        broker_refuse (self, routing, msg, US_ERR_INVALID, "role is client or node");
         return;
     }
     peer_t *peer =
         peers_add (self->peers, routing, is_node ? USI_BY_NODE : USI_BY_CLIENT,
                    head->name, head->host, head->pid);
-    if (is_node && !s_make_node (self, peer, head)) {
+    if (is_node && !s_make_node (self, peer, msg)) {
         peers_mark_gone (self->peers, peer);
         return;
     }

@@ -179,6 +179,26 @@ static const char *s_check_required (const usi_msg_t *msg, const usi_type_def_t 
     return NULL;
 }
 
+/* Of what is refused only the asker's number stays, wherever in the head it stands. */
+static void s_keep_ref (usi_fields_t *head, usi_bytes_t bytes)
+{
+    us_reader_t reader = usi_reader (bytes);
+    us_value_t map = usi_read (&reader);
+    usi_fields_t found = {0};
+    memset (head, 0, sizeof *head);
+    for (uint32_t i = 0; map.type == US_TYPE_MAP && i < map.as.count; i++) {
+        us_value_t key = usi_read (&reader);
+        if (key.type != US_TYPE_STR)
+            return;
+        if (usi_field_find (key.data, key.len) == USI_F_REF) {
+            if (!usi_field_decode (&found, USI_F_REF, &reader))
+                *head = found;
+            return;
+        }
+        usi_skip (&reader, NULL, NULL);
+    }
+}
+
 us_err_t usi_msg_decode_header (usi_msg_t *msg, usi_bytes_t header)
 {
     msg->why = "the header frame is too short";
@@ -200,6 +220,8 @@ us_err_t usi_msg_decode_header (usi_msg_t *msg, usi_bytes_t header)
     msg->why = s_decode_head (msg, &reader);
     if (!msg->why)
         msg->why = s_check_required (msg, def);
+    if (msg->why)
+        s_keep_ref (&msg->head, map);
     return msg->why ? US_ERR_PROTOCOL : US_OK;
 }
 

@@ -15,7 +15,7 @@ from understudy import _msgpack as msgpack
 
 HELLO, WELCOME, PING, PONG, ERROR = 1, 2, 3, 4, 6
 SUBMIT, SUBMITTED, WATCH, UNWATCH, STATE, ENDED, LOGGED = 16, 17, 18, 19, 20, 21, 22
-CANCEL, CANCELLED = 23, 24
+CANCEL, CANCELLED, QUERY, ANSWER = 23, 24, 25, 26
 BLOB_PUT, BLOB_KEPT = 34, 35
 CREDIT, JOBS, STARTED, RESULT, COMMITTED, LOG, HAND_BACK = 48, 49, 50, 51, 52, 53, 57
 
@@ -240,6 +240,34 @@ def test_malformed_frames(peer, frames, code):
     assert got == code if code else got < 0
     good.send(SUBMIT, [shell_job()], [b"true"])
     assert good.expect(SUBMITTED, 1.0)[0]["items"][0]["code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        ({"ref": 77, "what": 7}, -4),
+        ({"what": 7, "ref": 77}, -4),
+        ({"what": "x" * 33, "limit": "many", "ref": 77}, -4),
+        ({"items": [{"id": b"short"}], "ref": 77}, -4),
+        ({"ref": 77}, -4),
+        ({"what": "jobs", "ref": -1}, -4),
+    ],
+)
+def test_a_refused_query_is_named(peer, head, code):
+    """ERROR says which question it answers where that can be read."""
+    client = peer()
+    client.send(QUERY, **head)
+    got = client.expect(ERROR)[0]
+    assert (got["code"], got["count"]) == (code, QUERY)
+    assert got.get("ref") == (77 if head["ref"] == 77 else None)
+
+
+def test_a_query_of_a_stranger_is_not_answered_but_asked_again(peer):
+    """HELLO comes first, and then the same question: it has not failed."""
+    stranger = peer(None)
+    stranger.send(QUERY, what="status", ref=77)
+    got = stranger.expect(ERROR)[0]
+    assert (got["code"], "ref" in got) == (-33, False)
 
 
 def test_truncated_at_each_byte(peer):
