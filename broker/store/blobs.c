@@ -20,6 +20,7 @@
 #define UPLOAD_S      "86400" /* chunks of a blob that never became whole */
 #define HEX_LEN       (2 * USI_DIGEST_LEN)
 #define KEY_LEN       96
+#define GETS_MAX      16 /* chunks of 1 MiB */
 
 typedef struct blob_key {
     char text[KEY_LEN];
@@ -272,12 +273,16 @@ void store_blob_find (store_t *self, const uint8_t digest[32], store_size_fn *fn
     store_text (self, s_on_find_size, find, "GET", s_key (digest, "m").text, NULL);
 }
 
-typedef struct get {
+struct get {
+    get_t *next;
+    store_t *self;
+    uint8_t digest[USI_DIGEST_LEN];
+    uint32_t index;
     store_read_fn *fn;
     void *arg;
     uint64_t size;
     bool there;
-} get_t;
+};
 
 static void s_on_get_size (const usi_reply_t *reply, void *arg)
 {
@@ -288,27 +293,53 @@ static void s_on_get_size (const usi_reply_t *reply, void *arg)
         get->size = usi_get_be (packed.data, 6);
 }
 
+static void s_get_more (store_t *self);
+
 static void s_on_get_chunk (const usi_reply_t *reply, void *arg)
 {
     get_t *get = arg;
+    store_t *self = get->self;
     us_err_t err = US_OK;
     if (!reply || usi_reply_is (reply, USI_REPLY_ERROR))
         err = US_ERR_STORE;
     else if (!get->there || !usi_reply_is (reply, USI_REPLY_BYTES))
         err = US_ERR_MISSING_BLOB;
+    self->gets_in_flight--;
+    self->backlog_ops--;
     get->fn (err, err ? usi_bytes ("", 0) : usi_reply_bytes (reply), get->size,
              get->arg);
     free (get);
+    s_get_more (self);
+}
+
+/* A few at a time: Redis and we hold what is under way, and chunks are large. Without a
+ * connection all fail at once. */
+static void s_get_more (store_t *self)
+{
+    while (self->gets &&
+           (self->gets_in_flight < GETS_MAX || !usi_redis_is_connected (self->redis))) {
+        get_t *get = self->gets;
+        self->gets = get->next;
+        self->gets_in_flight++;
+        store_text (self, s_on_get_size, get, "GET", s_key (get->digest, "m").text,
+                    NULL);
+        store_text (self, s_on_get_chunk, get, "GET",
+                    s_chunk_key (get->digest, get->index).text, NULL);
+    }
 }
 
 void store_blob_get (store_t *self, const uint8_t digest[32], uint32_t index,
                      store_read_fn *fn, void *arg)
 {
     get_t *get = usi_new (get_t);
-    *get = (get_t){.fn = fn, .arg = arg};
-    store_text (self, s_on_get_size, get, "GET", s_key (digest, "m").text, NULL);
-    store_text (self, s_on_get_chunk, get, "GET", s_chunk_key (digest, index).text,
-                NULL);
+    *get = (get_t){.self = self, .index = index, .fn = fn, .arg = arg};
+    memcpy (get->digest, digest, USI_DIGEST_LEN);
+    if (!self->gets)
+        self->gets_tail = &self->gets;
+    *self->gets_tail = get;
+    self->gets_tail = &get->next;
+    self->backlog_ops++;
+    s_get_more (self);
 }
 
 /* --- put -------------------------------------------------------------------------- */

@@ -88,6 +88,7 @@ typedef struct partition {
 /* --- the store -------------------------------------------------------------------- */
 
 typedef struct deferred deferred_t;
+typedef struct get get_t;
 
 struct store {
     zloop_t *loop;
@@ -133,7 +134,9 @@ struct store {
     unsigned sweep_round;
     /* blobs seen lately: digest -> when (monotonic) */
     zhashx_t *blobs;
-    zhashx_t *guards;     /* blobs.c: job id -> the last operation that waits */
+    zhashx_t *guards;         /* blobs.c: job id -> the last operation that waits */
+    get_t *gets, **gets_tail; /* reads of chunks that wait for their turn */
+    unsigned gets_in_flight;
     int64_t collected_ms; /* last round of the collector */
 };
 

@@ -16,7 +16,7 @@ from understudy import _msgpack as msgpack
 HELLO, WELCOME, PING, PONG, ERROR = 1, 2, 3, 4, 6
 SUBMIT, SUBMITTED, WATCH, UNWATCH, STATE, ENDED, LOGGED = 16, 17, 18, 19, 20, 21, 22
 CANCEL, CANCELLED, QUERY, ANSWER = 23, 24, 25, 26
-BLOB_PUT, BLOB_KEPT = 34, 35
+BLOB_PUT, BLOB_KEPT, BLOB_GET, BLOB_DATA = 34, 35, 36, 37
 CREDIT, JOBS, STARTED, RESULT, COMMITTED, LOG, HAND_BACK = 48, 49, 50, 51, 52, 53, 57
 
 pytestmark = pytest.mark.core
@@ -363,6 +363,27 @@ def test_the_log_of_a_job_with_blobs_comes_as_it_grows(peer, strange_blob):
     fence = {key: got[key] for key in ("id", "attempt", "nonce")}
     node.send(LOG, [{**fence, "stream": 0, "offset": 0}], [b"a line\n"])
     assert client.expect(LOGGED)[1] == [b"a line\n"]
+
+
+def test_many_chunks_are_read_a_few_at_a_time(peer, redis_server):
+    """One message asks for 256 MiB; what Redis gathers for us at once is far less."""
+    client, mib = peer(), 2**20
+    chunk = os.urandom(mib)
+    item = {"blob": hashlib.sha256(chunk).digest(), "index": 0}
+    client.send(BLOB_PUT, [{**item, "size": mib}], [chunk])
+    assert client.expect(BLOB_KEPT)[0]["items"][0]["code"] == 0
+    with redis_server.connect() as redis:
+        before = int(redis.info("memory", "used_memory_peak"))
+    client.send(BLOB_GET, [item] * 256)
+    bodies = []
+    while len(bodies) < 256:
+        head, more = client.expect(BLOB_DATA)
+        assert {one["code"] for one in head["items"]} == {0}
+        bodies += [body == chunk for body in more]
+    assert bodies == [True] * 256
+    with redis_server.connect() as redis:
+        after = int(redis.info("memory", "used_memory_peak"))
+    assert after - before < 64 * mib
 
 
 def test_memory_stays_flat(peer):

@@ -567,6 +567,35 @@ static void test_connection_is_cut (void **state)
     claim_one (h, &id);
 }
 
+/* Reads that wait for their turn, and what waits behind a guarded submit. */
+static void test_what_waits_is_answered_too (void **state)
+{
+    harness_t *h = *state;
+    const uint8_t digest[USI_DIGEST_LEN] = {1};
+    got_t reads = {0}, submitted = {0}, watched = {0};
+    usi_id_t id = new_id ();
+    store_submit_t job = a_job (&id);
+    job.blobs = usi_bytes (digest, sizeof digest);
+    usi_ask (h->ask, "CLIENT", "PAUSE", "10000", "ALL", NULL);
+    for (uint32_t i = 0; i < 100; i++)
+        store_blob_get (h->store, digest, i, s_on_read, &reads);
+    store_submit (h->store, &job, s_on_submit, &submitted);
+    store_watch (h->store, &id, 7, 0, s_on_job, &watched);
+    assert_true (store_backlog (h->store, NULL) >= 100);
+    redis_kill (&h->server);
+    pump (h, s_is_lost);
+    do_submit (h, &job);
+    assert_int_equal (reads.calls, 100);
+    assert_int_equal (submitted.calls, 1);
+    assert_int_equal (watched.calls, 1);
+    assert_int_equal (watched.code, US_ERR_STORE);
+    assert_int_equal (store_backlog (h->store, NULL), 0);
+    redis_launch (&h->server);
+    usi_ask_close (&h->ask);
+    h->ask = redis_ask (&h->server);
+    pump (h, s_is_ready);
+}
+
 static void test_redis_restarts_empty (void **state)
 {
     harness_t *h = *state;
@@ -671,6 +700,7 @@ int main (void)
         cmocka_unit_test_setup (test_function_flush, s_empty),
         cmocka_unit_test_setup (test_redis_is_full, s_empty),
         cmocka_unit_test_setup (test_connection_is_cut, s_empty),
+        cmocka_unit_test_setup (test_what_waits_is_answered_too, s_empty),
         cmocka_unit_test_setup (test_redis_restarts_empty, s_empty),
         cmocka_unit_test_setup (test_flushall, s_empty),
         cmocka_unit_test_setup (test_check, s_empty),
