@@ -6,17 +6,6 @@
 #include "base/mem.h"
 #include "follows.h"
 
-us_err_t ended_code (int state, unsigned crashes)
-{
-    switch (state) {
-    case US_STATE_SUCCEEDED: return US_OK;
-    case US_STATE_CANCELLED: return US_ERR_CANCELLED;
-    case US_STATE_EXPIRED: return US_ERR_EXPIRED;
-    case US_STATE_DEAD: return crashes > 0 ? US_ERR_WORKER_DIED : US_ERR_NODE_LOST;
-    default: return US_ERR_REMOTE;
-    }
-}
-
 static void s_set_times (usi_fields_t *item, const ended_t *ended)
 {
     if (ended->started_ms > 0)
@@ -78,31 +67,25 @@ void deliver_result (broker_t *self, const ended_t *ended, const uint32_t *peers
 
 /* --- from the store -------------------------------------------------------------- */
 
+/* Of a job that has ended. */
 static ended_t s_ended_of (const store_job_t *job)
 {
     const store_record_t *record = &job->record;
-    ended_t ended = {.id = record->id,
+    const store_result_t *result = &job->result;
+    return (ended_t){.id = record->id,
                      .state = record->state,
-                     .code = ended_code (record->state, record->crashes),
+                     .code = result->code,
                      .attempt = record->attempt,
-                     .log_end = job->log_len,
-                     .build_end = job->build_len,
+                     .log_end = result->log_end,
+                     .build_end = result->build_end,
+                     .dropped = result->dropped,
                      .crashes = record->crashes,
                      .losses = record->losses,
                      .started_ms = record->started_ms,
-                     .ended_ms = record->ended_ms};
-    if (job->has_result) {
-        const store_result_t *result = &job->result;
-        if (result->code || record->state == US_STATE_SUCCEEDED)
-            ended.code = result->code;
-        ended.log_end = result->log_end;
-        ended.build_end = result->build_end;
-        ended.dropped = result->dropped;
-        ended.blob = result->blob;
-        ended.size = result->size;
-        ended.body = result->body;
-    }
-    return ended;
+                     .ended_ms = record->ended_ms,
+                     .blob = result->blob,
+                     .size = result->size,
+                     .body = result->body};
 }
 
 void deliver_job (broker_t *self, peer_t *peer, const store_job_t *job)

@@ -36,7 +36,4 @@ void deliver_started (broker_t *self, const usi_id_t *id, const uint32_t *peers,
 void deliver_logged (broker_t *self, const usi_id_t *id, const uint32_t *peers,
                      size_t count);
 
-/* The error of an end state for which no result says more. */
-us_err_t ended_code (int state, unsigned crashes);
-
 #endif

@@ -49,10 +49,8 @@ static void s_hand_back_claimed (broker_t *self, const store_claimed_t *jobs,
 static usi_list_t s_digests (arena_t *arena, usi_bytes_t blobs)
 {
     usi_buf_t buf = {0};
-    for (size_t at = 0; at + USI_DIGEST_LEN <= blobs.len; at += USI_DIGEST_LEN)
-        usi_list_add_bin (&buf, usi_bytes (blobs.data + at, USI_DIGEST_LEN));
-    usi_list_t list = {.count = (uint32_t) (blobs.len / USI_DIGEST_LEN),
-                       .raw = arena_copy (arena, usi_buf_bytes (&buf))};
+    usi_list_t list = usi_list_of_digests (blobs, &buf);
+    list.raw = arena_copy (arena, list.raw);
     usi_buf_free (&buf);
     return list;
 }

@@ -160,10 +160,17 @@ static void s_node_row (row_t *row, const broker_t *self, usi_bytes_t value)
     usi_buf_free (&own);
 }
 
-static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
-                        void *arg)
+static void s_broker_row (row_t *row, const broker_t *self, usi_bytes_t value)
 {
-    answer_t *answer = arg;
+    (void) self;
+    row_map (row, value);
+}
+
+/* A row for each entry of the registry. */
+static void s_answer_entries (answer_t *answer, us_err_t code,
+                              const usi_bytes_t *values, size_t count,
+                              void (*fill) (row_t *, const broker_t *, usi_bytes_t))
+{
     row_t row = {0};
     bool more = true;
     if (code) {
@@ -171,10 +178,16 @@ static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
         return;
     }
     for (size_t i = 0; i < count && more; i++) {
-        s_node_row (&row, answer->broker, values[i]);
+        fill (&row, answer->broker, values[i]);
         more = answer_end_row (answer, i, &row);
     }
     answer_send (&answer, count);
+}
+
+static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
+                        void *arg)
+{
+    s_answer_entries (arg, code, values, count, s_node_row);
 }
 
 void query_nodes (answer_t *answer)
@@ -185,18 +198,7 @@ void query_nodes (answer_t *answer)
 static void s_on_brokers (us_err_t code, const usi_bytes_t *values, size_t count,
                           void *arg)
 {
-    answer_t *answer = arg;
-    row_t row = {0};
-    bool more = true;
-    if (code) {
-        answer_fail (&answer, code, NULL);
-        return;
-    }
-    for (size_t i = 0; i < count && more; i++) {
-        row_map (&row, values[i]);
-        more = answer_end_row (answer, i, &row);
-    }
-    answer_send (&answer, count);
+    s_answer_entries (arg, code, values, count, s_broker_row);
 }
 
 void query_brokers (answer_t *answer)

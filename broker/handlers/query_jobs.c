@@ -12,13 +12,6 @@
 
 /* --- rows -------------------------------------------------------------------------------------- */
 
-static usi_list_t s_digests (usi_bytes_t blobs, usi_buf_t *buf)
-{
-    for (size_t at = 0; at + USI_DIGEST_LEN <= blobs.len; at += USI_DIGEST_LEN)
-        usi_list_add_bin (buf, usi_bytes (blobs.data + at, USI_DIGEST_LEN));
-    return usi_list_of (buf, (uint32_t) (blobs.len / USI_DIGEST_LEN));
-}
-
 static void s_set_counts (usi_fields_t *row, const store_record_t *record)
 {
     USI_SET (row, ATTEMPT, attempt, record->attempt);
@@ -54,7 +47,7 @@ static void s_fill (usi_fields_t *row, const store_record_t *record, usi_buf_t *
     if (!usi_has (row, USI_F_SIZE))
         USI_SET (row, SIZE, size, record->body_len);
     if (record->blobs.len > 0)
-        USI_SET (row, BLOBS, blobs, s_digests (record->blobs, blobs));
+        USI_SET (row, BLOBS, blobs, usi_list_of_digests (record->blobs, blobs));
     if (record->state == US_STATE_LEASED || record->state == US_STATE_RUNNING) {
         USI_SET (row, NODE, node, record->node);
         USI_SET (row, BROKER, broker, record->holder);
@@ -120,18 +113,14 @@ static void s_set_result (row_t *row, const store_job_t *job)
 {
     const store_record_t *record = &job->record;
     usi_fields_t fields = {0};
-    us_err_t code = ended_code (record->state, record->crashes);
     row_uint (row, "log_len", job->log_len);
     row_uint (row, "build_len", job->build_len);
     if (job->has_result) {
-        if (job->result.code || record->state == US_STATE_SUCCEEDED)
-            code = job->result.code;
+        USI_SET (&fields, CODE, code, job->result.code);
         USI_SET (&fields, DROPPED, dropped, job->result.dropped);
         row_uint (row, "result_len",
                   job->result.blob.len > 0 ? job->result.size : job->result.body.len);
     }
-    if (us_state_is_end (record->state))
-        USI_SET (&fields, CODE, code, code);
     row_fields (row, &fields);
     row_bool (row, "cancel_asked", record->flags & RECORD_FLAG_CANCEL);
     row_bool (row, "detached", record->flags & RECORD_FLAG_DETACHED);

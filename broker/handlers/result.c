@@ -55,7 +55,7 @@ static void s_tell (result_request_t *request, int state, const uint32_t *peers,
                      .body = usi_bytes (zmq_msg_data (&request->body),
                                         zmq_msg_size (&request->body))};
     if (!ended.code)
-        ended.code = ended_code (state, 0);
+        ended.code = record_end_code (state, 0);
     deliver_result (self, &ended, peers, count);
 }
 

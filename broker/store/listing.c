@@ -35,15 +35,6 @@ static void s_learn_all (store_t *self, usi_reply_fn *then, void *arg)
     store_text (self, then, arg, "SMEMBERS", "us:channels", NULL);
 }
 
-static void s_learn (store_t *self, const usi_reply_t *reply)
-{
-    for (size_t i = 0; i < usi_reply_count (reply); i++) {
-        usi_bytes_t name = usi_reply_bytes (usi_reply_at (reply, i));
-        if (usi_channel_valid (name))
-            store_learn_channel (self, (const char *) name.data);
-    }
-}
-
 /* --- rows ------------------------------------------------------------------------- */
 
 typedef struct rows {
@@ -157,7 +148,7 @@ static void s_list_step (listing_t *list)
 static void s_list_begin (const usi_reply_t *reply, void *arg)
 {
     listing_t *list = arg;
-    s_learn (list->self, reply);
+    store_learn_channels (list->self, reply);
     list->names = s_channel_names (list->self);
     const char *first = list->all ? list->from : list->wanted;
     list->name = zlist_first (list->names);
@@ -371,7 +362,7 @@ static void s_purge_step (purging_t *purge)
 static void s_purge_begin (const usi_reply_t *reply, void *arg)
 {
     purging_t *purge = arg;
-    s_learn (purge->self, reply);
+    store_learn_channels (purge->self, reply);
     purge->names = s_channel_names (purge->self);
     purge->name = purge->wanted ? purge->wanted : zlist_first (purge->names);
     if (!usi_reply_is (reply, USI_REPLY_ARRAY))
@@ -469,7 +460,7 @@ static void s_count_one (counting_t *counting, const char *name, size_t number)
 static void s_count_begin (const usi_reply_t *reply, void *arg)
 {
     counting_t *counting = arg;
-    s_learn (counting->self, reply);
+    store_learn_channels (counting->self, reply);
     counting->names = s_channel_names (counting->self);
     counting->channels =
         usi_alloc ((zlist_size (counting->names) + 1) * sizeof *counting->channels);

@@ -451,20 +451,21 @@ void store_cancel (store_t *self, const usi_id_t *id, int mode, store_cancel_fn 
 
 /* --- watch and get ---------------------------------------------------------------- */
 
-/* Where no envelope was stored, the code follows from the state. */
-static void s_fill_result (store_job_t *job)
+/* Jobs that ended without a node have no result. One that ran to its end has one: where
+ * it cannot be read, that is what there is to tell. */
+static void s_fill_result (store_job_t *job, usi_bytes_t stored)
 {
     const store_record_t *record = &job->record;
-    job->result = (store_result_t){
-        .state = record->state,
-        .code = record->state == US_STATE_CANCELLED ? US_ERR_CANCELLED
-                : record->state == US_STATE_EXPIRED ? US_ERR_EXPIRED
-                : record->state == US_STATE_DEAD    ? US_ERR_NODE_LOST
-                                                    : US_ERR_STORE,
-        .log_end = job->log_len,
-        .build_end = job->build_len,
-        .ended_ms = record->ended_ms,
-    };
+    bool ran = record->state == US_STATE_SUCCEEDED || record->state == US_STATE_FAILED;
+    bool known = record_parse_result (&job->result, stored) == US_OK;
+    if (!known)
+        job->result = (store_result_t){.state = record->state,
+                                       .code = ran ? US_ERR_STORE : US_OK,
+                                       .log_end = job->log_len,
+                                       .build_end = job->build_len,
+                                       .ended_ms = record->ended_ms};
+    if (!job->result.code)
+        job->result.code = record_end_code (record->state, record->crashes);
 }
 
 void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answer,
@@ -481,9 +482,8 @@ void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answ
     job.log_len = (uint64_t) usi_reply_int (usi_reply_at (answer, 3));
     job.build_len = (uint64_t) usi_reply_int (usi_reply_at (answer, 4));
     job.has_result = us_state_is_end (job.record.state);
-    usi_bytes_t result = usi_reply_bytes (usi_reply_at (answer, 2));
-    if (job.has_result && record_parse_result (&job.result, result) != US_OK)
-        s_fill_result (&job);
+    if (job.has_result)
+        s_fill_result (&job, usi_reply_bytes (usi_reply_at (answer, 2)));
     fn (US_OK, &job, arg);
 }
 

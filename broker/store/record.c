@@ -80,6 +80,17 @@ us_err_t record_parse (store_record_t *record, const usi_id_t *id, usi_bytes_t b
     return US_OK;
 }
 
+us_err_t record_end_code (int state, unsigned crashes)
+{
+    switch (state) {
+    case US_STATE_SUCCEEDED: return US_OK;
+    case US_STATE_CANCELLED: return US_ERR_CANCELLED;
+    case US_STATE_EXPIRED: return US_ERR_EXPIRED;
+    case US_STATE_DEAD: return crashes > 0 ? US_ERR_WORKER_DIED : US_ERR_NODE_LOST;
+    default: return US_ERR_REMOTE;
+    }
+}
+
 us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes)
 {
     const uint8_t *at = bytes.data;

@@ -161,6 +161,15 @@ void store_learn_channel (store_t *self, const char *channel)
     usi_buf_text (names, channel);
 }
 
+void store_learn_channels (store_t *self, const usi_reply_t *names)
+{
+    for (size_t i = 0; i < usi_reply_count (names); i++) {
+        usi_bytes_t name = usi_reply_bytes (usi_reply_at (names, i));
+        if (usi_channel_valid (name))
+            store_learn_channel (self, (const char *) name.data);
+    }
+}
+
 /* Refused (Redis is full): the next submit to any channel announces it again. */
 static void s_on_announced (const usi_reply_t *reply, void *arg)
 {

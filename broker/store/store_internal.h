@@ -159,6 +159,8 @@ static inline usi_bytes_t text_of (const char *text)
 /* A channel is in use: it is known to all before its first job is. */
 void store_announce (store_t *self, const char *channel);
 void store_learn_channel (store_t *self, const char *channel);
+/* Those in us:channels; they are anybody's. */
+void store_learn_channels (store_t *self, const usi_reply_t *names);
 uint8_t store_partition_of (const char *channel);
 
 /* setup.c */

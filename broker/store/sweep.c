@@ -144,12 +144,7 @@ static void s_on_cluster (const usi_reply_t *reply, void *arg)
 
 static void s_on_channels (const usi_reply_t *reply, void *arg)
 {
-    store_t *self = arg;
-    for (size_t i = 0; i < usi_reply_count (reply); i++) {
-        usi_bytes_t name = usi_reply_bytes (usi_reply_at (reply, i));
-        if (usi_channel_valid (name))
-            store_learn_channel (self, (const char *) name.data);
-    }
+    store_learn_channels (arg, reply);
 }
 
 static int s_on_round (zloop_t *loop, int timer, void *arg)

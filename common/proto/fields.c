@@ -133,6 +133,15 @@ usi_list_t usi_list_of (const usi_buf_t *buf, uint32_t count)
     return (usi_list_t){.count = count, .raw = usi_buf_bytes (buf)};
 }
 
+usi_list_t usi_list_of_digests (usi_bytes_t packed, usi_buf_t *buf)
+{
+    uint32_t count = 0;
+    for (size_t at = 0; at + USI_DIGEST_LEN <= packed.len;
+         at += USI_DIGEST_LEN, count++)
+        usi_list_add_bin (buf, usi_bytes (packed.data + at, USI_DIGEST_LEN));
+    return usi_list_of (buf, count);
+}
+
 /* --- encoding -------------------------------------------------------------------- */
 
 unsigned usi_fields_count (const usi_fields_t *fields)

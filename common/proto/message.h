@@ -146,6 +146,8 @@ bool usi_list_next (const usi_list_t *list, size_t *position, usi_bytes_t *eleme
 void usi_list_add_str (usi_buf_t *buf, usi_bytes_t text);
 void usi_list_add_bin (usi_buf_t *buf, usi_bytes_t bytes);
 usi_list_t usi_list_of (const usi_buf_t *buf, uint32_t count);
+/* Of digests that stand behind one another. */
+usi_list_t usi_list_of_digests (usi_bytes_t packed, usi_buf_t *buf);
 
 /* One msgpack map of fields outside a message: the job specification, registry entries,
  * rows. Encoding appends to buf. Decoding checks kinds and limits and skips unknown keys; on

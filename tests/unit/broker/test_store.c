@@ -234,6 +234,37 @@ static void test_crashes (void **state)
     assert_int_equal (counters (h).dead, 1);
 }
 
+/* The code of an end is never empty, whatever the node said and the store still has. */
+static void test_the_code_of_an_end (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t id = submit_one (h);
+    for (int crash = 1; crash <= 3; crash++) {
+        store_fence_t fence = claim_one (h, &id);
+        finish_one (h, &fence, USI_CRASHED, US_OK);
+        set_due (h, &id, -1);
+        sweep_now (h);
+    }
+    do_get (h, &id);
+    assert_int_equal (h->got.state, US_STATE_DEAD);
+    assert_int_equal (h->got.result.code, US_ERR_WORKER_DIED);
+    rkey_t key;
+    usi_bytes_t del[] = {usi_bytes_of ("DEL"), key_of (&key, "r", &id)};
+    usi_ask_bytes (h->ask, del, 2);
+    do_get (h, &id);
+    assert_int_equal (h->got.result.code, US_ERR_WORKER_DIED);
+
+    id = submit_one (h);
+    store_fence_t fence = claim_one (h, &id);
+    finish_one (h, &fence, USI_SUCCEEDED, US_OK);
+    do_get (h, &id);
+    assert_int_equal (h->got.result.code, US_OK);
+    del[1] = key_of (&key, "r", &id);
+    usi_ask_bytes (h->ask, del, 2);
+    do_get (h, &id);
+    assert_int_equal (h->got.result.code, US_ERR_STORE);
+}
+
 static void test_retries (void **state)
 {
     harness_t *h = *state;
@@ -542,6 +573,7 @@ int main (void)
         cmocka_unit_test_setup (test_hand_back, s_empty),
         cmocka_unit_test_setup (test_take_back, s_empty),
         cmocka_unit_test_setup (test_crashes, s_empty),
+        cmocka_unit_test_setup (test_the_code_of_an_end, s_empty),
         cmocka_unit_test_setup (test_retries, s_empty),
         cmocka_unit_test_setup (test_late_result, s_empty),
         cmocka_unit_test_setup (test_losses, s_empty),
