@@ -33,34 +33,33 @@ static void s_commit (broker_t *self, peer_t *peer, const store_fence_t *fence,
 
 /* A first attempt has no past, so all there is to tell is in hand. Of later ones the
  * record knows more: what went wrong before. */
-static void s_tell (result_request_t *request, int state, const uint32_t *peers,
-                    size_t count)
+static void s_tell (result_request_t *request, const store_finished_t *reply)
 {
     broker_t *self = request->broker;
     const store_done_t *done = &request->done;
     if (done->fence.attempt > 1) {
-        deliver_ended (self, &done->fence.id, peers, count);
+        deliver_ended (self, &done->fence.id, reply->peers, reply->peers_len);
         return;
     }
     ended_t ended = {.id = done->fence.id,
-                     .state = state,
+                     .state = reply->state,
                      .code = done->code,
                      .attempt = done->fence.attempt,
                      .log_end = done->log_end,
                      .build_end = done->build_end,
                      .dropped = done->dropped,
-                     .ended_ms = usi_wall_ms (),
+                     .started_ms = reply->started_ms,
+                     .ended_ms = reply->ended_ms,
                      .blob = done->blob,
                      .size = done->size,
                      .body = usi_bytes (zmq_msg_data (&request->body),
                                         zmq_msg_size (&request->body))};
     if (!ended.code)
-        ended.code = record_end_code (state, 0);
-    deliver_result (self, &ended, peers, count);
+        ended.code = record_end_code (reply->state, 0);
+    deliver_result (self, &ended, reply->peers, reply->peers_len);
 }
 
-static void s_on_done (us_err_t code, int state, const uint32_t *peers, size_t count,
-                       void *arg)
+static void s_on_done (us_err_t code, const store_finished_t *reply, void *arg)
 {
     result_request_t *request = arg;
     broker_t *self = request->broker;
@@ -69,9 +68,9 @@ static void s_on_done (us_err_t code, int state, const uint32_t *peers, size_t c
         broker_must_announce (self,
                               peer->index); /* it keeps the result and sends it again */
     else if (peer)
-        s_commit (self, peer, &request->done.fence, code, state);
-    if (code == US_OK && count > 0)
-        s_tell (request, state, peers, count);
+        s_commit (self, peer, &request->done.fence, code, reply ? reply->state : 0);
+    if (reply && reply->peers_len > 0)
+        s_tell (request, reply);
     zmq_msg_close (&request->body);
     free (request);
 }

@@ -11,6 +11,7 @@
 #define FLAG_SHORT    16
 #define RESULT_HEADER 32
 #define FENCE_LEN     40
+#define DONE_LEN      15  /* of its answer, before the peers */
 #define DONE_ANYHOW   128 /* with the outcome: even where log is missing */
 #define MAX_PEERS     256
 
@@ -311,23 +312,28 @@ static void s_done_done (store_t *self, op_t *op, us_err_t err,
 {
     uint32_t peers[MAX_PEERS];
     usi_bytes_t packed = usi_reply_bytes (answer);
-    if (!err && (!usi_reply_is (answer, USI_REPLY_BYTES) || packed.len < 3))
+    if (!err && (!usi_reply_is (answer, USI_REPLY_BYTES) || packed.len < DONE_LEN))
         err = op_code (answer) ? op_code (answer) : US_ERR_STORE;
     if (err == US_ERR_BUSY && !(op->data[FENCE_LEN] & DONE_ANYHOW)) {
         s_done_again (self, op);
         return;
     }
     if (err) {
-        op->fn.done (err, 0, NULL, 0, op->arg);
+        op->fn.done (err, NULL, op->arg);
         return;
     }
-    int state = packed.data[0];
     int64_t wait_ms = (int64_t) usi_get_be (packed.data + 1, 2);
     if (wait_ms)
         sweep_after (self, op->partition, wait_ms);
-    size_t count =
-        peers_from (usi_bytes (packed.data + 3, packed.len - 3), peers, MAX_PEERS);
-    op->fn.done (US_OK, state, peers, count, op->arg);
+    usi_bytes_t rest = usi_bytes (packed.data + DONE_LEN, packed.len - DONE_LEN);
+    const store_finished_t reply = {.state = packed.data[0],
+                                    .started_ms =
+                                        (int64_t) usi_get_be (packed.data + 3, 6),
+                                    .ended_ms =
+                                        (int64_t) usi_get_be (packed.data + 9, 6),
+                                    .peers = peers,
+                                    .peers_len = peers_from (rest, peers, MAX_PEERS)};
+    op->fn.done (US_OK, &reply, op->arg);
 }
 
 /* What the result names, the blob that is the result included. */

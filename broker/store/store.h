@@ -135,10 +135,15 @@ typedef struct store_done {
     usi_bytes_t body;
 } store_done_t;
 
-/* code 0 (also for the same result again) or US_ERR_STALE; state is the job's state
- * now; peers: our own peers that must be told, valid where state is an end state. */
-typedef void store_done_fn (us_err_t code, int state, const uint32_t *peers,
-                            size_t count, void *arg);
+typedef struct store_finished {
+    int state;                    /* of the job, now */
+    int64_t started_ms, ended_ms; /* 0: it has not */
+    const uint32_t *peers; /* ours, to be told; valid where state is an end state */
+    size_t peers_len;
+} store_finished_t;
+
+/* code 0 (also for the same result again), or US_ERR_STALE and the like and no reply. */
+typedef void store_done_fn (us_err_t code, const store_finished_t *reply, void *arg);
 void store_done (store_t *self, const store_done_t *done, store_done_fn *fn, void *arg);
 
 typedef void store_log_fn (us_err_t code, uint64_t kept, const uint32_t *peers,

@@ -52,6 +52,7 @@ def test_the_views(user):
     assert (one["name"], one["channels"]) == ("atlas", ["calculator"])
     (job,) = rows(user, "jobs", "--channel", "calculator")
     assert (job["id"], job["state"]) == (uuid, "SUCCEEDED")
+    assert 0 < job["submitted_ms"] <= job["started_ms"] <= job["ended_ms"]
     assert rows(user, "jobs", "--state", "failed") == []
     assert rows(user, "jobs", "--older", "1h") == []
     assert rows(user, "doctor")

@@ -170,6 +170,35 @@ def test_who_is_told_of_a_job(peer):
     assert (kind, head["items"][0]["id"]) == (STATE, unknown)
 
 
+@pytest.mark.parametrize(
+    ("said", "outcome", "code", "has_started"),
+    [
+        (False, 1, 0, True),  # over before the node says STARTED
+        (True, 1, 0, True),
+        (False, 2, -24, True),  # an exception in the job
+        (False, 2, -17, False),  # no environment: it never ran
+    ],
+)
+def test_ended_tells_when_it_started(peer, said, outcome, code, has_started):
+    client, node = peer(), as_node(peer)
+    job = shell_job()
+    client.send(SUBMIT, [job], [b"true"])
+    node.send(CREDIT, credit=1)
+    got = node.expect(JOBS)[0]["items"][0]
+    fence = {key: got[key] for key in ("id", "attempt", "nonce")}
+    if said:
+        node.send(STARTED, [fence])
+        assert client.expect(STATE)[0]["items"][0]["state"] == 3
+    node.send(RESULT, [{**fence, "outcome": outcome, "code": code}], [b"value"])
+    told = client.expect(ENDED)[0]["items"][0]
+    client.send(WATCH, [{"id": job["id"]}])
+    again = client.expect(ENDED)[0]["items"][0]
+    for key in ("started_ms", "ended_ms"):
+        assert told.get(key) == again.get(key)
+    assert ("started_ms" in told) == has_started
+    assert told.get("started_ms", 0) <= told["ended_ms"]
+
+
 def test_an_attempt_has_its_number_alone(peer):
     """Answers name a job and its attempt: what was handed back and comes again to the
     same node has to be told from what it was."""

@@ -16,7 +16,8 @@ local FLAG_CANCEL, FLAG_WATCHED, FLAG_DETACHED, FLAG_RESULT_BLOBS = 1, 2, 4, 8
 local FLAG_SHORT = 16
 local SHORT, HEADER, LONGEST_NAME = 36, 91, 128
 local HEADER_FORMAT = '>BBBBBBI4I4I4I4I6I4I4BBBI6I6I4I4c8I4c8I6I6'
-local ZERO4, ZERO12 = '\0\0\0\0', '\0\0\0\0\0\0\0\0\0\0\0\0'
+local ZERO4, ZERO6 = '\0\0\0\0', '\0\0\0\0\0\0'
+local ZERO12 = '\0\0\0\0\0\0\0\0\0\0\0\0'
 local ZERO15 = ZERO12 .. '\0\0\0'
 local NEVER_CLAIMED = ZERO15 .. ZERO15 .. ZERO15 .. '\0\0\0\0\0\0\0\0\0\0'
 local NO_NONCE = '\0\0\0\0\0\0\0\0'
@@ -269,16 +270,24 @@ local function parse (id, raw)
     end
     return setmetatable ({id = id, raw = raw, state = state, flags = flags,
                           channel = sub (raw, HEADER + 1, HEADER + name_len),
-                          short = short, whole = false, ended_now = false}, REST)
+                          short = short, whole = false, began_now = false,
+                          ended_now = false}, REST)
 end
 
 local function pack_header (job)
     return pack (HEADER_FORMAT, SCHEMA, job.state, job.flags, #job.channel, job.retries,
                  job.blobs, job.class, job.spec_len, job.body_len, job.expire,
                  job.submitted, job.origin, job.peer, job.crashes, job.losses,
-                 job.failures, job.started, job.ended_now and now or job.ended,
+                 job.failures, job.began_now and now or job.started,
+                 job.ended_now and now or job.ended,
                  job.holder, job.attempt, job.node, job.boot, job.nonce, job.log_base,
                  job.build_base)
+end
+
+-- Started and ended, as they are written.
+local function times (job)
+    return (job.began_now and now_packed or sub (job.raw, 40, 45)) ..
+        (job.ended_now and now_packed or sub (job.raw, 46, 51))
 end
 
 -- What has to be written: nearly all jobs only change their state, their flags and the
@@ -287,7 +296,7 @@ local function header (job)
     if job.whole then
         return pack_header (job)
     elseif job.ended_now then
-        return char (SCHEMA, job.state, job.flags) .. sub (job.raw, 4, 45) .. now_packed
+        return char (SCHEMA, job.state, job.flags) .. sub (job.raw, 4, 39) .. times (job)
     end
     return char (SCHEMA, job.state, job.flags)
 end

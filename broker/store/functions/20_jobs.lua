@@ -264,6 +264,15 @@ local function count_up (value)
     return min (value + 1, 255)
 end
 
+-- Whether the job itself came to run; if not, its environment, say, could not be built.
+local function has_run (outcome, result)
+    if outcome == 2 then
+        local code = unpack ('>i4', result, 5)
+        return code == ERR.REMOTE or code == ERR.SHELL
+    end
+    return outcome ~= 4
+end
+
 -- What the outcome of an attempt means for this job.
 local function verdict (job, outcome, result)
     if outcome == 1 then
@@ -271,9 +280,8 @@ local function verdict (job, outcome, result)
     end
     local cancelled = has (job.flags, FLAG_CANCEL)
     if outcome == 2 then
-        local code = unpack ('>i4', result, 5)
         local again = not cancelled and job.failures < job.retries and
-            (code == ERR.REMOTE or code == ERR.SHELL)
+            has_run (outcome, result)
         return again and 'RETRY' or 'FAIL'
     elseif outcome == 3 then
         if cancelled then
@@ -306,9 +314,9 @@ local function log_ends (job, result)
                  min (build_end, call ('STRLEN', prefix .. 'l1:' .. job.id)))
 end
 
--- State, wait before the next attempt, peers of this broker to tell of the end.
+-- State, wait before the next attempt, times, peers of this broker to tell of the end.
 local function done_answer (job, wait, peers)
-    return char (job.state, floor (wait / 256), wait % 256) .. peers
+    return char (job.state, floor (wait / 256), wait % 256) .. times (job) .. peers
 end
 
 -- The job has ended: the same result again is welcome, another one is not.
@@ -348,6 +356,9 @@ local function done (a, i)
         return ERR.BUSY
     end
     channel_of (job.channel)
+    -- nodes do not say STARTED of what is over within milliseconds
+    local unsaid = job.state == STATE.LEASED or sub (job.raw, 40, 45) == ZERO6
+    job.began_now = unsaid and has_run (outcome, result)
     if outcome == 2 then
         job.failures = count_up (job.failures)
     elseif outcome == 3 then

@@ -256,14 +256,15 @@ static void s_on_claim (us_err_t code, const store_claimed_t *jobs, size_t count
     }
 }
 
-static void s_on_done (us_err_t code, int state, const uint32_t *peers, size_t count,
-                       void *arg)
+static void s_on_done (us_err_t code, const store_finished_t *reply, void *arg)
 {
     got_t *got = arg;
     got->calls++;
     got->code = code;
-    got->state = state;
-    s_take_peers (got, peers, count);
+    if (!reply)
+        return;
+    got->state = reply->state;
+    s_take_peers (got, reply->peers, reply->peers_len);
 }
 
 static void s_on_log (us_err_t code, uint64_t kept, const uint32_t *peers, size_t count,
