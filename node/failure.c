@@ -78,3 +78,20 @@ void failure_pack (usi_buf_t *out, const failure_t *failure)
     usi_pack_array (out, 0);
     s_detail (out, failure);
 }
+
+void failure_tail (usi_buf_t *out, usi_bytes_t printed, size_t max)
+{
+    static const char cut[] = "[earlier lines are left out; all of them: "
+                              "understudy-ctl logs --build ID]\n";
+    if (printed.len > max) {
+        const uint8_t *tail = printed.data + printed.len - max;
+        /* From the line end before the tail, if it is one. A line that is longer than
+         * all that is shown cannot but begin in the middle. */
+        const uint8_t *end = memchr (tail - 1, '\n', max);
+        if (end)
+            tail = end + 1;
+        usi_buf_text (out, cut);
+        printed = usi_bytes (tail, (size_t) (printed.data + printed.len - tail));
+    }
+    usi_buf_append (out, printed.data, printed.len);
+}

@@ -21,4 +21,8 @@ typedef struct failure {
 /* Bytes that are no UTF-8 become U+FFFD. */
 void failure_pack (usi_buf_t *out, const failure_t *failure);
 
+/* Appends the end of what a tool printed, at most max bytes of it and whole lines. Where
+ * that is not all, a line in front says so. */
+void failure_tail (usi_buf_t *out, usi_bytes_t printed, size_t max);
+
 #endif

@@ -168,20 +168,18 @@ static void s_unlock (env_t *env)
 
 static void s_fail (env_t *env, const char *command, const char *reason)
 {
-    const usi_buf_t *output = &env->output;
+    usi_bytes_t output = usi_buf_bytes (&env->output);
+    usi_buf_t message = {0}, shown = {0};
     failure_t failure = FAILURE_INIT;
-    size_t shown = output->len < OUTPUT_SHOWN ? output->len : OUTPUT_SHOWN;
-    size_t words = output->len < MESSAGE_SHOWN ? output->len : MESSAGE_SHOWN;
-    char *message =
-        usi_sprintf ("%s: %s\n%.*s", command, reason, (int) words,
-                     output->len ? (const char *) output->data + output->len - words
-                                 : "");
+    usi_buf_printf (&message, "%s: %s\n", command, reason);
+    failure_tail (&message, output, MESSAGE_SHOWN);
+    usi_buf_append (&message, "", 1);
+    failure_tail (&shown, output, OUTPUT_SHOWN);
     failure.code = US_ERR_ENV_BUILD;
-    failure.message = message;
+    failure.message = (const char *) message.data;
     failure.node = env->node->options.name;
     failure.command = command;
-    failure.output =
-        usi_bytes (shown ? output->data + output->len - shown : NULL, shown);
+    failure.output = usi_buf_bytes (&shown);
     usi_buf_free (&env->failure);
     failure_pack (&env->failure, &failure);
     env->backoff_ms = env->backoff_ms ? env->backoff_ms * 2 : BACKOFF_MS;
@@ -190,7 +188,8 @@ static void s_fail (env_t *env, const char *command, const char *reason)
     env->retry_at_ms = usi_now_ms () + env->backoff_ms;
     usi_warning ("env.failed", "an environment cannot be built: %s: %s env=%.12s",
                  command, reason, env->request.key);
-    free (message);
+    usi_buf_free (&message);
+    usi_buf_free (&shown);
     usi_buf_free (&env->output);
     s_unlock (env);
     s_set_state (env, ENV_FAILED);

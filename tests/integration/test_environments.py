@@ -94,6 +94,21 @@ def test_a_build_that_fails_says_why(cluster, wheel_index, uv):
     assert ok == "fine\n"
 
 
+def test_a_long_build_output_is_cut_at_a_line(cluster, wheel_index):
+    """pip names each of a hundred conflicts: far more than the message shows."""
+    wheel_index.add("leaf", "1.0")
+    for patch in range(100):
+        wheel_index.add("stem", f"1.{patch}", requires=["leaf>=2"])
+    user = cluster()
+    name, first, *rest = user.script(USE, "stem", "leaf==1.0").splitlines()
+    assert name == "EnvironmentBuildError"
+    assert first.endswith("exit code 1")
+    assert "left out" in rest[0] and "logs --build" in rest[0]
+    uuid = user.ctl("jobs", "--json").stdout
+    whole = user.ctl("logs", "--build", json.loads(uuid)["id"]).stdout.splitlines()
+    assert rest[1] in whole
+
+
 def test_a_bare_environment_has_nothing(cluster):
     user = cluster()
     said = user.script("""

@@ -109,6 +109,29 @@ static void test_code_of_what_is_no_envelope (void **state)
                       US_ERR_INTERNAL);
 }
 
+static void s_expect_tail (const char *printed, size_t max, bool cut,
+                           const char *expected)
+{
+    usi_buf_t out = {0};
+    failure_tail (&out, usi_bytes_of (printed), max);
+    usi_buf_append (&out, "", 1);
+    const char *text = (const char *) out.data;
+    assert_int_equal (strncmp (text, "[earlier lines are left out", 27) == 0, cut);
+    assert_string_equal (cut ? strchr (text, '\n') + 1 : text, expected);
+    usi_buf_free (&out);
+}
+
+static void test_a_tail_begins_at_a_line (void **state)
+{
+    (void) state;
+    s_expect_tail ("", 8, false, "");
+    s_expect_tail ("one\ntwo\n", 8, false, "one\ntwo\n");
+    s_expect_tail ("one\ntwo\n", 7, true, "two\n");
+    s_expect_tail ("one\ntwo\n", 4, true, "two\n"); /* begins there by itself */
+    s_expect_tail ("one\ntwo\n", 5, true, "two\n");
+    s_expect_tail ("0123456789", 4, true, "6789"); /* no line is short enough */
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +139,7 @@ int main (void)
         cmocka_unit_test (test_golden),
         cmocka_unit_test (test_what_is_no_text),
         cmocka_unit_test (test_code_of_what_is_no_envelope),
+        cmocka_unit_test (test_a_tail_begins_at_a_line),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
