@@ -123,10 +123,16 @@ void row_bool (row_t *row, const char *key, bool value)
     usi_pack_bool (s_key (row, key), value);
 }
 
-void row_list (row_t *row, const char *key, const endpoints_t *list)
+usi_buf_t *row_array (row_t *row, const char *key, size_t count)
 {
     usi_buf_t *buf = s_key (row, key);
-    usi_pack_array (buf, (uint32_t) list->count);
+    usi_pack_array (buf, (uint32_t) count);
+    return buf;
+}
+
+void row_list (row_t *row, const char *key, const endpoints_t *list)
+{
+    usi_buf_t *buf = row_array (row, key, list->count);
     for (size_t i = 0; i < list->count; i++)
         usi_pack_str (buf, list->texts[i], strlen (list->texts[i]));
 }

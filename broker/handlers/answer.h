@@ -53,6 +53,8 @@ void row_str (row_t *row, const char *key, usi_bytes_t text);
 void row_uint (row_t *row, const char *key, uint64_t value);
 void row_bool (row_t *row, const char *key, bool value);
 void row_list (row_t *row, const char *key, const endpoints_t *list);
+/* An array follows: put so many values into the buffer. */
+usi_buf_t *row_array (row_t *row, const char *key, size_t count);
 void row_fields (row_t *row, const usi_fields_t *fields);
 /* The pairs of a whole msgpack map. */
 void row_map (row_t *row, usi_bytes_t map);

@@ -87,6 +87,16 @@ static uint64_t s_local_nodes (const broker_t *self, const char *name)
     return channel ? channel->nodes_len : 0;
 }
 
+static void s_queues (usi_buf_t *buf, const store_channel_t *channel)
+{
+    for (size_t i = 0; i < channel->queues_len; i++) {
+        row_t queue = {0};
+        row_text (&queue, "needs", channel->queues[i].needs);
+        row_uint (&queue, "queued", channel->queues[i].queued);
+        row_end (&queue, buf);
+    }
+}
+
 static void s_channel_row (row_t *row, const broker_t *self,
                            const store_channel_t *channel)
 {
@@ -103,6 +113,7 @@ static void s_channel_row (row_t *row, const broker_t *self,
     row_uint (row, "expired", channel->expired);
     row_uint (row, "waiting", channel->waiting);
     row_uint (row, "nodes", s_local_nodes (self, channel->name));
+    s_queues (row_array (row, "queues", channel->queues_len), channel);
 }
 
 static void s_on_channels (us_err_t code, const store_channel_t *channels, size_t count,

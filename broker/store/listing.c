@@ -401,6 +401,8 @@ typedef struct counting {
 static void s_count_end (counting_t *counting)
 {
     counting->fn (counting->err, counting->channels, counting->count, counting->arg);
+    for (size_t i = 0; i < counting->count; i++)
+        free (counting->channels[i].queues);
     zlist_destroy (&counting->names);
     free (counting->wanted);
     free (counting->channels);
@@ -424,6 +426,28 @@ static void s_counter (store_channel_t *channel, usi_bytes_t name, int64_t value
             *fields[i].at = value > 0 ? (uint64_t) value : 0;
 }
 
+/* classes: class, needs, queue length, waiting topics of each. */
+static void s_count_classes (store_channel_t *channel, const usi_reply_t *classes)
+{
+    size_t len = usi_reply_count (classes);
+    channel->queues = usi_alloc ((len / 4 + 1) * sizeof *channel->queues);
+    for (size_t i = 0; i + 3 < len; i += 4) {
+        usi_bytes_t needs = usi_reply_bytes (usi_reply_at (classes, i + 1));
+        int64_t queued = usi_reply_int (usi_reply_at (classes, i + 2));
+        uint64_t topics = (uint64_t) usi_reply_int (usi_reply_at (classes, i + 3));
+        store_queue_t *queue = &channel->queues[channel->queues_len];
+        /* a node waits in the sets of all classes it serves */
+        if (topics > channel->waiting)
+            channel->waiting = topics;
+        if (queued <= 0)
+            continue;
+        channel->queues_len++;
+        queue->queued = (uint64_t) queued;
+        snprintf (queue->needs, sizeof queue->needs, "%.*s", (int) needs.len,
+                  (const char *) needs.data);
+    }
+}
+
 static void s_count_done (store_t *self, op_t *op, us_err_t err,
                           const usi_reply_t *answer)
 {
@@ -431,18 +455,12 @@ static void s_count_done (store_t *self, op_t *op, us_err_t err,
     counting_t *counting = op->arg;
     store_channel_t *channel = &counting->channels[op->remaining];
     const usi_reply_t *counters = usi_reply_at (answer, 0);
-    const usi_reply_t *classes = usi_reply_at (answer, 1);
     if (err || !counters)
         counting->err = err ? err : US_ERR_STORE;
     for (size_t i = 0; i + 1 < usi_reply_count (counters); i += 2)
         s_counter (channel, usi_reply_bytes (usi_reply_at (counters, i)),
                    usi_reply_int (usi_reply_at (counters, i + 1)));
-    /* a node waits in the sets of all classes it serves */
-    for (size_t i = 0; i + 3 < usi_reply_count (classes); i += 4) {
-        uint64_t topics = (uint64_t) usi_reply_int (usi_reply_at (classes, i + 3));
-        if (topics > channel->waiting)
-            channel->waiting = topics;
-    }
+    s_count_classes (channel, usi_reply_at (answer, 1));
     if (--counting->waiting == 0)
         s_count_end (counting);
 }

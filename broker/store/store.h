@@ -208,11 +208,19 @@ void store_list (store_t *self, const char *channel, int state, uint64_t older_m
 void store_find (store_t *self, const uint8_t *prefix, size_t prefix_len,
                  unsigned limit, store_list_fn *fn, void *arg);
 
+/* A queue that is not empty. Jobs that were cancelled in it may still be counted. */
+typedef struct store_queue {
+    char needs[64]; /* "python=3.11"; empty: any node serves it */
+    uint64_t queued;
+} store_queue_t;
+
 typedef struct store_channel {
     const char *name;
     uint64_t queued, leased, running, backoff;
     uint64_t submitted, succeeded, failed, cancelled, dead, expired;
     uint64_t waiting; /* topics of nodes with unused credit */
+    store_queue_t *queues;
+    size_t queues_len;
 } store_channel_t;
 
 typedef void store_channels_fn (us_err_t code, const store_channel_t *channels,

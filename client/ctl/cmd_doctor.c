@@ -142,41 +142,125 @@ static void s_check_nodes (doctor_t *doctor, const us_query_t *nodes)
         s_find (doctor, "ok", "%zu node%s", count, count == 1 ? "" : "s");
 }
 
-static bool s_has_channel (const json_t *node, const char *name)
+/* --- jobs that nobody will run ------------------------------------------------------------ */
+
+static bool s_has_text (const json_t *array, const char *text)
 {
-    const json_t *channels = json_object_get (node, "channels");
-    for (size_t i = 0; i < json_array_size (channels); i++) {
-        const char *channel = json_string_value (json_array_get (channels, i));
-        if (channel && strcmp (channel, name) == 0)
+    for (size_t i = 0; i < json_array_size (array); i++) {
+        const char *element = json_string_value (json_array_get (array, i));
+        if (element && strcmp (element, text) == 0)
             return true;
     }
     return false;
 }
 
-/* Nodes of all brokers. */
-static bool s_is_listened_to (const us_query_t *nodes, const char *name)
+/* Adds what an array holds and texts does not. */
+static void s_gather (json_t *texts, const json_t *array)
 {
-    bool found = false;
-    for (size_t i = 0; i < us_query_rows (nodes) && !found; i++) {
-        json_t *node = json_from_query (nodes, i);
-        found = s_has_channel (node, name);
-        json_decref (node);
+    for (size_t i = 0; i < json_array_size (array); i++) {
+        json_t *element = json_array_get (array, i);
+        if (json_is_string (element) &&
+            !s_has_text (texts, json_string_value (element)))
+            json_array_append (texts, element);
     }
-    return found;
 }
 
-/* Jobs that wait where nobody listens: a misspelt channel, or a node that is not there. */
+/* What the nodes (of all brokers) that listen on a channel list under key; NULL: on any
+ * channel. */
+static json_t *s_offered (const us_query_t *nodes, const char *channel, const char *key)
+{
+    json_t *texts = json_array ();
+    for (size_t i = 0; i < us_query_rows (nodes); i++) {
+        json_t *node = json_from_query (nodes, i);
+        if (!channel || s_has_text (json_object_get (node, "channels"), channel))
+            s_gather (texts, json_object_get (node, key));
+        json_decref (node);
+    }
+    return texts;
+}
+
+/* "a, b"; the caller frees it. */
+static char *s_joined (const json_t *texts)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream (&line, &size);
+    if (!stream)
+        ctl_no_memory ();
+    for (size_t i = 0; i < json_array_size (texts); i++)
+        fprintf (stream, "%s%s", i ? ", " : "",
+                 json_string_value (json_array_get (texts, i)));
+    if (fclose (stream) != 0)
+        ctl_no_memory ();
+    return line;
+}
+
+/* Is one of these versions (3.11.2) of this minor version (3.11)? */
+static bool s_is_offered (const json_t *versions, const char *minor)
+{
+    size_t len = strlen (minor);
+    for (size_t i = 0; i < json_array_size (versions); i++) {
+        const char *version = json_string_value (json_array_get (versions, i));
+        if (strncmp (version, minor, len) == 0 &&
+            (version[len] == '.' || version[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* Nodes listen on the channel, but none of them has the Python that jobs need. */
+static void s_check_pythons (doctor_t *doctor, const json_t *channel,
+                             const json_t *versions)
+{
+    static const char python[] = "python=";
+    const json_t *queues = json_object_get (channel, "queues");
+    const char *name = s_text (channel, "name");
+    for (size_t i = 0; i < json_array_size (queues); i++) {
+        const json_t *queue = json_array_get (queues, i);
+        const char *needs = s_text (queue, "needs");
+        long long queued = json_integer_value (json_object_get (queue, "queued"));
+        if (strncmp (needs, python, strlen (python)) != 0 ||
+            s_is_offered (versions, needs + strlen (python)))
+            continue;
+        const char *minor = needs + strlen (python);
+        char *offered = s_joined (versions);
+        s_find (
+            doctor, "warning",
+            "channel %s: %lld job%s queued for Python %s, which no node there offers"
+            " (they offer %s); start one: understudy-node --channel %s --python "
+            "/usr/bin/python%s",
+            name, queued, queued == 1 ? "" : "s", minor, offered, name, minor);
+        free (offered);
+    }
+}
+
+/* A misspelt channel, or a node that is not there. */
+static void s_warn_unheard (doctor_t *doctor, const us_query_t *nodes, const char *name,
+                            long long queued)
+{
+    json_t *heard = s_offered (nodes, NULL, "channels");
+    char *others = s_joined (heard);
+    s_find (doctor, "warning",
+            "channel %s: %lld job%s queued and no node listens there%s%s%s; start one: "
+            "understudy-node --channel %s",
+            name, queued, queued == 1 ? "" : "s", *others ? " (nodes listen on " : "",
+            others, *others ? ")" : "", name);
+    free (others);
+    json_decref (heard);
+}
+
 static void s_check_channels (doctor_t *doctor, const us_query_t *channels,
                               const us_query_t *nodes)
 {
     for (size_t i = 0; i < us_query_rows (channels); i++) {
         json_t *row = json_from_query (channels, i);
         long long queued = json_integer_value (json_object_get (row, "queued"));
-        const char *name = s_text (row, "name");
-        if (queued > 0 && !s_is_listened_to (nodes, name))
-            s_find (doctor, "warning",
-                    "channel %s: %lld job%s queued and no node listens there", name,
-                    queued, queued == 1 ? "" : "s");
+        json_t *versions = s_offered (nodes, s_text (row, "name"), "pythons");
+        if (queued > 0 && json_array_size (versions) == 0)
+            s_warn_unheard (doctor, nodes, s_text (row, "name"), queued);
+        else if (queued > 0)
+            s_check_pythons (doctor, row, versions);
+        json_decref (versions);
         json_decref (row);
     }
 }

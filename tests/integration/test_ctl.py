@@ -104,6 +104,35 @@ def test_cancel_in_any_state(broker, node, client):
     assert user.ctl("cancel", unknown, check=False).returncode != 0
 
 
+def findings(user, level):
+    return [row["text"] for row in rows(user, "doctor") if row["level"] == level]
+
+
+def test_doctor_finds_jobs_that_nobody_will_run(broker, node, client):
+    """Nobody on the channel; then somebody, without the Python that is wanted."""
+    broker()
+    node(channel="elsewhere")
+    user = client()
+    wanted = [submit(user, "true", "--python", "3.99") for _ in range(3)]
+    plain = submit(user, "true")
+    (said,) = findings(user, "warning")
+    assert "channel calculator: 4 jobs queued and no node listens" in said
+    assert "elsewhere" in said
+    assert "understudy-node --channel calculator" in said
+    node(channel="calculator")
+    ended(user, plain, "SUCCEEDED")
+    (said,) = findings(user, "warning")
+    assert "channel calculator: 3 jobs queued for Python 3.99" in said
+    assert f"they offer {rows(user, 'nodes')[0]['pythons'][0]}" in said
+    assert "--python" in said
+    # Nobody takes what was cancelled out of that queue; it does not count all the same.
+    user.ctl("cancel", *wanted[:2])
+    (said,) = findings(user, "warning")
+    assert "1 job queued for Python 3.99" in said
+    user.ctl("cancel", wanted[2])
+    assert findings(user, "warning") == []
+
+
 def test_retry_is_a_new_job(user):
     uuid = submit(user, "exit 3")
     ended(user, uuid, "FAILED")

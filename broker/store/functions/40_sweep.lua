@@ -282,6 +282,23 @@ local function list (a, i)
     return answer
 end
 
+-- Dead entries at the front go, as in a claim: where nobody serves the class nobody claims,
+-- and cancelled jobs would be counted for ever.
+local function queue_length (key)
+    local dead = 0
+    for _, item in ipairs (call ('LRANGE', key, 0, WINDOW - 1)) do
+        local ok, job = pcall (load, sub (item, 7))
+        if not ok or job and job.state == STATE.QUEUED then
+            break
+        end
+        dead = dead + 1
+    end
+    if dead > 0 then
+        call ('LTRIM', key, dead, -1)
+    end
+    return call ('LLEN', key)
+end
+
 -- Answer: counters by name; class, needs, queue length and waiting topics of each
 -- class.
 local function channel (a, i)
@@ -291,7 +308,7 @@ local function channel (a, i)
         local n = #classes
         classes[n + 1] = sub (label, 1, 8)
         classes[n + 2] = call ('HGET', prefix .. 'k', label)
-        classes[n + 3] = call ('LLEN', prefix .. 'q:' .. label)
+        classes[n + 3] = queue_length (prefix .. 'q:' .. label)
         classes[n + 4] = call ('SCARD', prefix .. 'n:' .. label)
     end
     return {call ('HGETALL', prefix .. 'c:' .. name), classes}

@@ -355,6 +355,7 @@ static void s_on_channels (us_err_t code, const store_channel_t *channels, size_
         if (strcmp (channels[i].name, CHANNEL) == 0)
             got->channel = channels[i];
     got->channel.name = NULL;
+    got->channel.queues = NULL; /* borrowed for this call, like the name */
 }
 
 /* --- calls that wait -------------------------------------------------------------- */
