@@ -21,12 +21,14 @@
 
 static const char s_doc[] =
     "Takes jobs from clients, keeps them in Redis and gives them to nodes.\v"
+    "Examples:\n"
+    "  understudy-broker\n"
+    "      serves this machine, with a Redis of its own\n"
+    "  understudy-broker --redis redis://10.0.0.5 --bind tcp://127.0.0.1:7420\n"
+    "      keeps the jobs in that Redis, which it may share with other brokers\n\n"
     "Without --redis the broker starts a redis-server of its own in the data directory"
-    " and stops it when it ends: nothing else is needed on one machine.\n\n"
-    "Every option is also a variable (UNDERSTUDY_BIND, UNDERSTUDY_KEEP_JOBS, ...) and "
-    "a key"
-    " of understudy.conf (in ~/.config/understudy or /etc/understudy), at its top level"
-    " or under \"broker\"; the flag wins, then the variable, then the file.\n\n"
+    " and stops it when it ends: nothing else is needed on one machine.\n"
+    "\n" USI_SETTINGS_DOC
     "SIGTERM finishes what is under way; a second one ends at once.\n\n"
     "Exit codes:\n"
     "  0   ended as asked\n"
@@ -54,8 +56,9 @@ static const usi_setting_t s_settings[] = {
      false},
     {"lease", 0x101, "TIME", "15s", "a node that is silent for so long loses its jobs",
      false},
-    {"keep", 0x102, "TIME", "24h", "ended jobs stay so long", false},
-    {"keep-jobs", 0x103, "N", "100000", "and so many of them in a channel", false},
+    {"keep", 0x102, "TIME", "24h", "ended jobs stay so long, with results and logs",
+     false},
+    {"keep-jobs", 0x103, "N", "100000", "so many ended jobs stay in a channel", false},
     {"max-payload", 0x104, "SIZE", "64M", "largest argument or result", false},
     {"exit-when-idle", 0x105, "TIME", NULL,
      "end when no node was connected for so long", false},

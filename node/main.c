@@ -25,52 +25,56 @@
 
 static const usi_setting_t s_settings[] = {
     {"broker", 'b', "ENDPOINT", USI_DEFAULT_BROKER,
-     "Brokers to connect to, one at a time; by comma or repeated", true},
+     "brokers to connect to, one at a time; may be repeated", true},
     {"redis", 'r', "URL", NULL,
-     "Find brokers in the registry of this Redis, instead of --broker", false},
+     "find brokers in the registry of this Redis, instead of --broker", false},
     {"channel", 'c', "NAME", USI_DEFAULT_CHANNEL,
-     "Listen on this channel; may be repeated", true},
-    {"slots", 's', "N", NULL, "Jobs that run at the same time (default: the cores)",
+     "listen on this channel; may be repeated", true},
+    {"slots", 's', "N", NULL, "jobs that run at the same time (default: the cores)",
      false},
     {"python", 'p', "PATH", NULL,
-     "Offer this interpreter; may be repeated (default: the system's python3)", true},
+     "offer this interpreter; may be repeated (default: the system's python3)", true},
     {"cache", 'C', "DIR", NULL,
-     "Environments, bundles and blobs (default: $XDG_CACHE_HOME/understudy)", false},
-    {"cache-limit", 'L', "SIZE", "10G", "How much the cache may hold", false},
-    {"name", 'n', "NAME", NULL, "What people call this node (default: host-pid)",
+     "environments, bundles and blobs (default: $XDG_CACHE_HOME/understudy)", false},
+    {"cache-limit", 'L', "SIZE", "10G", "how much the cache may hold", false},
+    {"name", 'n', "NAME", NULL, "what people call this node (default: host-pid)",
      false},
     {"index-url", 'i', "URL", NULL,
-     "Take packages from this index only (default: what the machine is configured for)",
+     "take packages from this index only (default: what the machine is configured for)",
      false},
-    {"grace", 'g', "TIME", "5s", "How long running jobs go on when the node has to end",
+    {"grace", 'g', "TIME", "5s", "how long running jobs go on when the node has to end",
      false},
-    {"parent-pid", 256, "PID", NULL, "End when this process ends", false},
-    {"runtime", 257, "DIR", NULL, "Where the Python package understudy lies", false},
-    {"ready-fd", 258, "FD", NULL, "Write \"ready\" to this descriptor once connected",
+    {"parent-pid", 256, "PID", NULL, "end when this process ends", false},
+    {"runtime", 257, "DIR", NULL,
+     "folder with the Python package understudy, which workers load (default: the "
+     "installed one)",
+     false},
+    {"ready-fd", 258, "FD", NULL, "write \"ready\" to this descriptor once connected",
      false},
     {"log-level", 'l', "LEVEL", "info", "error, warning, notice, info or debug", false},
     {0}};
 
 static const char s_doc[] =
     "Runs jobs of Understudy: connects to a broker, takes jobs of its channels, runs "
-    "them "
-    "in Python workers with the packages they ask for, and sends back logs and "
+    "them in Python workers with the packages they ask for, and sends back logs and "
     "results.\v"
-    "Every option is also a variable (UNDERSTUDY_SLOTS, …; lists by comma) and a key "
-    "of "
-    "understudy.conf, in the section \"node\".\n\n"
+    "Examples:\n"
     "  understudy-node\n"
     "      listens on the channel \"default\" of the broker on this machine\n"
     "  understudy-node --broker tcp://10.0.0.1:7420 --channel gpu --slots 2\n"
     "      two jobs at a time of the channel \"gpu\"\n"
-    "  understudy-node --python /usr/bin/python3 --python "
-    "~/.pyenv/versions/3.12.1/bin/python3\n"
-    "      offers two Pythons; jobs say which one they need\n\n"
+    "  understudy-node --python /usr/bin/python3 --python /opt/py312/bin/python3\n"
+    "      offers two Pythons; jobs say which one they need\n"
+    "\n" USI_SETTINGS_DOC
     "SIGTERM and SIGINT: takes no more jobs, gives running ones --grace, hands back "
-    "the "
-    "rest; a second signal ends at once.\n\n"
-    "Exit codes: 0 ended as told; 64 wrong usage; 69 something needed is missing "
-    "(a Python interpreter); 73 the cache cannot be written; 78 wrong configuration.";
+    "the rest; a second signal ends at once.\n\n"
+    "Exit codes:\n"
+    "  0   ended as asked\n"
+    "  64  the command line is wrong\n"
+    "  69  there is no Python to run jobs with\n"
+    "  71  the system refuses\n"
+    "  73  the cache cannot be written\n"
+    "  78  a setting is wrong\n";
 
 typedef struct setup {
     usi_config_t *config;

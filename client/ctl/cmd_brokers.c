@@ -25,4 +25,5 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     return exit_code;
 }
 
-const command_t cmd_brokers = {"brokers", "", "the brokers of this cluster", s_run};
+const command_t cmd_brokers = {"brokers", "", "the brokers of this cluster", NULL,
+                               s_run};

@@ -64,4 +64,5 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     return exit_code;
 }
 
-const command_t cmd_cancel = {"cancel", "ID...", "end jobs, queued or running", s_run};
+const command_t cmd_cancel = {"cancel", "ID...", "end jobs, queued or running", NULL,
+                              s_run};

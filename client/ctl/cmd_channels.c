@@ -32,4 +32,5 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
 }
 
 const command_t cmd_channels = {"channels", "",
-                                "each channel with its jobs, now and in all", s_run};
+                                "each channel with its jobs, now and in all", NULL,
+                                s_run};

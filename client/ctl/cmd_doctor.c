@@ -322,4 +322,4 @@ out:
 }
 
 const command_t cmd_doctor = {"doctor", "", "is everything reachable, what is weak",
-                              s_run};
+                              NULL, s_run};

@@ -33,4 +33,4 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
 }
 
 const command_t cmd_drain = {"drain", "NODE", "let a node finish what it has and leave",
-                             s_run};
+                             NULL, s_run};

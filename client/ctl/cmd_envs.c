@@ -27,4 +27,5 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     return exit_code;
 }
 
-const command_t cmd_envs = {"envs", "", "the environments that nodes keep", s_run};
+const command_t cmd_envs = {"envs", "", "the environments that nodes keep", NULL,
+                            s_run};

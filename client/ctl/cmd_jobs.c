@@ -64,4 +64,4 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     return exit_code;
 }
 
-const command_t cmd_jobs = {"jobs", "", "the jobs there are", s_run};
+const command_t cmd_jobs = {"jobs", "", "the jobs there are", NULL, s_run};

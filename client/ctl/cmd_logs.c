@@ -107,4 +107,4 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
 }
 
 const command_t cmd_logs = {"logs", "ID", "what a job wrote; -f goes on until it ends",
-                            s_run};
+                            NULL, s_run};

@@ -23,4 +23,4 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     return exit_code;
 }
 
-const command_t cmd_nodes = {"nodes", "", "the nodes that listen", s_run};
+const command_t cmd_nodes = {"nodes", "", "the nodes that listen", NULL, s_run};

@@ -79,4 +79,4 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     return EXIT_DONE;
 }
 
-const command_t cmd_purge = {"purge", "", "forget jobs that have ended", s_run};
+const command_t cmd_purge = {"purge", "", "forget jobs that have ended", NULL, s_run};

@@ -67,4 +67,4 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
 }
 
 const command_t cmd_retry = {"retry", "ID...", "submit the same again as a new job",
-                             s_run};
+                             NULL, s_run};

@@ -101,4 +101,4 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     return exit_code == EXIT_DONE ? s_show (ctl, &id) : exit_code;
 }
 
-const command_t cmd_show = {"show", "ID", "all that is known of a job", s_run};
+const command_t cmd_show = {"show", "ID", "all that is known of a job", NULL, s_run};

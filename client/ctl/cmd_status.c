@@ -33,4 +33,5 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
 }
 
 const command_t cmd_status = {"status", "",
-                              "the broker that answers, and the jobs in all", s_run};
+                              "the broker that answers, and the jobs in all", NULL,
+                              s_run};

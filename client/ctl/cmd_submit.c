@@ -292,7 +292,16 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     return exit_code;
 }
 
+static const char s_more[] =
+    "Examples:\n"
+    "  understudy-ctl submit --wait --shell 'uname -a'\n"
+    "      waits for a command and prints what it wrote\n"
+    "  understudy-ctl submit --wait -p pytz jobs.py:add '[1, 2]' '{\"scale\": 10}'\n"
+    "      calls add(1, 2, scale=10) of jobs.py where pytz is installed\n"
+    "  understudy-ctl submit --channel gpu train.py:main\n"
+    "      prints the id at once; see then: understudy-ctl logs -f ID";
+
 const command_t cmd_submit = {"submit",
                               "FILE:FUNCTION [JSON-ARRAY] [JSON-OBJECT]\n"
                               "--shell COMMAND",
-                              "submit a job; --wait prints its value", s_run};
+                              "submit a job; --wait prints its value", s_more, s_run};

@@ -36,6 +36,7 @@ typedef struct command {
     const char *name;
     const char *args; /* as in usage */
     const char *help; /* one line */
+    const char *more; /* after the options in --help; NULL: nothing */
     int (*run) (ctl_t *ctl, const struct command *command, int argc, char **argv);
 } command_t;
 

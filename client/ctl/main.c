@@ -14,19 +14,36 @@
 
 #define DEFAULT_TIMEOUT_MS 10000
 
-static const command_t *const s_commands[] = {
-    &cmd_status, &cmd_channels, &cmd_brokers, &cmd_nodes,  &cmd_jobs,
-    &cmd_show,   &cmd_logs,     &cmd_cancel,  &cmd_retry,  &cmd_purge,
-    &cmd_drain,  &cmd_envs,     &cmd_submit,  &cmd_doctor,
+/* All commands, in the order in which help shows them. */
+#define GROUP_MAX 8
+static const struct group {
+    const char *title;
+    const command_t *commands[GROUP_MAX]; /* NULL: no more */
+} s_groups[] = {
+    {"Look around",
+     {&cmd_status, &cmd_channels, &cmd_jobs, &cmd_nodes, &cmd_brokers, &cmd_envs,
+      &cmd_doctor}},
+    {"One job", {&cmd_submit, &cmd_show, &cmd_logs, &cmd_cancel, &cmd_retry}},
+    {"Keep house", {&cmd_purge, &cmd_drain}},
 };
-enum { COMMANDS = sizeof s_commands / sizeof *s_commands };
+enum { GROUPS = sizeof s_groups / sizeof *s_groups };
 
-static const char s_doc_head[] = "See and steer an Understudy.\vCommands:\n";
+static const char s_usage[] =
+    "Usage: understudy-ctl [OPTION...] COMMAND [ARGUMENT...]\n";
+static const char s_summary[] = "See and steer an Understudy.";
+static const char s_examples[] =
+    "\nExamples:\n"
+    "  understudy-ctl submit --wait --shell 'uname -a'\n"
+    "      runs a command on a node and prints what it wrote\n"
+    "  understudy-ctl logs -f 3fb2\n"
+    "      follows the log of the job whose id begins so\n"
+    "\n";
+static const char s_more_help[] =
+    "`understudy-ctl --help' tells options and exit codes,\n"
+    "`understudy-ctl COMMAND --help' those of a command.\n";
 static const char s_doc_tail[] =
-    "\n"
-    "`understudy-ctl COMMAND --help` tells the options of a command. ID is the id of a "
-    "job, "
-    "or so much of its beginning that only one job has it.\n"
+    "`understudy-ctl COMMAND --help' tells the options of a command. ID is the id of a "
+    "job, or so much of its beginning that only one job has it.\n"
     "\n"
     "Exit codes:\n"
     "  0    done\n"
@@ -40,10 +57,21 @@ static const char s_doc_tail[] =
     "  130  interrupted\n"
     "\n"
     "Options are read before and after the command. Addresses come from --broker or "
-    "--redis, "
-    "else from the variable UNDERSTUDY_BROKER, else from understudy.conf(5), else they "
-    "are "
-    "tcp://127.0.0.1:7420.";
+    "--redis, else from the variable UNDERSTUDY_BROKER, else from the first "
+    "understudy.conf that is there, else they are tcp://127.0.0.1:7420. The file is:\n"
+    "  the one that --config names, or else $UNDERSTUDY_CONFIG\n"
+    "  ~/.config/understudy/understudy.conf ($XDG_CONFIG_HOME where that is set)\n"
+    "  /etc/understudy/understudy.conf";
+
+static void s_print_commands (FILE *stream)
+{
+    for (int g = 0; g < GROUPS; g++) {
+        fprintf (stream, "%s%s:\n", g ? "\n" : "", s_groups[g].title);
+        for (int i = 0; i < GROUP_MAX && s_groups[g].commands[i]; i++)
+            fprintf (stream, "  %-9s  %s\n", s_groups[g].commands[i]->name,
+                     s_groups[g].commands[i]->help);
+    }
+}
 
 static char *s_make_doc (void)
 {
@@ -52,13 +80,23 @@ static char *s_make_doc (void)
     FILE *stream = open_memstream (&doc, &size);
     if (!stream)
         ctl_no_memory ();
-    fputs (s_doc_head, stream);
-    for (int i = 0; i < COMMANDS; i++)
-        fprintf (stream, "  %-9s  %s\n", s_commands[i]->name, s_commands[i]->help);
+    fprintf (stream, "%s\v", s_summary);
+    s_print_commands (stream);
+    fputs (s_examples, stream);
     fputs (s_doc_tail, stream);
     if (fclose (stream) != 0)
         ctl_no_memory ();
     return doc;
+}
+
+/* Nothing was asked for: what there is, short. */
+static _Noreturn void s_teach (void)
+{
+    fprintf (stderr, "%s%s\n\n", s_usage, s_summary);
+    s_print_commands (stderr);
+    fputs (s_examples, stderr);
+    fputs (s_more_help, stderr);
+    exit (EXIT_USAGE);
 }
 
 typedef struct start {
@@ -78,7 +116,7 @@ static error_t s_parse (int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_END:
         if (!start->command_at)
-            argp_usage (state);
+            s_teach ();
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -109,9 +147,10 @@ static int s_read_start (ctl_t *ctl, int argc, char **argv)
 
 static const command_t *s_find_command (const char *name)
 {
-    for (int i = 0; i < COMMANDS; i++)
-        if (strcmp (name, s_commands[i]->name) == 0)
-            return s_commands[i];
+    for (int g = 0; g < GROUPS; g++)
+        for (int i = 0; i < GROUP_MAX && s_groups[g].commands[i]; i++)
+            if (strcmp (name, s_groups[g].commands[i]->name) == 0)
+                return s_groups[g].commands[i];
     return NULL;
 }
 

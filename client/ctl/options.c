@@ -74,7 +74,7 @@ static const struct argp_option s_global_options[] = {
     {"json", KEY_JSON, NULL, 0, "one JSON object a line instead of tables", 100},
     {"timeout", KEY_TIMEOUT, "TIME", 0,
      "how long to wait for an answer, like 500ms, 5s or 2m (default: 10s)", 100},
-    {"config", KEY_CONFIG, "FILE", 0, "read settings from this file", 100},
+    {"config", KEY_CONFIG, "FILE", 0, "read settings from this file alone", 100},
     {0},
 };
 
@@ -122,9 +122,13 @@ void ctl_parse (ctl_t *ctl, const command_t *command, const struct argp *argp,
                 void *input, int argc, char **argv)
 {
     struct argp_child children[] = {{.argp = argp}, {.argp = &ctl_global_argp}, {0}};
+    char *doc = NULL;
+    if (asprintf (&doc, "%s%s%s", command->help, command->more ? "\v" : "",
+                  command->more ? command->more : "") < 0)
+        ctl_no_memory ();
     struct argp whole = {.parser = s_give_inputs,
                          .args_doc = command->args,
-                         .doc = command->help,
+                         .doc = doc,
                          .children = children};
     inputs_t inputs = {.ctl = ctl, .own = input};
     char name[64];
@@ -132,6 +136,7 @@ void ctl_parse (ctl_t *ctl, const command_t *command, const struct argp *argp,
     argv[0] = name; /* what usage and errors begin with */
     error_t err = argp_parse (&whole, argc, argv, 0, NULL, &inputs);
     argv[0] = (char *) command->name;
+    free (doc);
     if (err == ENOMEM)
         ctl_no_memory ();
 }

@@ -23,6 +23,17 @@ typedef struct usi_setting {
     bool list;   /* may be given several times, or by comma */
 } usi_setting_t; /* a table ends with a NULL name */
 
+/* For the doc of a program: where its settings come from. argp wraps at 79 columns and
+ * leaves lines that begin with a space as they are. */
+#define USI_SETTINGS_DOC                                                               \
+    "Every option is also a variable (--log-level: UNDERSTUDY_LOG_LEVEL; lists by "    \
+    "comma) and a key of understudy.conf, at its top level or in the section of the "  \
+    "program (\"broker\", \"node\"). The flag wins, then the variable, then the "      \
+    "file. The first of these files that is there is read:\n"                          \
+    "  the one that --config names, or else $UNDERSTUDY_CONFIG\n"                      \
+    "  ~/.config/understudy/understudy.conf ($XDG_CONFIG_HOME where that is set)\n"    \
+    "  /etc/understudy/understudy.conf\n\n"
+
 /* section: "broker", "node", "client": where the file keeps the keys of this program; keys
  * at the top level of the file count for all. */
 usi_config_t *usi_config_new (const char *section, const usi_setting_t *settings);

@@ -196,7 +196,6 @@ def test_drain(user, stage):
         ("submit", "--channel", "a/b", "--shell", "true"),
         ("submit", "--channel", "calculator", "--package", "--x", "--shell", "true"),
         ("submit", "none.py:f"),
-        (),
     ],
 )
 def test_bad_arguments(user, args):
@@ -204,6 +203,39 @@ def test_bad_arguments(user, args):
     assert done.returncode not in (0, None)
     assert done.returncode > 0, "killed by a signal"
     assert done.stderr.strip()
+
+
+PROGRAMS = ("understudy-broker", "understudy-node", "understudy-ctl")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_teaches(client, program):
+    """On a terminal of 80 columns: examples, where settings come from, exit codes."""
+    said = client().run([BIN / program, "--help"]).stdout
+    assert [line for line in said.splitlines() if len(line) > 79] == []
+    assert "Examples:\n  understudy-" in said
+    for place in ("--config", "$UNDERSTUDY_CONFIG", "~/.config/understudy/", "/etc/"):
+        assert place in said
+    assert "Exit codes:\n  0 " in said
+
+
+def test_without_a_command_help_is_short(client):
+    user = client()
+    done = user.ctl(check=False)
+    assert (done.returncode, done.stdout) == (64, "")
+    whole = user.ctl("--help").stdout
+    commands = whole.partition("Look around:")[2].partition("Examples:")[0]
+    assert commands.strip() in done.stderr
+    assert done.stderr.count("\n  understudy-ctl ") == 2
+    assert "--help" in done.stderr
+
+
+@pytest.mark.parametrize("command", ("jobs", "submit"))
+def test_help_of_a_command(client, command):
+    said = client().ctl(command, "--help").stdout
+    assert [line for line in said.splitlines() if len(line) > 79] == []
+    assert said.startswith(f"Usage: understudy-ctl {command} ")
+    assert ("Examples:" in said) == (command == "submit")
 
 
 def test_no_broker(client):
