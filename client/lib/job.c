@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/limits.h"
 #include "proto/pack.h"
 #include "proto/requirement.h"
 
@@ -87,6 +88,11 @@ us_err_t us_job_set_shell (us_job_t *job, const char *command)
         return US_ERR_INVALID;
     if (!usi_is_text (command, strlen (command)))
         return s_fail (job, US_ERR_INVALID, "the command is not UTF-8");
+    if (strlen (command) > USI_MAX_SHELL)
+        return s_fail (job, US_ERR_TOO_LARGE,
+                       "the shell command has %zu bytes; the limit is %d: send a "
+                       "function with the long part as its argument instead",
+                       strlen (command), USI_MAX_SHELL);
     return s_set_body (job, "shell", command, strlen (command));
 }
 

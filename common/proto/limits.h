@@ -15,6 +15,7 @@
 #define USI_MAX_PAYLOAD (64 * 1024 * 1024) /* default; through blobs */
 #define USI_MAX_SPEC    65536
 #define USI_MAX_BLOBS   16
+#define USI_MAX_SHELL   131071 /* what Linux takes as one argument: 32 pages of 4 KiB */
 #define USI_MAX_DEPTH   8 /* of msgpack in headers */
 
 #define USI_DEFAULT_PORT       7420

@@ -136,10 +136,10 @@ US_EXPORT const uint8_t *us_blob_digest (const us_blob_t *blob);
 /* A job to be, on channel. US_ERR_INVALID: not a channel name. */
 US_EXPORT us_err_t us_job_new (us_job_t **job, const char *channel);
 US_EXPORT void us_job_destroy (us_job_t **job);
-/* What it runs: a command for /bin/sh; or a function of a file given as text, with
- * msgpack arguments [positional array, keyword map] (see us_writer; NULL for none); or a
- * call envelope as in docs/protocol.md section 8. The last one counts; without one
- * us_submit returns US_ERR_INVALID. */
+/* What it runs: a command for /bin/sh, of at most 131,071 bytes (US_ERR_TOO_LARGE); or a
+ * function of a file given as text, with msgpack arguments [positional array, keyword
+ * map] (see us_writer; NULL for none); or a call envelope as in docs/protocol.md
+ * section 8. The last one counts; without one us_submit returns US_ERR_INVALID. */
 US_EXPORT us_err_t us_job_set_shell (us_job_t *job, const char *command);
 US_EXPORT us_err_t us_job_set_source (us_job_t *job, const char *source,
                                       const char *function, const void *args,

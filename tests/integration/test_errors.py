@@ -148,6 +148,25 @@ def test_the_limit_of_the_broker_counts(broker, node, client):
     assert good == "8"
 
 
+def test_a_shell_command_that_is_too_long(user):
+    said = user.script("""
+        from understudy import Lead
+        from understudy.exceptions import PayloadTooLarge
+
+        lead = Lead("calculator")
+        print(lead.shell("echo fits".ljust(131071)).get(timeout=30), end="")
+        try:
+            lead.shell("echo".ljust(200_000))
+        except PayloadTooLarge as error:
+            print(error)
+        """)
+    fits, refused = said.splitlines()
+    assert fits == "fits"
+    assert "200000 bytes" in refused
+    assert "131071" in refused
+    assert "function" in refused
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -832,6 +832,17 @@ def test_shell():
         assert failure.detail["signal"] == 9 and "exit_code" not in failure.detail
 
 
+def test_shell_command_over_the_limit():
+    """A client of another make has not refused it."""
+    longest = 32 * os.sysconf("SC_PAGESIZE") - 1
+    with worker() as (forked, _):
+        assert forked.value(b"echo ok".ljust(longest), shell=True) == "ok\n"
+        failure = forked.failure(b"echo no".ljust(longest + 1), shell=True)
+        assert failure.type == "PayloadTooLarge"
+        assert f"{longest + 1} bytes" in failure.message
+        assert f"limit of this node is {longest}" in failure.message
+
+
 def test_shell_output_over_the_limit():
     with worker(max_payload=1000) as (forked, _):
         assert forked.value(b"head -c 1000 /dev/zero", shell=True) == "\0" * 1000

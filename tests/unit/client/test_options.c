@@ -170,7 +170,10 @@ static void test_job_sealed (void **state)
     assert_int_equal (us_blob_new (&blob, "code", 4), US_OK);
     assert_int_equal (us_job_add_blob (job, blob), US_OK);
     us_blob_destroy (&blob);
-    assert_int_equal (us_job_set_shell (job, large), US_OK);
+    assert_int_equal (us_job_set_shell (job, large), US_ERR_TOO_LARGE);
+    assert_non_null (strstr (us_job_error_text (job), "299999 bytes"));
+    large[0] = '\x90'; /* an envelope is an array, and more is not looked at */
+    assert_int_equal (us_job_set_call (job, large, 299999), US_OK);
     assert_int_equal (us_job_add_package (job, "PyTZ  >= 1"), US_OK);
     assert_int_equal (us_job_set_name (job, "a name"), US_OK);
     assert_int_equal (job_seal (job, 1000), US_ERR_TOO_LARGE);
@@ -178,7 +181,7 @@ static void test_job_sealed (void **state)
     assert_int_equal (job_seal (job, 1000000), US_OK);
     assert_int_equal (usi_fields_decode (&spec, usi_buf_bytes (&job->spec), NULL),
                       US_OK);
-    assert_true (usi_bytes_equal (spec.kind, usi_bytes_of ("shell")));
+    assert_true (usi_bytes_equal (spec.kind, usi_bytes_of ("call")));
     assert_int_equal (spec.blobs.count, 1);
     assert_int_equal (spec.size, 299999);
     assert_true (usi_has (&spec, USI_F_BLOB));

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ _CHUNK = 65536
 _OUTPUT_IN_FAILURE = 64 * 1024
 _COMMAND_IN_FAILURE = 4096
 _PIPE_HOLDS = 1024 * 1024
+_ARGUMENT_PAGES = 32  # what Linux takes as one argument of a process
 _TERM_SECONDS = 1.0
 # Before Linux 5.3 a process has no descriptor, and its end is looked for this often.
 _LOOK_MS = 20
@@ -32,9 +34,14 @@ class ShellFailed(Exception):
 
 def run(command: bytes, max_payload: int) -> Union[str, bytes]:
     """The command's standard output. ShellFailed; interrupts end the command."""
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    )
+    try:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+    except OSError as error:
+        if error.errno != errno.E2BIG:
+            raise
+        raise ShellFailed(_too_long(command)) from error
     try:
         output, size = _capture(process, max_payload)
         status = process.wait()
@@ -135,6 +142,16 @@ def _failure(command: bytes, status: int, output: bytes) -> Failure:
 
 def _too_large(size: int, limit: int) -> Failure:
     message = f"the output of the shell command has {size} bytes; the limit is {limit}"
+    return Failure(exceptions.PayloadTooLarge.code, "PayloadTooLarge", message)
+
+
+def _too_long(command: bytes) -> Failure:
+    limit = _ARGUMENT_PAGES * os.sysconf("SC_PAGESIZE") - 1
+    message = f"the shell command has {len(command)} bytes"
+    if len(command) > limit:
+        message += f"; the limit of this node is {limit}"
+    else:
+        message += ", too many beside the node's environment variables"
     return Failure(exceptions.PayloadTooLarge.code, "PayloadTooLarge", message)
 
 
