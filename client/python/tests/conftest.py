@@ -27,7 +27,7 @@ def core(monkeypatch):
         monkeypatch.setattr(module, "_core", fake_core, raising=False)
     monkeypatch.setitem(sys.modules, "understudy._core", fake_core)
     monkeypatch.setattr(_client, "_clients", {})
-    monkeypatch.setattr(_serialize, "_blobs", {})
+    _serialize._blob.cache_clear()
     monkeypatch.setattr(_serialize, "_own_cloudpickle", [])
     monkeypatch.setattr(fake_core.Client, "made", [])
     yield fake_core

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import json
 import math
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,37 @@ def test_functions_of_modules_go_by_name(executor, project):
     assert b"shapes:area" in result._job.submitted
     assert result._job.options["python"] is None
     assert value_of(result) == 60
+
+
+def test_a_long_lived_client_forgets_old_bundles(core, project):
+    """Each argument brings a module of its own, so each bundle is another one."""
+    project(
+        "jobs.py",
+        """
+        from understudy.decorators import understudy
+
+        @understudy("c")
+        def name_of(thing):
+            return type(thing).__name__
+        """,
+    )
+    name_of = importlib.import_module("jobs").name_of
+    blobs, things = weakref.WeakSet(), []
+    for n in range(200):
+        project(f"thing{n}.py", f"class Thing{n}: pass\n")
+        things.append(getattr(importlib.import_module(f"thing{n}"), f"Thing{n}")())
+        submitted = name_of(things[-1])._job.options["blobs"]
+        again = name_of(things[-1])._job.options["blobs"]
+        assert again[0] is submitted[0]  # while it is in use it is made once
+        blobs.update(submitted)
+    assert len(blobs) == 200
+    del submitted, again
+    for client in core.Client.made:
+        for job in client.jobs:
+            job.options["blobs"] = ()  # the real one knows when a job has ended
+    gc.collect()
+    assert len(blobs) <= 100
+    assert value_of(name_of(things[0])) == "Thing0"
 
 
 def test_the_standard_library_and_builtins(executor):

@@ -8,10 +8,12 @@ that travels by value is pickled again when something it captured may have chang
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import re
 import types
+from collections import OrderedDict
 from typing import (
     Any,
     Dict,
@@ -48,6 +50,7 @@ _FROZEN = (
     re.Pattern,
 )
 _ABSENT = object()
+_WIDER_KEPT = 16  # for each function
 
 
 class Body(NamedTuple):
@@ -71,7 +74,7 @@ class Code:
             self._by_value()
         else:
             self._by_name(self.target)
-        self._wider: Dict[Tuple[FrozenSet[str], bool], Code] = {}
+        self._wider: OrderedDict[Tuple[FrozenSet[str], bool], Code] = OrderedDict()
 
     # --- making -----------------------------------------------------------------------
 
@@ -123,7 +126,7 @@ class Code:
         if not more and with_code == self.with_code:
             return self
         key = (frozenset(need.module for need in more), with_code)
-        wider = self._wider.get(key)
+        wider = self._wider.pop(key, None)
         if wider is None:
             wider = object.__new__(Code)
             wider.__dict__.update(self.__dict__)
@@ -131,7 +134,9 @@ class Code:
             wider.needs = (*self.needs, *more)
             function = self.target[1] if self.target else ""
             wider._pack(_bundle.gather(wider.needs, self.packages, function))
-            self._wider[key] = wider
+        self._wider[key] = wider  # the last to be dropped
+        if len(self._wider) > _WIDER_KEPT:
+            self._wider.popitem(last=False)
         return wider
 
     # --- using ------------------------------------------------------------------------
@@ -263,14 +268,11 @@ def _display_name(function: Any) -> str:
 
 # --- blobs ----------------------------------------------------------------------------
 
-_blobs: Dict[bytes, _core.Blob] = {}
 
-
+@functools.lru_cache(maxsize=64)
 def _blob(data: bytes) -> _core.Blob:
-    blob = _blobs.get(data)
-    if blob is None:
-        blob = _blobs[data] = _core.Blob(data)
-    return blob
+    """Functions of one bundle share it, and what is known of where it has been put."""
+    return _core.Blob(data)
 
 
 _own_cloudpickle: List[_core.Blob] = []
