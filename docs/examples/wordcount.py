@@ -75,12 +75,18 @@ def total(counts):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("folders", nargs="*", default=FOLDERS)
+    parser.add_argument("folders", nargs="*")
     parser.add_argument("--progress", action="store_true", help="show a bar")
     arguments = parser.parse_args()
 
-    texts = [t for t in map(read, text_files(arguments.folders)) if t is not None]
+    for folder in arguments.folders:
+        if not Path(folder).is_dir():
+            parser.error(f"{folder} is not a folder")
+    files = text_files(arguments.folders or FOLDERS)
+    texts = [text for text in map(read, files) if text is not None]
     jobs = list(batches(texts))
+    if not jobs:
+        sys.exit("no text files there; name folders that hold some")
     begin = time.perf_counter()
     elsewhere = total(count_words.map(jobs, progress=arguments.progress))
     seconds = time.perf_counter() - begin
