@@ -439,7 +439,9 @@ void envs_tidy (envs_t *self)
     if (self->evicted_ms > 0 && now_ms - self->evicted_ms < EVICT_MS)
         return;
     self->evicted_ms = now_ms;
-    evict_run (self->dir, self->trash, self->node->options.cache_limit);
+    bool removed = evict_run (self->dir, self->trash, self->node->options.cache_limit);
+    if (evict_bundles (self->node->options.cache, self->trash) || removed)
+        evict_empty (self->trash);
 }
 
 /* --- STATUS ----------------------------------------------------------------------- */

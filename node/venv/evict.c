@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -82,22 +83,29 @@ static size_t s_list (const char *dir_path, item_t **items, uint64_t *total)
     return count;
 }
 
-/* Out of sight at once, by rename; the exclusive lock says that nobody uses it. */
-static bool s_remove (const item_t *item, const char *trash)
+/* Out of sight at once, by rename; the exclusive lock says that nobody uses it. Closes the
+ * lock. */
+static bool s_move (const char *path, const char *trash, int lock)
 {
     static unsigned names;
-    char *lock_path = usi_sprintf ("%s.lock", item->path);
     char *gone = usi_sprintf ("%s/%d-gone-%u", trash, (int) getpid (), ++names);
-    int lock = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    bool done = lock >= 0 && flock (lock, LOCK_EX | LOCK_NB) == 0 &&
-                rename (item->path, gone) == 0;
+    bool done =
+        lock >= 0 && flock (lock, LOCK_EX | LOCK_NB) == 0 && rename (path, gone) == 0;
     if (lock >= 0)
         close (lock);
+    free (gone);
+    return done;
+}
+
+static bool s_remove (const item_t *item, const char *trash)
+{
+    char *lock_path = usi_sprintf ("%s.lock", item->path);
+    int lock = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool done = s_move (item->path, trash, lock);
     if (done)
         usi_info ("env.evicted", "an environment is removed env=%.12s",
                   strrchr (item->path, '/') + 1);
     free (lock_path);
-    free (gone);
     return done;
 }
 
@@ -121,7 +129,7 @@ void evict_empty (const char *trash)
         usi_warning ("env.clean", "cannot start a process to remove old files");
 }
 
-void evict_run (const char *dir, const char *trash, uint64_t limit)
+bool evict_run (const char *dir, const char *trash, uint64_t limit)
 {
     item_t *items = NULL;
     uint64_t total = 0;
@@ -140,6 +148,52 @@ void evict_run (const char *dir, const char *trash, uint64_t limit)
         free (items[i].path);
     }
     free (items);
-    if (removed)
-        evict_empty (trash);
+    return removed;
+}
+
+/* --- bundles ---------------------------------------------------------------------- */
+
+static bool s_is_unfinished (int dir, const char *name)
+{
+    struct stat st;
+    return fstatat (dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_mtim.tv_sec < usi_wall_ms () / 1000 - UNFINISHED_S;
+}
+
+/* HEX is a bundle, .HEX.PID one that is being unpacked, or was when its process died. */
+static bool s_is_unwanted (int dir, const char *name, const char *blob)
+{
+    if (strcmp (name, ".") == 0 || strcmp (name, "..") == 0)
+        return false;
+    return *name == '.' ? s_is_unfinished (dir, name) : access (blob, F_OK) != 0;
+}
+
+static bool s_remove_bundle (int dir, const char *name, const char *path,
+                             const char *trash)
+{
+    int lock = openat (dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = s_move (path, trash, lock);
+    if (done)
+        usi_debug ("bundle.evicted", "a bundle is removed bundle=%.12s", name);
+    return done;
+}
+
+bool evict_bundles (const char *cache, const char *trash)
+{
+    bool removed = false;
+    char *bundles = usi_sprintf ("%s/bundles", cache);
+    DIR *dir = opendir (bundles);
+    for (struct dirent *entry; dir && (entry = readdir (dir));) {
+        const char *name = entry->d_name;
+        char *path = usi_sprintf ("%s/%s", bundles, name);
+        char *blob = usi_sprintf ("%s/blobs/%s", cache, name);
+        if (s_is_unwanted (dirfd (dir), name, blob))
+            removed |= s_remove_bundle (dirfd (dir), name, path, trash);
+        free (path);
+        free (blob);
+    }
+    if (dir)
+        closedir (dir);
+    free (bundles);
+    return removed;
 }

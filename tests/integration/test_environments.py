@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Environments, with wheels built here and served on the loopback."""
 
+import contextlib
 import json
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -222,6 +226,73 @@ def test_the_cache_outlives_the_node(stage, wheel_index):
         node.stop()
     assert prefixes[0] == prefixes[1]
     assert len(wheel_index.requests) == asked
+
+
+def entries(folder):
+    return {path.name for path in folder.glob("*")}
+
+
+def test_unpacked_code_goes_with_its_blob(stage):
+    """A second daemon on the same cache, over its limit, removes what nobody uses: not
+    the code of a job that runs and has not imported all of it yet."""
+    stage.broker()
+    cache = stage.folder("cache")
+    stage.node(channel="calculator", cache=cache)
+    user = stage.client()
+    user.write("late.py", "def name():\n    return __name__\n")
+    user.write(
+        "jobs.py",
+        """
+        def run(go):
+            with open(go) as stream:
+                stream.read()
+            import late
+            return late.name()
+        """,
+    )
+    user.write("only.py", "def run():\n    return 'only'\n")
+    go = user.directory / "go"
+    os.mkfifo(go)
+    again = """
+        import only
+        from understudy import Executor
+
+        print(Executor("calculator").submit(only.run).result(30))
+        """
+    assert user.script(again) == "only\n"
+    unused = entries(cache / "bundles")
+    assert len(unused) == 1
+    busy = user.start(
+        "busy",
+        [
+            PYTHON,
+            "-c",
+            "import jobs\nfrom understudy import Executor\n"
+            f"print(Executor('calculator').submit(jobs.run, {str(go)!r}).result(60))",
+        ],
+    )
+    wait_for(lambda: len(entries(cache / "bundles")) == 2, 30, "the second bundle")
+    wait_for(lambda: json.loads(user.ctl("--json", "status").stdout)["running"] == 1)
+    (first,) = unused  # a kept worker still has it
+    for pid in holders(cache / "bundles" / first):
+        os.kill(pid, signal.SIGKILL)
+    tidy = stage.node(channel="tidy", cache=cache, cache_limit=1)
+    wait_for(lambda: entries(cache / "bundles") & unused == set(), 30, "the removal")
+    assert len(entries(cache / "bundles")) == 1
+    assert entries(cache / "blobs") == set()
+    go.write_text("go\n")
+    assert busy.wait(30) == 0
+    assert busy.output == "late\n"
+    tidy.stop()
+    assert user.script(again) == "only\n"
+
+
+def holders(folder):
+    """The processes that have it open."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == str(folder):
+                yield int(link.parts[2])
 
 
 def test_a_killed_build_is_never_used(stage, wheel_index):

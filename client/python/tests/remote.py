@@ -24,7 +24,7 @@ from understudy._worker.calls import Calls
 from understudy._worker.failures import Failures
 
 body, cache, blobs = pickle.load(sys.stdin.buffer)
-path = Path(Store().unpack(cache, blobs), startup)
+path = Path(Store().unpack(cache, blobs)[0], startup)
 calls = Calls(path)
 dumps, loads = None, None
 try:

@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import shutil
 import sys
 from types import ModuleType
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence
+from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from understudy._envelope import decode_bundle
+from understudy._worker import system
+
+_TRIES = 8
 
 
 class Store:
     """CACHE/HEX, one directory for each bundle.
 
     Filled aside and published by rename, so that several processes may do it at once
-    and none sees half of it.
+    and none sees half of it. A daemon removes those whose blob has gone, unless
+    somebody holds a shared lock of the directory.
     """
 
     def __init__(self) -> None:
@@ -25,17 +30,51 @@ class Store:
 
     def unpack(
         self, cache: str, bundles: Sequence[Sequence[object]]
-    ) -> Dict[bytes, str]:
-        """Directory of each bundle. OSError, ProtocolError."""
-        places = {}
-        for digest, path in bundles:
-            assert isinstance(digest, bytes) and isinstance(path, str)
-            place = self._known.get(digest)
-            if place is None or not os.path.isdir(place):
-                place = _unpack(cache, digest, path)
-                self._known[digest] = place
-            places[digest] = place
-        return places
+    ) -> Tuple[Dict[bytes, str], List[int]]:
+        """Directory of each bundle, and the descriptors that lock them. OSError,
+        ProtocolError."""
+        places: Dict[bytes, str] = {}
+        held: List[int] = []
+        try:
+            for digest, path in bundles:
+                assert isinstance(digest, bytes) and isinstance(path, str)
+                places[digest], fd = self._find(cache, digest, path)
+                held.append(fd)
+        except BaseException:
+            release(held)
+            raise
+        return places, held
+
+    def _find(self, cache: str, digest: bytes, path: str) -> Tuple[str, int]:
+        place = self._known.get(digest)
+        for _ in range(_TRIES):
+            fd = None if place is None else _hold(place)
+            if place is not None and fd is not None:
+                return place, fd
+            place = self._known[digest] = _unpack(cache, digest, path)
+        raise OSError(f"{place} is removed again and again")
+
+
+def _hold(place: str) -> Optional[int]:
+    """A descriptor whose lock keeps the directory; None where it is not there, or was
+    removed before it was locked."""
+    try:
+        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)  # who removes holds it for a moment only
+        if os.path.samestat(os.fstat(fd), os.stat(place)):
+            return fd
+    except OSError:
+        pass
+    os.close(fd)
+    return None
+
+
+def release(held: Sequence[int]) -> None:
+    for fd in held:
+        os.close(fd)
 
 
 def _unpack(cache: str, digest: bytes, path: str) -> str:
@@ -75,7 +114,7 @@ def _write(aside: str, files: Mapping[str, bytes]) -> None:
 
 
 def _publish(aside: str, place: str, files: Mapping[str, bytes]) -> None:
-    for _ in range(8):
+    for _ in range(_TRIES):
         try:
             os.rename(aside, place)
             return
@@ -94,11 +133,22 @@ def _publish(aside: str, place: str, files: Mapping[str, bytes]) -> None:
 class Path:
     """Bundles on sys.path, and which of a worker's modules they take the place of."""
 
-    def __init__(self, places: Mapping[bytes, str], startup: FrozenSet[str]) -> None:
-        """startup: the modules that a plain interpreter begins with."""
+    def __init__(
+        self,
+        places: Mapping[bytes, str],
+        startup: FrozenSet[str],
+        held: Sequence[int] = (),
+    ) -> None:
+        """startup: the modules that a plain interpreter begins with. held: what locks
+        the places, as long as this process lives; the worker's after the fork."""
         self.places = dict(places)
+        self.held = held
         self._startup = startup
         self._active: List[bytes] = []
+
+    def keep(self) -> None:
+        """In the worker: the locks are kept where a job does not meet them."""
+        self.held = [system.keep_descriptor(fd) for fd in self.held]
 
     def activate(self, digest: bytes) -> None:
         """Puts a bundle first on sys.path."""

@@ -271,6 +271,7 @@ def start(
     status = EXIT_BROKEN
     try:
         job_socket, pipe = _move(job_socket, pipe)
+        path.keep()
         _settle(pipe)
         if problem is not None:
             job_socket.send(b"X" + problem.encode()[:INLINE_LIMIT])

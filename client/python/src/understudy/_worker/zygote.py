@@ -149,6 +149,7 @@ class Zygote:
         finally:
             os.close(told)
             os.close(tell)
+            bundles.release(path.held)
         if pid == 0:
             raise OSError("the second fork failed")
         watch = _watch(pid)
@@ -160,8 +161,8 @@ class Zygote:
         self, request: Dict[str, Any]
     ) -> Tuple[bundles.Path, Optional[Failure]]:
         try:
-            places = self._store.unpack(request["cache"], request["bundles"])
-            return bundles.Path(places, self._startup), None
+            places, held = self._store.unpack(request["cache"], request["bundles"])
+            return bundles.Path(places, self._startup, held), None
         except (OSError, exceptions.ProtocolError) as exc:
             message = f"the job's modules cannot be unpacked: {exc}"
             code = exceptions.SystemFailure.code
