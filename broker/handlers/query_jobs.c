@@ -239,10 +239,12 @@ static void s_on_old (us_err_t code, const store_job_t *job, void *arg)
 
 void query_retry (answer_t *answer)
 {
-    if (!answer->has_id || answer->prefix_len != US_ID_LEN ||
-        answer->prefix[6] >> 4 != 8)
+    usi_id_t id;
+    memcpy (id.bytes, answer->prefix, US_ID_LEN);
+    if (!answer->has_id || answer->prefix_len != US_ID_LEN || !usi_id_valid (&id))
         answer_fail (&answer, US_ERR_INVALID,
-                     "retry needs the old id and, in prefix, the new");
+                     "retry needs the old id and, in prefix, the new (a UUID of "
+                     "version 8)");
     else
         store_get (answer->broker->store, &answer->id, true, s_on_old, answer);
 }

@@ -36,11 +36,6 @@ static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t 
 
 /* --- checks ------------------------------------------------------------------------- */
 
-static bool s_is_version_8 (const usi_id_t *id)
-{
-    return id->bytes[6] >> 4 == 8 && id->bytes[8] >> 6 == 2;
-}
-
 /* Channel and class of a job; most jobs of a message share those of the one before, and
  * hashing is what costs here. The text says what is wrong. */
 static us_err_t s_resolve (job_t *job, const usi_fields_t *item, const char **text)
@@ -60,7 +55,7 @@ static us_err_t s_resolve (job_t *job, const usi_fields_t *item, const char **te
     job->needs[0] = '\0';
     job->class_id = item->python.len > 0 ? usi_class (item->python, job->needs) : 0;
     *text = "the id is not of version 8 or belongs to another channel";
-    if (!s_is_version_8 (&item->id) || usi_id_partition (&item->id) != job->partition)
+    if (!usi_id_valid (&item->id) || usi_id_partition (&item->id) != job->partition)
         return US_ERR_INVALID;
     *text = NULL;
     return US_OK;

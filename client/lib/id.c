@@ -34,7 +34,7 @@ us_err_t us_id_parse (us_id_t *id, const char *text)
     }
     digits[len] = '\0';
     if (usi_unhex (digits, parsed.bytes, sizeof parsed.bytes) != US_ID_LEN ||
-        parsed.bytes[6] >> 4 != 8 || parsed.bytes[8] >> 6 != 2)
+        !usi_id_valid (&parsed))
         return US_ERR_INVALID;
     *id = parsed;
     return US_OK;

@@ -37,6 +37,11 @@ static inline bool usi_id_equal (const usi_id_t *a, const usi_id_t *b)
 {
     return memcmp (a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
+/* A UUID of version 8 and of the variant of RFC 9562. */
+static inline bool usi_id_valid (const usi_id_t *id)
+{
+    return id->bytes[6] >> 4 == 8 && id->bytes[8] >> 6 == 2;
+}
 static inline uint8_t usi_id_partition (const usi_id_t *id)
 {
     return id->bytes[US_ID_LEN - 1];

@@ -474,3 +474,24 @@ def test_a_node_that_forges(peer):
     assert node.expect(COMMITTED)[0]["items"][0]["code"] == 0
     assert client.expect(ENDED)[1] == [b"true value"]
     wait_for(lambda: peer.broker.running)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param((6, 0x0F, 0x40), id="version"),
+        pytest.param((8, 0x3F, 0xC0), id="variant"),
+    ],
+)
+def test_a_retry_wants_an_id_like_any_other(peer, change):
+    client = peer()
+    job = shell_job()
+    client.send(SUBMIT, [job], [b"true"])
+    client.expect(SUBMITTED)
+    at, mask, bits = change
+    bad = bytearray(new_id())
+    bad[at] = bad[at] & mask | bits
+    for ref, (new, code) in enumerate([(bytes(bad), -3), (new_id(), 0)], 1):
+        client.send(QUERY, what="retry", ref=ref, id=job["id"], prefix=new)
+        head, _ = client.expect(ANSWER)
+        assert (head["ref"], head["code"]) == (ref, code)
