@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "blobs.h"
@@ -82,11 +83,14 @@ static char **s_environment (const env_t *env)
 {
     static const char *const kept[] = {"HOME", "LANG", "TMPDIR", NULL};
     const char *path = getenv ("PATH");
-    char **list = usi_alloc ((sizeof kept / sizeof *kept + 3) * sizeof *list);
+    char **list = usi_alloc ((sizeof kept / sizeof *kept + 4) * sizeof *list);
     size_t count = 0;
     list[count++] = usi_sprintf ("PATH=%s/bin:%s", env->path,
                                  path ? path : "/usr/local/bin:/usr/bin:/bin");
     list[count++] = usi_sprintf ("VIRTUAL_ENV=%s", env->path);
+    /* By this the zygote finds what jobs have started, should the daemon be killed. */
+    list[count++] =
+        usi_sprintf ("UNDERSTUDY_ZYGOTE=%016llx", (unsigned long long) usi_random64 ());
     for (size_t i = 0; kept[i]; i++)
         if (getenv (kept[i]))
             list[count++] = usi_sprintf ("%s=%s", kept[i], getenv (kept[i]));

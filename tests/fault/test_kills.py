@@ -212,7 +212,8 @@ def test_no_process_outlives_its_node(broker, node, client):
         """
         from understudy import Lead
 
-        results = [Lead("calculator").shell("echo up; sleep 1000 & sleep 1000")]
+        command = "sleep 1000 & setsid sleep 2000 & echo up; sleep 1000"
+        results = [Lead("calculator").shell(command)]
         for line in results[0].stream_log():
             print(line, flush=True)
             break
@@ -221,8 +222,8 @@ def test_no_process_outlives_its_node(broker, node, client):
     )
     running = user.start("sleepers", [PYTHON, path])
     wait_for(lambda: "up" in running.output, 30)
+    wait_for(lambda: "sleep 2000" in map(command_line, descendants(listening.pid)))
     family = descendants(listening.pid)
-    assert any("sleep" in command_line(pid) for pid in family)
     listening.kill()
     running.kill()
     wait_for(
@@ -231,5 +232,5 @@ def test_no_process_outlives_its_node(broker, node, client):
         "the end",
     )
     # What a job started and what ignores its parent's end is a child of init now; the
-    # worker takes its group along.
-    wait_for(lambda: not [p for p in family if command_line(p)], 10, "the group's end")
+    # zygote ends the workers' groups, and finds what has a session of its own.
+    wait_for(lambda: not [p for p in family if command_line(p)], 10, "their end")

@@ -10,7 +10,9 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
-from typing import Callable, Optional, Tuple
+import signal
+import time
+from typing import Callable, Iterator, List, Optional, Tuple
 
 try:
     import ctypes
@@ -22,6 +24,8 @@ except (ImportError, OSError):
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
+_KILL_ROUNDS = 100
+_KILL_PAUSE = 0.01
 
 
 def _prctl(option: int, argument: object) -> None:
@@ -37,6 +41,38 @@ def die_with_parent(signum: int) -> None:
 def adopt_orphans() -> None:
     """Grandchildren whose parent ends become children of this process."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def kill_marked(name: str) -> None:
+    """Kills the processes that have this process's value of a variable, wherever they
+    are, and goes on until there are no more: they may be starting others."""
+    if name not in os.environ:
+        return
+    mark = f"{name}={os.environ[name]}".encode()
+    for _ in range(_KILL_ROUNDS):
+        marked = [pid for pid in _processes() if mark in _environment(pid)]
+        if not marked:
+            return
+        for pid in marked:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        time.sleep(_KILL_PAUSE)
+
+
+def _processes() -> Iterator[int]:
+    own = os.getpid()
+    return (int(e) for e in os.listdir("/proc") if e.isdigit() and int(e) != own)
+
+
+def _environment(pid: int) -> List[bytes]:
+    """As the process was started with; empty where it has ended or is not ours."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as environ:
+            return environ.read().split(b"\0")
+    except OSError:
+        return []
 
 
 def make_c_flush() -> Callable[[], object]:

@@ -4,7 +4,9 @@
 It stays single-threaded, and everything a worker needs is imported before the first
 fork. Workers are children of the daemon (it forks twice), which therefore sees how they
 end. In turn the zygote sees the end of the daemon, and then kills what its workers have
-started: they themselves may be busy with their jobs and see nothing.
+started: they themselves may be busy with their jobs and see nothing. What has left
+their groups is by then nobody's child; it is known by a variable that only this zygote
+has.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ _ANCILLARY = socket.CMSG_SPACE(2 * struct.calcsize("i"))
 _DAEMON_END_SECONDS = 2.0
 _MOMENT_SECONDS = 0.25
 _LOOK_MS = 50
+_MARK = "UNDERSTUDY_ZYGOTE"
 
 
 class _Leave(Exception):
@@ -109,6 +112,7 @@ class Zygote:
                 os.killpg(pid, signal.SIGKILL)
             except OSError:
                 pass
+        system.kill_marked(_MARK)
 
     def _forget(self, fd: int) -> None:
         del self._workers[fd]
