@@ -111,7 +111,8 @@ static int s_read_lists (setup_t *self)
         self->brokers[i] = usi_config_item (self->config, "broker", i);
         if (strncmp (self->brokers[i], "tcp://", 6) != 0 &&
             strncmp (self->brokers[i], "ipc://", 6) != 0) {
-            usi_error ("start", "not an address: %s; write tcp://HOST:PORT",
+            usi_error ("start",
+                       "broker is %s, but must be tcp://HOST:PORT or ipc://PATH",
                        self->brokers[i]);
             return EX_CONFIG;
         }
@@ -119,7 +120,10 @@ static int s_read_lists (setup_t *self)
     for (size_t i = 0; i < options->channels_len; i++) {
         self->channels[i] = usi_config_item (self->config, "channel", i);
         if (!usi_channel_valid (usi_bytes_of (self->channels[i]))) {
-            usi_error ("start", "not a channel name: %s", self->channels[i]);
+            usi_error ("start",
+                       "channel is %s, but must be 1 to 128 letters, digits, '.', '_' "
+                       "or '-', beginning with a letter or digit",
+                       self->channels[i]);
             return EX_CONFIG;
         }
     }
@@ -148,7 +152,7 @@ static int s_read_numbers (setup_t *self)
         usi_config_ms (config, "grace", &options->grace_ms) != US_OK)
         return s_bad_setting (self);
     if (slots == 0)
-        return s_refuse (EX_CONFIG, "slots must be at least 1");
+        return s_refuse (EX_CONFIG, "slots is 0, but must be at least 1");
     options->slots = (unsigned) slots;
     options->ready_fd = usi_config_get (config, "ready-fd") ? (int) ready_fd : -1;
     self->parent = (pid_t) parent;
@@ -160,8 +164,12 @@ static int s_read_texts (setup_t *self)
     usi_config_t *config = self->config;
     char host[256] = "node", why[256] = "";
     int level = usi_log_level_parse (usi_config_get (config, "log-level"));
-    if (level < 0)
-        return s_refuse (EX_CONFIG, "log-level: error, warning, notice, info or debug");
+    if (level < 0) {
+        usi_error ("start",
+                   "log-level is %s, but must be error, warning, notice, info or debug",
+                   usi_config_get (config, "log-level"));
+        return EX_CONFIG;
+    }
     usi_log_set_level ((us_log_level_t) level);
     /* As in libunderstudy: an address that was given wins over a registry. */
     if (!usi_config_is_set (config, "broker"))

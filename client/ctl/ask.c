@@ -88,6 +88,24 @@ int ctl_refused (us_err_t err, const char *what, const char *more)
     return ctl_exit_code (err);
 }
 
+/* What to do about it. */
+static const char *s_hint (us_err_t err)
+{
+    switch (err) {
+    case US_ERR_UNREACHABLE:
+        return "if it listens elsewhere, name it with --broker or UNDERSTUDY_BROKER";
+    case US_ERR_UNKNOWN_JOB:
+        return "ended jobs are forgotten in time (understudy-broker --keep); "
+               "`understudy-ctl jobs' lists what there is";
+    case US_ERR_UNKNOWN_CHANNEL: return "`understudy-ctl channels' lists them";
+    case US_ERR_UNKNOWN_NODE: return "`understudy-ctl nodes' lists them";
+    case US_ERR_BUSY: return "make room with `understudy-ctl purge', or give it memory";
+    case US_ERR_STORE: return "the broker's own log says why";
+    case US_ERR_TIMEOUT: return "--timeout gives it longer";
+    default: return NULL;
+    }
+}
+
 int ctl_fail (ctl_t *ctl, us_err_t err, const char *format, ...)
 {
     va_list args;
@@ -97,8 +115,9 @@ int ctl_fail (ctl_t *ctl, us_err_t err, const char *format, ...)
     int exit_code =
         ctl_refused (err, what, ctl->client ? us_client_error_text (ctl->client) : "");
     free (what);
-    if (err == US_ERR_UNREACHABLE)
-        s_say ("if it listens elsewhere, name it with --broker or UNDERSTUDY_BROKER");
+    const char *hint = s_hint (err);
+    if (hint)
+        s_say (hint);
     return exit_code;
 }
 

@@ -163,7 +163,9 @@ static int s_make_job (const submit_t *submit, const call_t *call, us_job_t **jo
 {
     us_err_t err = us_job_new (job, submit->channel);
     if (err != US_OK)
-        return ctl_refused (err, submit->channel, "not the name of a channel");
+        return ctl_refused (err, submit->channel,
+                            "a channel name is 1 to 128 letters, digits, '.', '_' or "
+                            "'-', beginning with a letter or digit");
     int exit_code = s_set_environment (*job, submit);
     if (exit_code != EXIT_DONE)
         return exit_code;

@@ -49,7 +49,7 @@ static const char s_doc_tail[] =
     "  0    done\n"
     "  1    the answer is no: not found, ambiguous, too late, the job failed\n"
     "  64   bad usage, a malformed id or requirement\n"
-    "  69   no broker answers, or its store does not\n"
+    "  69   no broker answers, or its Redis does not\n"
     "  70   internal error\n"
     "  74   the answer could not be written\n"
     "  75   no answer in time\n"

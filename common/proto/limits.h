@@ -16,7 +16,7 @@
 #define USI_MAX_SPEC    65536
 #define USI_MAX_BLOBS   16
 #define USI_MAX_SHELL   131071 /* what Linux takes as one argument: 32 pages of 4 KiB */
-#define USI_MAX_DEPTH   8 /* of msgpack in headers */
+#define USI_MAX_DEPTH   8      /* of msgpack in headers */
 
 #define USI_DEFAULT_PORT       7420
 #define USI_DEFAULT_BROKER     "tcp://127.0.0.1:7420"

@@ -26,7 +26,7 @@ extern "C" {
     X (NO_UNDERSTUDIES, -9, "no node listens on the channel", "NoUnderstudiesError")     \
     X (UNKNOWN_JOB, -10, "no such job", "JobNotFound")                                   \
     X (CONFLICT, -11, "another job has this id", "JobConflict")                          \
-    X (BUSY, -12, "the store is full", "StoreFull")                                      \
+    X (BUSY, -12, "the store (Redis) is full", "StoreFull")                              \
     X (STALE, -13, "somebody else holds the job", "StaleAttempt")                        \
     X (ENDED, -14, "the job has ended", "JobEnded")                                      \
     X (RUNNING, -15, "the job is running", "JobRunning")                                 \
@@ -41,8 +41,8 @@ extern "C" {
     X (REMOTE, -24, "exception in the job", "RemoteError")                               \
     X (SHELL, -25, "the shell command failed", "ShellError")                             \
     X (MISSING_BLOB, -26, "a blob is missing", "MissingBlob")                            \
-    X (STORE, -27, "the store does not answer", "StoreUnavailable")                      \
-    X (CLOSED, -28, "closed", "ClientClosed")                                            \
+    X (STORE, -27, "the store (Redis) does not answer", "StoreUnavailable")              \
+    X (CLOSED, -28, "the client is closed", "ClientClosed")                              \
     X (AMBIGUOUS, -29, "several jobs begin like this", "AmbiguousId")                    \
     X (NODE_LOST, -30, "the nodes that ran the job vanished", "NodeLost")                \
     X (UNKNOWN_CHANNEL, -31, "no such channel", "UnknownChannel")                        \

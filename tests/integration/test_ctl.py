@@ -205,6 +205,22 @@ def test_bad_arguments(user, args):
     assert done.stderr.strip()
 
 
+@pytest.mark.parametrize(
+    ("args", "what", "next_step"),
+    [
+        (("show", "00000000-0000-8000-8000-000000000000"), "no such job", "ctl jobs"),
+        (("drain", "nobody"), "no such node", "ctl nodes"),
+        (("jobs", "--channel", "nowhere"), "no such channel", "ctl channels"),
+        (("submit", "--channel", "a/b", "--shell", "true"), "a/b", "letters, digits"),
+    ],
+)
+def test_errors_say_what_to_do(user, args, what, next_step):
+    said = user.ctl(*args, check=False).stderr
+    assert what in said
+    assert next_step in said
+    assert len(said.splitlines()) <= 2
+
+
 PROGRAMS = ("understudy-broker", "understudy-node", "understudy-ctl")
 
 

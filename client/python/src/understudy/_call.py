@@ -104,7 +104,9 @@ class Caller:
                 result.accepted()
             except NoUnderstudiesError:
                 raise NoUnderstudiesError(
-                    f"no node listens on channel {options.channel!r}"
+                    f"no node listens on channel {options.channel!r}; start one with: "
+                    f"understudy-node --channel {options.channel}, or wait for one: "
+                    "queue=True"
                 ) from None
         return result
 

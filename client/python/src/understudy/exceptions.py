@@ -107,7 +107,7 @@ class JobConflict(UnderstudyError):
 
 class StoreFull(UnderstudyError):
     code = -12
-    summary = "the store is full"
+    summary = "the store (Redis) is full"
 
 
 class StaleAttempt(UnderstudyError):
@@ -250,12 +250,12 @@ class MissingBlob(UnderstudyError):
 
 class StoreUnavailable(UnderstudyError, ConnectionError):
     code = -27
-    summary = "the store does not answer"
+    summary = "the store (Redis) does not answer"
 
 
 class ClientClosed(UnderstudyError):
     code = -28
-    summary = "closed"
+    summary = "the client is closed"
 
 
 class AmbiguousId(UnderstudyError, LookupError):
