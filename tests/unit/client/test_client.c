@@ -353,18 +353,21 @@ static void test_limit_of_the_broker (void **state)
 static void test_blob_over_the_limit_of_the_broker (void **state)
 {
     (void) state;
-    enum { SIZE = 300000 };
     us_client_t *client = s_client ();
-    char *command = calloc (1, SIZE + 1);
-    memset (command, 'x', SIZE);
+    us_job_t *job = s_job ("x");
+    us_result_t *result;
+    us_blob_t *blob;
     atomic_store (&s_broker.max_payload, 10);
-    us_result_t *result = s_submit (client, command);
+    assert_int_equal (us_blob_new (&blob, "eleven byte", 11), US_OK);
+    assert_int_equal (us_job_add_blob (job, blob), US_OK);
+    assert_int_equal (us_submit (client, &job, &result), US_OK);
     assert_int_equal (us_result_wait (result, WAIT), US_OK);
     assert_int_equal (us_result_code (result), US_ERR_TOO_LARGE);
-    assert_non_null (strstr (us_result_text (result), "limit is 10"));
+    assert_string_equal (us_result_text (result),
+                         "a blob is 11 bytes; the broker's limit is 10");
     us_result_destroy (&result);
+    us_blob_destroy (&blob);
     us_client_destroy (&client);
-    free (command);
 }
 
 /* The broker goes away and comes back on the same address. */
