@@ -5,8 +5,9 @@
 -- store_library_source: HASH, the table of states (NEXT, END, NAME, STATE) and ERR.
 --
 -- One call applies a batch. An operation checks first and writes afterwards; changes of
--- queues, counters, indexes and blobs are gathered and written once, by `settle`. The
--- keys that settle writes are looked at when they are first named, so that one of a
+-- queues, counters, indexes and blobs are gathered and written once, by `settle`. New
+-- jobs are gathered too (`fresh`): one that a claim of the same call takes is written
+-- once, as what it is by then, and never sees its queue. The keys that settle writes are looked at when they are first named, so that one of a
 -- wrong type fails the operation that needs it before anything is written.
 
 -- The header of a record. Until a job is first claimed only its first part stands there
@@ -41,10 +42,12 @@ end
 -- The run.
 local prefix, records, cluster, me, me_packed, now, now_packed
 local lease_ms, lease_end, keep_ms, keep_jobs
-local queues, channels, due, named
+local queues, channels, due, named, blobs_looked_at
+local answers -- of the operations so far
 
 local function gather ()
     queues, channels, due, named = {}, {}, {}, {}
+    blobs_looked_at = false
 end
 
 local function begin (keys, args)
@@ -62,6 +65,7 @@ local function begin (keys, args)
     now = time[1] * 1000 + floor (time[2] / 1000)
     now_packed = pack ('>I6', now)
     lease_end = format ('%.0f', now + lease_ms) -- numbers are dear in redis.call
+    answers = {}
     gather ()
 end
 
@@ -111,8 +115,8 @@ local function queue_of (class, name)
         local label = format ('%08x:', unpack ('>I4', class)) .. name
         queue = {label = label, key = prefix .. 'q:' .. label,
                  waiting = prefix .. 'n:' .. label,
-                 back = {}, front = {}, pushed = 0, claimed = 0}
-        call ('LLEN', queue.key)
+                 fresh = {}, taken = 0, back = {}, front = {}, pushed = 0, claimed = 0}
+        queue.len = call ('LLEN', queue.key)
         of_channel[class] = queue
     end
     return queue
@@ -131,13 +135,13 @@ end
 
 local function settle_queue (queue)
     if #queue.back > 0 then
-        call ('RPUSH', queue.key, spread (queue.back))
-        queue.back = {}
+        call_with ('RPUSH', queue.key, queue.back)
+        queue.len, queue.back = queue.len + #queue.back, {}
     end
     if #queue.front > 0 then
         table.sort (queue.front, newer_first)
         call_with ('LPUSH', queue.key, queue.front)
-        queue.front = {}
+        queue.len, queue.front = queue.len + #queue.front, {}
     end
 end
 
@@ -215,12 +219,19 @@ local function settle ()
     gather ()
 end
 
+local function look_at_blobs ()
+    if not blobs_looked_at then
+        call ('HLEN', prefix .. 'blobs')
+        blobs_looked_at = true
+    end
+end
+
 -- digests: 32 bytes each
 local function name_blobs (digests, by)
     if #digests == 0 then
         return
     end
-    call ('HLEN', prefix .. 'blobs')
+    look_at_blobs ()
     for at = 1, #digests, 32 do
         local digest = sub (digests, at, at + 31)
         named[digest] = (named[digest] or 0) + by

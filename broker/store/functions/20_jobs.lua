@@ -22,35 +22,62 @@ local function submit_again (id, record)
     return job.state
 end
 
+-- Writes a new job as it is by now. false: it was there before, and what it is answers
+-- the submit; what is wrong with that record fails only this operation.
+local function store_new (new, record)
+    if call ('SETNX', records .. new.id, record) == 0 then
+        local ok, answer = pcall (submit_again, new.id, new.record)
+        answers[new.answer] = ok and answer or ERR.STORE
+        return false
+    end
+    name_blobs (new.blobs, 1)
+    new.channel.submitted = new.channel.submitted + 1
+    return true
+end
+
+local function store_queued (queue, new)
+    local record, state = new.record, NEXT[0].SUBMIT
+    if not store_new (new, char (SCHEMA, state) .. sub (record, 3, 22) .. now_packed ..
+                      sub (record, 29)) then
+        return
+    end
+    queue.back[#queue.back + 1] = now_packed .. new.id
+    queue.pushed = queue.pushed + 1
+    tally (new.channel, 0, state)
+    if sub (record, 19, 22) ~= ZERO4 then
+        due[new.id] = now + unpack ('>I4', record, 19)
+    end
+end
+
+-- New jobs that no claim took so far wait in their queues.
+local function store_fresh ()
+    for _, of_channel in pairs (queues) do
+        for _, queue in pairs (of_channel) do
+            for n = queue.taken + 1, #queue.fresh do
+                store_queued (queue, queue.fresh[n])
+            end
+            queue.fresh, queue.taken = {}, 0
+        end
+    end
+end
+
 -- The record comes as it is to be stored but for its state and the time.
 local function submit (a, i)
     local id, record = a[i], a[i + 1]
     local name_len, _, blobs = byte (record, 4, 6)
     local name, class = sub (record, SHORT + 1, SHORT + name_len), sub (record, 7, 10)
     local channel, queue = channel_of (name), queue_of (class, name)
-    local state = NEXT[0].SUBMIT
     if not queue.known then
         call ('HSETNX', prefix .. 'k', queue.label, a[i + 2])
         queue.known = true
     end
     if blobs > 0 then
-        call ('HLEN', prefix .. 'blobs')
+        look_at_blobs ()
     end
-    if call ('SETNX', records .. id, char (SCHEMA, state) .. sub (record, 3, 22) ..
-             now_packed .. sub (record, 29)) == 0 then
-        return submit_again (id, record)
-    end
-    if blobs > 0 then
-        local from = SHORT + name_len + 1
-        name_blobs (sub (record, from, from + 32 * blobs - 1), 1)
-    end
-    queue.back[#queue.back + 1] = now_packed .. id
-    queue.pushed = queue.pushed + 1
-    channel.submitted = channel.submitted + 1
-    tally (channel, 0, state)
-    if sub (record, 19, 22) ~= ZERO4 then
-        due[id] = now + unpack ('>I4', record, 19)
-    end
+    local from = SHORT + name_len + 1
+    queue.fresh[#queue.fresh + 1] =
+        {id = id, record = record, channel = channel, answer = #answers + 1,
+         blobs = sub (record, from, from + 32 * blobs - 1)}
     return 0
 end
 
@@ -60,6 +87,7 @@ end
 local function cut (queue)
     if queue.at > 1 then
         call ('LTRIM', queue.key, queue.at - 1, -1)
+        queue.len = queue.len - (queue.at - 1)
         queue.window, queue.at = {}, 1
     end
 end
@@ -68,22 +96,24 @@ end
 -- or something else stands in its place).
 local function look (queue, want)
     cut (queue)
-    local window = call ('LRANGE', queue.key, 0, want - 1)
-    queue.window, queue.empty = window, #window == 0
-    if not queue.empty then
-        local keys = {}
-        for n, item in ipairs (window) do
-            keys[n] = records .. sub (item, 7)
-        end
-        queue.records = call ('MGET', spread (keys))
+    if queue.len == 0 then
+        return
     end
+    local window, keys = call ('LRANGE', queue.key, 0, want - 1), {}
+    for n, item in ipairs (window) do
+        keys[n] = records .. sub (item, 7)
+    end
+    queue.window, queue.len = window, #window > 0 and queue.len or 0
+    queue.records = #window > 0 and call ('MGET', spread (keys))
 end
 
+-- The head of a queue; what is new in this call comes behind what is stored.
 local function peek (queue, want)
-    if queue.at > #queue.window and not queue.empty then
+    if queue.at > #queue.window then
         look (queue, want)
     end
-    return queue.window[queue.at]
+    local item, new = queue.window[queue.at], queue.fresh[queue.taken + 1]
+    return item or (new and now_packed .. new.id)
 end
 
 -- The queue with the oldest head, and that head.
@@ -162,12 +192,38 @@ local function take (id, raw, holder)
     return record
 end
 
+-- The same for a job that is new: it is stored as held, or was there before.
+local function take_new (new, holder)
+    local raw, to = new.record, NEXT[NEXT[0].SUBMIT].CLAIM
+    local record = char (SCHEMA, to, byte (raw, 3) - FLAG_SHORT) .. sub (raw, 4, 22) ..
+        now_packed .. sub (raw, 29, SHORT) .. holder.first .. sub (raw, SHORT + 1)
+    if not store_new (new, record) then
+        return nil
+    end
+    due[new.id] = lease_end
+    tally (new.channel, 0, to)
+    return record
+end
+
+-- The head of a queue: its id, and its record where it is taken.
+local function take_head (queue, item, holder)
+    local id = sub (item, 7)
+    if queue.at > #queue.window then
+        queue.taken = queue.taken + 1
+        return id, take_new (queue.fresh[queue.taken], holder)
+    end
+    local record = take (id, queue.records[queue.at], holder)
+    queue.at = queue.at + 1
+    queue.claimed = queue.claimed + (record and 1 or 0)
+    return id, record
+end
+
 local function open_queues (classes, name)
     local from = {}
     for at = 1, #classes, 4 do
         local queue = queue_of (sub (classes, at, at + 3), name)
         settle_queue (queue)
-        queue.window, queue.at, queue.empty = {}, 1, false
+        queue.window, queue.at = {}, 1
         from[#from + 1] = queue
     end
     return from
@@ -191,13 +247,10 @@ local function claim (a, i)
         if not item then
             break
         end
-        local id, raw = sub (item, 7), queue.records[queue.at]
-        queue.at = queue.at + 1
-        local record = take (id, raw, holder)
+        local id, record = take_head (queue, item, holder)
         if record then
             got, bytes = got + 1, bytes + #record
             answer[2 * got], answer[2 * got + 1] = id, record
-            queue.claimed = queue.claimed + 1
         end
     end
     answer[1] = got < count and (got == enough or bytes >= MAX_CLAIM_BYTES) and 1 or 0

@@ -2,6 +2,11 @@
 --
 -- The dispatcher: letter -> function and number of its arguments.
 
+-- Those that cannot mean a job which nobody has claimed; before all others new jobs are
+-- written.
+local MEANS_NO_NEW =
+    {S = true, C = true, T = true, R = true, D = true, L = true, H = true}
+
 local OPERATIONS = {
     S = {submit, 3}, C = {claim, 4}, T = {started, 1}, R = {renew, 2}, D = {done, 3},
     L = {log, 4}, H = {hand_back, 1}, X = {cancel, 2}, W = {watch, 3}, U = {unwatch, 2},
@@ -12,12 +17,15 @@ local OPERATIONS = {
 -- What stands under our keys may be anybody's: that fails one operation, not the batch.
 local function apply (keys, args)
     begin (keys, args)
-    local answers, i, last = {}, 6, #args
+    local i, last = 6, #args
     while i <= last do
         local operation = OPERATIONS[args[i]]
         if not operation or i + operation[2] > last then
             answers[#answers + 1] = ERR.UNSUPPORTED
             break
+        end
+        if not MEANS_NO_NEW[args[i]] then
+            store_fresh ()
         end
         local ok, answer = pcall (operation[1], args, i + 1)
         if not ok then
@@ -27,6 +35,7 @@ local function apply (keys, args)
         answers[#answers + 1] = ok and answer or ERR.STORE
         i = i + 1 + operation[2]
     end
+    store_fresh ()
     settle ()
     return answers
 end

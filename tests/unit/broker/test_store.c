@@ -81,6 +81,41 @@ static void test_submit_and_claim_in_one_turn (void **state)
     assert_true (usi_id_equal (&h->got.fences[0].id, &id));
 }
 
+/* In one call: what waits goes before what is new, a job that comes twice is one job, and
+ * what follows finds each where it is by then. */
+static void test_new_jobs_meet_claims (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t old = submit_one (h), ids[4];
+    got_t submitted[4] = {0}, claimed = {0}, none = {0}, dropped = {0};
+    store_claim_t some = a_claim (3), more = a_claim (1);
+    for (int i = 0; i < 4; i++) {
+        ids[i] = i < 3 ? new_id () : ids[0];
+        store_submit_t job = a_job (&ids[i]);
+        store_submit (h->store, &job, s_on_submit, &submitted[i]);
+    }
+    store_claim (h->store, &some, s_on_claim, &claimed);
+    store_cancel (h->store, &ids[2], US_CANCEL_QUEUED, s_on_cancel, &dropped);
+    store_claim (h->store, &more, s_on_claim, &none);
+    do_get (h, &ids[2]); /* the last of the batch */
+    assert_int_equal (h->got.state, US_STATE_CANCELLED);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal (submitted[i].code, US_OK);
+    assert_int_equal (submitted[3].state, US_STATE_LEASED);
+    assert_int_equal (claimed.count, 3);
+    assert_true (usi_id_equal (&claimed.fences[0].id, &old));
+    assert_true (usi_id_equal (&claimed.fences[1].id, &ids[0]));
+    assert_true (usi_id_equal (&claimed.fences[2].id, &ids[1]));
+    assert_int_equal (dropped.code, US_OK);
+    assert_int_equal (none.count, 0);
+    assert_now (h, 0, 3, 0, 0);
+    assert_int_equal (counters (h).submitted, 4);
+    assert_int_equal (counters (h).cancelled, 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal (finish_one (h, &claimed.fences[i], USI_SUCCEEDED, 0)->code,
+                          US_OK);
+}
+
 static void test_same_job_again (void **state)
 {
     harness_t *h = *state;
@@ -567,6 +602,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup (test_life, s_empty),
         cmocka_unit_test_setup (test_submit_and_claim_in_one_turn, s_empty),
+        cmocka_unit_test_setup (test_new_jobs_meet_claims, s_empty),
         cmocka_unit_test_setup (test_same_job_again, s_empty),
         cmocka_unit_test_setup (test_fence, s_empty),
         cmocka_unit_test_setup (test_everything_twice, s_empty),
