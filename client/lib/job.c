@@ -219,7 +219,7 @@ us_err_t us_job_set_id (us_job_t *job, const us_id_t *id)
 {
     if (!job || !id)
         return US_ERR_INVALID;
-    if (!us_id_matches (id, job->channel) || id->bytes[6] >> 4 != 8)
+    if (!us_id_matches (id, job->channel) || !usi_id_valid (id))
         return s_fail (job, US_ERR_INVALID, "the id does not belong to channel %s",
                        job->channel);
     job->id = *id;

@@ -135,7 +135,7 @@ us_err_t us_result_open (us_client_t *client, const us_id_t *id, us_result_t **r
     if (!client || !id || !result)
         return US_ERR_INVALID;
     *result = NULL;
-    if (id->bytes[6] >> 4 != 8)
+    if (!usi_id_valid (id))
         return US_ERR_INVALID;
     us_result_t *self = result_new (client, id);
     if (!self)

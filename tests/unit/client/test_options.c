@@ -151,6 +151,9 @@ static void test_job_refusals (void **state)
     assert_int_equal (us_job_set_source (job, "x", "f", "\x01", 1), US_ERR_INVALID);
     assert_int_equal (us_job_set_source (job, "x", "f", "\x92\x90\x80\x01", 4),
                       US_ERR_INVALID);
+    assert_int_equal (us_id_new (&id, "default"), US_OK);
+    id.bytes[8] ^= 0x40; /* no variant that the broker takes */
+    assert_int_equal (us_job_set_id (job, &id), US_ERR_INVALID);
     memset (&id, 0, sizeof id);
     assert_int_equal (us_job_set_id (job, &id), US_ERR_INVALID);
     assert_int_equal (job_seal (job, 1000), US_ERR_INVALID); /* nothing to run */
