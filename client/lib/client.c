@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,17 +200,25 @@ static void s_leave (waiter_t **waiters, const waiter_t *waiter)
         *waiters = waiter->next;
 }
 
+typedef struct wait {
+    client_done_fn *done;
+    void *arg;
+    int64_t end;      /* monotonic ms, -1: none */
+    sigset_t signals; /* the caller's mask */
+} wait_t;
+
 /* Sleeps without the lock. US_OK: woken. */
-static us_err_t s_sleep (us_client_t *client, int fd, int64_t end)
+static us_err_t s_sleep (us_client_t *client, int fd, const wait_t *wait)
 {
     struct pollfd item = {.fd = fd, .events = POLLIN};
-    int timeout = -1;
-    if (end >= 0) {
-        int64_t left = end - usi_now_ms ();
-        timeout = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int) left;
+    struct timespec timeout;
+    if (wait->end >= 0) {
+        int64_t left = wait->end - usi_now_ms ();
+        left = left < 0 ? 0 : left;
+        timeout = (struct timespec){left / 1000, left % 1000 * 1000000};
     }
     client_unlock (client);
-    int rc = poll (&item, 1, timeout);
+    int rc = ppoll (&item, 1, wait->end >= 0 ? &timeout : NULL, &wait->signals);
     int error = errno;
     eventfd_t value;
     if (rc > 0)
@@ -217,7 +226,46 @@ static us_err_t s_sleep (us_client_t *client, int fd, int64_t end)
     pthread_mutex_lock (&client->lock);
     if (rc < 0)
         return error == EINTR ? US_ERR_INTERRUPTED : US_ERR_SYSTEM;
-    return rc == 0 && end >= 0 && usi_now_ms () >= end ? US_ERR_TIMEOUT : US_OK;
+    return wait->end >= 0 && usi_now_ms () >= wait->end ? US_ERR_TIMEOUT : US_OK;
+}
+
+static us_err_t s_say (us_client_t *client, us_err_t err)
+{
+    return err == US_OK ? err : client_fail (client, err, "%s", us_err_text (err));
+}
+
+/* Until it is done, or the driver has to be the thread. */
+static us_err_t s_wait_driving (us_client_t *client, waiter_t **waiters,
+                                const wait_t *wait)
+{
+    us_err_t err = US_OK;
+    waiter_t waiter = {.fd = -1, .next = *waiters};
+    *waiters = &waiter;
+    while (err == US_OK && !wait->done (wait->arg) && client->connected &&
+           !client->closed)
+        err = s_say (client, engine_drive_sleep (client, wait->end, &wait->signals));
+    s_leave (waiters, &waiter);
+    engine_drive_end (client, 0);
+    return err;
+}
+
+static us_err_t s_wait_woken (us_client_t *client, waiter_t **waiters,
+                              const wait_t *wait)
+{
+    us_err_t err = US_OK;
+    waiter_t waiter = {.fd = s_eventfd (), .next = *waiters};
+    if (waiter.fd < 0)
+        return client_fail (client, US_ERR_SYSTEM,
+                            "no descriptor is left to wait with");
+    engine_watch (client);
+    *waiters = &waiter;
+    while (err == US_OK && !wait->done (wait->arg))
+        err = client->closed
+                  ? client_fail (client, US_ERR_CLOSED, "the client is closed")
+                  : s_say (client, s_sleep (client, waiter.fd, wait));
+    s_leave (waiters, &waiter);
+    close (waiter.fd);
+    return err;
 }
 
 us_err_t client_wait (us_client_t *client, waiter_t **waiters, client_done_fn *done,
@@ -229,33 +277,20 @@ us_err_t client_wait (us_client_t *client, waiter_t **waiters, client_done_fn *d
         return client_fail (client, US_ERR_CLOSED, "the client is closed");
     if (timeout_ms == 0)
         return US_ERR_TIMEOUT;
-    bool driving = engine_drive (client, 1);
-    waiter_t waiter = {.fd = driving ? -1 : s_eventfd (), .next = *waiters};
-    if (!driving && waiter.fd < 0)
-        return client_fail (client, US_ERR_SYSTEM,
-                            "no descriptor is left to wait with");
-    if (!driving)
-        engine_watch (client);
-    int64_t end =
-        timeout_ms < 0 ? -1 : usi_now_ms () + timeout_ms + 1; /* never early */
-    *waiters = &waiter;
+    wait_t wait = {.done = done, .arg = arg, .end = -1};
+    if (timeout_ms > 0)
+        wait.end = usi_now_ms () + timeout_ms + 1; /* never early */
+    /* Signals come while it sleeps, not before: none is missed. */
+    sigset_t all;
+    sigfillset (&all);
+    pthread_sigmask (SIG_SETMASK, &all, &wait.signals);
     us_err_t err = US_OK;
-    while (err == US_OK && !done (arg)) {
-        err = driving ? engine_drive_sleep (client, end)
-                      : s_sleep (client, waiter.fd, end);
-        if (err == US_OK && client->closed && !done (arg))
-            err = client_fail (client, US_ERR_CLOSED, "the client is closed");
-    }
-    if (err != US_OK && done (arg))
-        err = US_OK;
-    if (err == US_ERR_TIMEOUT || err == US_ERR_INTERRUPTED || err == US_ERR_SYSTEM)
-        client_fail (client, err, "%s", us_err_text (err));
-    s_leave (waiters, &waiter);
-    if (driving)
-        engine_drive_end (client, 0);
-    else
-        close (waiter.fd);
-    return err;
+    if (engine_drive (client, 1))
+        err = s_wait_driving (client, waiters, &wait);
+    if (err == US_OK && !done (arg))
+        err = s_wait_woken (client, waiters, &wait);
+    pthread_sigmask (SIG_SETMASK, &wait.signals, NULL);
+    return done (arg) ? US_OK : err;
 }
 
 /* --- calls ------------------------------------------------------------------------ */

@@ -11,9 +11,7 @@
  * engine. */
 #define ENGINE_INTERNAL
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -41,34 +39,38 @@ static void s_clear (const struct pollfd *item)
         eventfd_read (item->fd, &value);
 }
 
-static int s_left_ms (int64_t due)
+static int64_t s_left_ms (int64_t due)
 {
     if (due == INT64_MAX)
         return -1;
     int64_t left = due - usi_now_ms ();
-    return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int) left;
+    return left < 0 ? 0 : left;
 }
 
 /* The driver's sleep, with the lock, which it gives back meanwhile: until fd, the
- * mailbox or the connection has something, or the time has come. As poll; errno is
- * kept. */
-static int s_sleep (engine_t *self, int fd, int64_t until)
+ * mailbox or the connection has something, or the time has come. As ppoll; errno is
+ * kept. What wakes the driver is cleared by the driver only: the thread may still be
+ * leaving its sleep when a caller drives already, and sleeps in its turn. */
+static int s_sleep (engine_t *self, int fd, int64_t until, const sigset_t *signals)
 {
     us_client_t *client = self->client;
+    driver_t driver = client->driver;
     struct pollfd items[FDS_MAX] = {
         [OWN_FD] = {.fd = fd, .events = POLLIN},
         [WAKE_FD] = {.fd = client->wake_fd, .events = POLLIN},
     };
     int count = s_watch (items, SOCKETS, self->link.socket);
     count = s_watch (items, count, self->link.monitor);
-    client->asleep = !client->called;
-    int timeout = client->asleep ? s_left_ms (until) : 0;
+    client->asleep = !client->called && !self->more;
+    int64_t left = client->asleep ? s_left_ms (until) : 0;
+    struct timespec timeout = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
     engine_unlock (self);
-    int rc = poll (items, (nfds_t) count, timeout);
+    int rc = ppoll (items, (nfds_t) count, left < 0 ? NULL : &timeout, signals);
     int error = errno;
     s_clear (&items[OWN_FD]);
-    s_clear (&items[WAKE_FD]);
     engine_lock (self);
+    if (client->driver == driver)
+        s_clear (&items[WAKE_FD]);
     errno = error;
     return rc;
 }
@@ -116,27 +118,28 @@ bool engine_drive (us_client_t *client, size_t under_way)
 void engine_drive_turn (us_client_t *client)
 {
     engine_unlock (client->engine);
-    engine_turn (client->engine);
+    engine_turn (client->engine, false);
     engine_lock (client->engine);
 }
 
-us_err_t engine_drive_sleep (us_client_t *client, int64_t end)
+us_err_t engine_drive_sleep (us_client_t *client, int64_t end, const sigset_t *signals)
 {
     engine_t *self = client->engine;
     int64_t until = engine_due_ms (self);
-    int rc = s_sleep (self, -1, end >= 0 && end < until ? end : until);
+    int rc = s_sleep (self, -1, end >= 0 && end < until ? end : until, signals);
     client->asleep = false;
     if (rc < 0)
         return errno == EINTR ? US_ERR_INTERRUPTED : US_ERR_SYSTEM;
     engine_drive_turn (client);
-    return rc == 0 && end >= 0 && usi_now_ms () >= end ? US_ERR_TIMEOUT : US_OK;
+    return end >= 0 && usi_now_ms () >= end ? US_ERR_TIMEOUT : US_OK;
 }
 
 void engine_drive_end (us_client_t *client, size_t under_way)
 {
     engine_t *self = client->engine;
     bool needed = client->stop || client->called || client->waiters ||
-                  client->tracked > under_way || self->asks.len > 0;
+                  !client->connected || client->tracked > under_way ||
+                  self->asks.len > 0;
     client->driver = DRIVER_NOBODY;
     if (needed)
         s_give_back (client);
@@ -179,9 +182,9 @@ static void *s_main (void *arg)
             continue;
         }
         engine_unlock (self);
-        engine_turn (self);
+        engine_turn (self, true);
         engine_lock (self);
-        s_sleep (self, self->back_fd, engine_due_ms (self));
+        s_sleep (self, self->back_fd, engine_due_ms (self), NULL);
         if (client->driver == DRIVER_THREAD)
             client->asleep = false;
     }

@@ -258,11 +258,14 @@ static bool s_is_readable (void *socket)
 {
     int events = 0;
     size_t len = sizeof events;
-    return socket && zmq_getsockopt (socket, ZMQ_EVENTS, &events, &len) == 0 &&
-           (events & ZMQ_POLLIN);
+    int rc = socket ? 0 : -1;
+    while (socket && (rc = zmq_getsockopt (socket, ZMQ_EVENTS, &events, &len)) < 0 &&
+           errno == EINTR)
+        ;
+    return rc == 0 && (events & ZMQ_POLLIN);
 }
 
-static void s_step (engine_t *self)
+void engine_turn (engine_t *self, bool connect)
 {
     engine_lock (self);
     self->client->called = false;
@@ -273,16 +276,12 @@ static void s_step (engine_t *self)
         link_want (&self->link);
     link_on_monitor (&self->link);
     s_receive (self);
-    link_service (&self->link);
+    if (connect || link_is_ready (&self->link))
+        link_service (&self->link);
     s_tick (self);
     s_pump (self);
-}
-
-void engine_turn (engine_t *self)
-{
-    do
-        s_step (self);
-    while (s_is_readable (self->link.socket) || s_is_readable (self->link.monitor));
+    self->more =
+        s_is_readable (self->link.socket) || s_is_readable (self->link.monitor);
 }
 
 int64_t engine_due_ms (const engine_t *self)

@@ -15,6 +15,8 @@
 #ifndef CLIENT_LIB_ENGINE_H
 #define CLIENT_LIB_ENGINE_H
 
+#include <signal.h>
+
 #include "link.h"
 #include "table.h"
 
@@ -33,9 +35,11 @@ void engine_watch (us_client_t *client);
  * more are under way at the end the thread takes over at once. */
 bool engine_drive (us_client_t *client, size_t under_way);
 void engine_drive_turn (us_client_t *client);
-/* Sleeps until something comes, then takes a turn. US_ERR_TIMEOUT after `end`
- * (monotonic ms, -1: none), US_ERR_INTERRUPTED, US_ERR_SYSTEM. */
-us_err_t engine_drive_sleep (us_client_t *client, int64_t end);
+/* Sleeps, with this signal mask, until something comes, then takes a turn.
+ * US_ERR_TIMEOUT after `end` (monotonic ms, -1: none), US_ERR_INTERRUPTED,
+ * US_ERR_SYSTEM. Once the connection is gone only the thread may go on: to look for a
+ * broker can take longer than the caller has. */
+us_err_t engine_drive_sleep (us_client_t *client, int64_t end, const sigset_t *signals);
 void engine_drive_end (us_client_t *client, size_t under_way);
 
 #ifdef ENGINE_INTERNAL /* for the sources that make up the engine */
@@ -63,6 +67,7 @@ struct engine {
     int64_t delayed_until; /* the earliest of delayed; INT64_MAX: none */
     int64_t tick_at;
     bool has_work; /* somebody waits for something */
+    bool more;     /* messages are left for the next turn */
     list_t asks;   /* CANCEL and QUERY without answer */
     bool asks_unsent;
     uint64_t last_ref;
@@ -86,8 +91,10 @@ static inline void engine_unlock (engine_t *self)
 }
 
 bool engine_open (engine_t *self);
-/* Does all there is to do. Afterwards the sockets' descriptors tell of what comes. */
-void engine_turn (engine_t *self);
+/* Does what there is to do, but for messages beyond some hundreds: a caller that drives
+ * may have what it waits for. Where no more are left the sockets' descriptors tell of
+ * what comes. connect: looks for a broker where there is none, which may block. */
+void engine_turn (engine_t *self, bool connect);
 /* When there is something to do that nobody tells, monotonic ms; INT64_MAX: never. */
 int64_t engine_due_ms (const engine_t *self);
 /* Lets go of all but the connection. */

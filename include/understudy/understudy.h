@@ -2,14 +2,14 @@
  *
  * libunderstudy: submit jobs to an Understudy broker, wait for them, read their logs.
  *
- * A client owns one background thread that speaks to the broker. All calls are safe from
- * several threads; one object must not be destroyed while another thread uses it. After
+ * A client owns one background thread that speaks to the broker; a call that would only
+ * wait for that thread may do its work itself. All calls are safe from several threads; one object must not be destroyed while another thread uses it. After
  * fork() the child's first call notices the new process and connects afresh; results
  * made before the fork can still be asked about there.
  *
- * The library never prints and never touches signals. Calls return US_ERR_NOMEM where
- * memory ends; the background thread, which puts messages together, aborts then, as
- * libzmq beneath it does.
+ * The library never prints and leaves signals to the program; a call that waits lets them
+ * in while it sleeps. Calls return US_ERR_NOMEM where memory ends; what puts messages
+ * together aborts then, as libzmq beneath it does.
  *
  * Ownership: who creates destroys, with the matching _destroy, which accepts NULL and sets
  * the pointer to NULL. A call that takes `X **` consumes on success; one that makes an
@@ -73,7 +73,8 @@ typedef enum us_log_level {
     US_LOG_DEBUG,
 } us_log_level_t;
 
-/* Called on the client's thread; must not call the library. */
+/* Called on the client's thread, or within a call that does that thread's work; must not
+ * call the library. */
 typedef void us_log_fn (us_log_level_t level, const char *text, void *arg);
 
 /* Options start from variables (UNDERSTUDY_BROKER, UNDERSTUDY_REDIS, …), then the

@@ -58,6 +58,7 @@ typedef struct fake_broker {
     atomic_size_t max_payload; /* 0: the usual one */
     atomic_bool forget_peer;   /* answer the next message with UNKNOWN_PEER */
     atomic_bool mute;          /* read, but say nothing */
+    atomic_bool flood;         /* tell the last peer of errors, always */
     atomic_bool stutter;       /* an older ENDED comes before each answer to WATCH */
     atomic_int submits, puts, watches, hellos, finished;
     const char *_Atomic log; /* of every job */
@@ -350,15 +351,28 @@ static void fake_dispatch (fake_broker_t *self, const usi_msg_t *in, usi_msg_t *
     }
 }
 
+static void fake_flood (fake_broker_t *self, usi_msg_t *out, usi_bytes_t peer)
+{
+    for (int i = 0; i < 10; i++) {
+        usi_msg_begin (out, USI_ERROR);
+        USI_SET (&out->head, CODE, code, US_ERR_STORE);
+        USI_SET (&out->head, TEXT, text, usi_bytes_of ("again"));
+        usi_msg_send (out, self->socket, peer);
+    }
+}
+
 static void *fake_main (void *arg)
 {
     fake_broker_t *self = arg;
     usi_msg_t in = USI_MSG_INIT, out = USI_MSG_INIT;
+    uint8_t routing[256];
+    size_t routing_len = 0;
     while (!atomic_load (&self->stop)) {
-        uint8_t routing[256];
-        size_t routing_len = 0;
+        bool flood = atomic_load (&self->flood);
         zmq_pollitem_t item = {.socket = self->socket, .events = ZMQ_POLLIN};
-        zmq_poll (&item, 1, 20);
+        zmq_poll (&item, 1, flood ? 1 : 20);
+        if (flood)
+            fake_flood (self, &out, usi_bytes (routing, routing_len));
         while (usi_msg_recv (&in, self->socket, routing, &routing_len) == 0)
             if (!atomic_load (&self->mute))
                 fake_dispatch (self, &in, &out, usi_bytes (routing, routing_len));

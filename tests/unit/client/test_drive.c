@@ -2,16 +2,23 @@
  *
  * Who takes the engine's turns: callers with one job, others beside them, nobody, and
  * the thread again (drive.c). */
+#include <errno.h>
+#include <poll.h>
+#include <semaphore.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "client.h"
+#define ENGINE_INTERNAL
+#include "base/clock.h"
+#include "engine.h"
 #include "fake_broker.h"
 #include "understudy/understudy.h"
 
@@ -24,6 +31,70 @@ static void s_pause (void)
 {
     usleep (1000);
 }
+
+/* --- seams ------------------------------------------------------------------------ */
+
+/* A sleeper that is woken late: it looks once more at what there is, later. */
+typedef struct late {
+    atomic_bool armed;
+    sem_t woken, go_on;
+    atomic_int seen; /* descriptors at the second look */
+} late_t;
+
+static late_t s_late_thread, s_late_caller;
+
+static int s_real_ppoll (struct pollfd *items, nfds_t count,
+                         const struct timespec *timeout, const sigset_t *signals)
+{
+    struct timespec left = timeout ? *timeout : (struct timespec){0};
+    return (int) syscall (SYS_ppoll, items, count, timeout ? &left : NULL, signals,
+                          _NSIG / 8);
+}
+
+/* Instead of the system's, for the engine: the thread's first descriptor is its own, a
+ * caller has none. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+int ppoll (struct pollfd *items, nfds_t count, const struct timespec *timeout,
+           const sigset_t *signals)
+{
+    int rc = s_real_ppoll (items, count, timeout, signals);
+    int error = errno;
+    late_t *late = items[0].fd >= 0 ? &s_late_thread : &s_late_caller;
+    if (rc > 0 && atomic_exchange (&late->armed, false)) {
+        struct timespec at_once = {0};
+        sem_post (&late->woken);
+        sem_wait (&late->go_on);
+        rc = s_real_ppoll (items, count, &at_once, signals);
+        atomic_store (&late->seen, rc);
+    }
+    errno = error;
+    return rc;
+}
+
+static atomic_bool s_raise;
+static pthread_t s_waiting;
+static atomic_int s_raised;
+static atomic_bool s_sought_by_caller;
+
+static void s_on_signal (int number)
+{
+    (void) number;
+    atomic_fetch_add (&s_raised, 1);
+}
+
+static void s_on_log (us_log_level_t level, const char *text, void *arg)
+{
+    (void) level;
+    (void) arg;
+    if (atomic_load (&s_broker.flood))
+        s_pause (); /* slower than the broker sends */
+    if (strstr (text, "-> GREETING") && pthread_equal (pthread_self (), s_waiting))
+        atomic_store (&s_sought_by_caller, true);
+    if (atomic_exchange (&s_raise, false))
+        pthread_kill (s_waiting, SIGUSR1);
+}
+
+/* --- helpers ---------------------------------------------------------------------- */
 
 static us_result_t *s_submit (const char *command)
 {
@@ -67,6 +138,7 @@ static int s_setup (void **state)
     setenv ("UNDERSTUDY_CONFIG", "/dev/null", 1);
     US_ASSERT (us_options_new (&options, NULL, 0) == US_OK);
     US_ASSERT (us_options_set_broker (options, s_broker.endpoint) == US_OK);
+    us_options_set_log (options, s_on_log, NULL);
     US_ASSERT (us_client_new (&s_client, options) == US_OK);
     us_options_destroy (&options);
     US_ASSERT (us_client_connect (s_client) == US_OK);
@@ -95,6 +167,7 @@ static us_err_t s_finish (us_result_t *result)
 static void *s_wait_in_thread (void *arg)
 {
     us_err_t err;
+    s_waiting = pthread_self ();
     do
         err = us_result_wait (arg, 100);
     while (err == US_ERR_TIMEOUT);
@@ -210,11 +283,105 @@ static void test_outage (void **state)
     (void) state;
     us_result_t *held = s_hold (&thread);
     memcpy (endpoint, s_broker.endpoint, sizeof endpoint);
+    atomic_store (&s_sought_by_caller, false);
     fake_stop (&s_broker);
     atomic_store (&s_broker.hold, false);
     fake_start (&s_broker, endpoint);
     assert_int_equal (s_join (thread), US_OK);
     us_result_destroy (&held);
+    /* To ask a registry for brokers takes longer than a caller may have. */
+    assert_false (atomic_load (&s_sought_by_caller));
+}
+
+/* Messages that never end do not keep a caller beyond its time. */
+static void test_flood (void **state)
+{
+    pthread_t thread;
+    (void) state;
+    us_result_t *held = s_hold (&thread);
+    int64_t end = usi_now_ms () + 3000;
+    atomic_store (&s_broker.flood, true);
+    while (s_is_driven_by (DRIVER_CALLER) && usi_now_ms () < end)
+        s_pause ();
+    bool in_time = usi_now_ms () < end;
+    atomic_store (&s_broker.flood, false);
+    atomic_store (&s_broker.hold, false);
+    assert_int_equal (s_join (thread), US_OK);
+    us_result_destroy (&held);
+    assert_true (in_time);
+}
+
+/* A signal ends the wait also when it comes while the caller takes a turn. */
+static void test_signal_in_a_turn (void **state)
+{
+    pthread_t thread;
+    struct sigaction action = {.sa_handler = s_on_signal};
+    (void) state;
+    sigaction (SIGUSR1, &action, NULL);
+    us_result_t *held = s_hold (&thread);
+    atomic_store (&s_raise, true);
+    atomic_store (&s_broker.forget_peer, true); /* what the client logs */
+    while (atomic_load (&s_raised) == 0)
+        s_pause ();
+    atomic_store (&s_broker.hold, false);
+    assert_int_equal (s_join (thread), US_ERR_INTERRUPTED);
+    us_result_destroy (&held);
+}
+
+static void *s_sleep_once (void *arg)
+{
+    us_client_t *client = arg;
+    sigset_t signals;
+    pthread_sigmask (SIG_SETMASK, NULL, &signals);
+    client_lock (client);
+    while (!engine_drive (client, 1)) {
+        client_unlock (client);
+        s_pause ();
+        client_lock (client);
+    }
+    engine_drive_sleep (client, -1, &signals);
+    engine_drive_end (client, 0);
+    client_unlock (client);
+    return NULL;
+}
+
+static bool s_stands_by (void)
+{
+    client_lock (s_client);
+    bool is = s_client->engine->drives == s_client->drives;
+    client_unlock (s_client);
+    return is;
+}
+
+/* The thread leaves its sleep so late that the caller who drives sleeps already: it
+ * must not take the word that somebody has for the caller. */
+static void test_late_thread (void **state)
+{
+    pthread_t thread;
+    (void) state;
+    sem_init (&s_late_thread.woken, 0, 0);
+    sem_init (&s_late_thread.go_on, 0, 0);
+    sem_init (&s_late_caller.woken, 0, 0);
+    sem_init (&s_late_caller.go_on, 0, 0);
+    atomic_store (&s_late_thread.armed, true);
+    pthread_create (&thread, NULL, s_sleep_once, s_client);
+    sem_wait (&s_late_thread.woken);
+    client_lock (s_client);
+    while (s_client->driver != DRIVER_CALLER || !s_client->asleep) {
+        client_unlock (s_client);
+        s_pause ();
+        client_lock (s_client);
+    }
+    atomic_store (&s_late_caller.armed, true);
+    engine_wake (s_client);
+    client_unlock (s_client);
+    sem_wait (&s_late_caller.woken);
+    sem_post (&s_late_thread.go_on);
+    while (!s_stands_by ())
+        s_pause ();
+    sem_post (&s_late_caller.go_on);
+    pthread_join (thread, NULL);
+    assert_true (atomic_load (&s_late_caller.seen) > 0);
 }
 
 static void test_destroyed_under_a_driver (void **state)
@@ -272,6 +439,9 @@ int main (void)
         TEST (test_beside_a_driver),
         TEST (test_left_to_the_thread),
         TEST (test_outage),
+        TEST (test_flood),
+        TEST (test_signal_in_a_turn),
+        TEST (test_late_thread),
         TEST (test_destroyed_under_a_driver),
         TEST (test_fork_under_a_driver),
         TEST (test_by_turns),
