@@ -66,7 +66,13 @@ us_err_t op_code (const usi_reply_t *answer)
     return code < 0 ? (us_err_t) code : US_OK;
 }
 
-static void s_finish (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+void op_count (store_t *self, const op_t *op)
+{
+    self->backlog_ops++;
+    self->backlog_bytes += op->len;
+}
+
+void op_finish (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
 {
     self->backlog_ops--;
     self->backlog_bytes -= op->len;
@@ -88,6 +94,7 @@ static void s_list (store_t *self, uint8_t number)
 
 void op_queue (store_t *self, op_t *op)
 {
+    op_count (self, op);
     if (!blobs_put_behind (self, op))
         op_queue_now (self, op);
 }
@@ -101,8 +108,6 @@ void op_queue_now (store_t *self, op_t *op)
     *partition->tail = op;
     partition->tail = &op->next;
     partition->count++;
-    self->backlog_ops++;
-    self->backlog_bytes += op->len;
     s_list (self, op->partition);
     s_flush_later (self);
 }
@@ -132,7 +137,7 @@ static void s_fail_all (store_t *self, op_t *ops, us_err_t err)
     while (ops) {
         op_t *op = ops;
         ops = op->next;
-        s_finish (self, op, err, NULL);
+        op_finish (self, op, err, NULL);
     }
 }
 
@@ -141,7 +146,7 @@ static void s_answer_all (store_t *self, op_t *ops, const usi_reply_t *reply)
     for (size_t i = 0; ops; i++) {
         op_t *op = ops;
         ops = op->next;
-        s_finish (self, op, US_OK, usi_reply_at (reply, i));
+        op_finish (self, op, US_OK, usi_reply_at (reply, i));
     }
 }
 
@@ -154,7 +159,7 @@ static void s_refuse_submits (store_t *self, batch_t *batch)
     for (op_t *op = batch->ops; op;) {
         op_t *next = op->next;
         if (op->letter == 'S') {
-            s_finish (self, op, US_ERR_BUSY, NULL);
+            op_finish (self, op, US_ERR_BUSY, NULL);
         } else {
             op->next = NULL;
             *tail = op;

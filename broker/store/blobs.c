@@ -169,16 +169,11 @@ static guard_t *s_guard_new (store_t *self, op_t *op)
     guard_t *guard = usi_new (guard_t);
     *guard = (guard_t){.self = self, .op = op};
     guard->tail = &guard->behind;
-    zhashx_delete (self->guards,
-                   op->id.bytes); /* an earlier one ends before this one */
+    /* An earlier one ends before this one. */
+    zhashx_delete (self->guards, op->id.bytes);
     zhashx_insert (self->guards, op->id.bytes, guard);
+    op_count (self, op);
     return guard;
-}
-
-static void s_fail_op (store_t *self, op_t *op, us_err_t err)
-{
-    op->done (self, op, err, NULL);
-    free (op);
 }
 
 static void s_guard_end (guard_t *guard)
@@ -187,7 +182,7 @@ static void s_guard_end (guard_t *guard)
     if (zhashx_lookup (self->guards, guard->op->id.bytes) == guard)
         zhashx_delete (self->guards, guard->op->id.bytes);
     if (guard->err)
-        s_fail_op (self, guard->op, guard->err);
+        op_finish (self, guard->op, guard->err, NULL);
     else
         op_queue_now (self, guard->op);
     while (guard->behind) {

@@ -59,10 +59,13 @@ op_t *op_new (char letter, uint8_t partition, size_t room, op_done_fn *done, voi
 uint8_t *op_arg (op_t *op, size_t len);
 void op_arg_copy (op_t *op, const void *data, size_t len);
 /* Consumes the operation; its done runs exactly once, never within this call. Those of one
- * job are applied in the order of these calls, also where one waits for its blobs;
- * op_queue_now is for what has waited. */
+ * job are applied in the order of these calls, also where one waits for its blobs. */
 void op_queue (store_t *self, op_t *op);
+/* What waits elsewhere counts as backlog from then on, and leaves by one of these:
+ * op_queue_now, or op_finish, which runs done and frees it. */
+void op_count (store_t *self, const op_t *op);
 void op_queue_now (store_t *self, op_t *op);
+void op_finish (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer);
 /* 0, a negative number or the first element: the code of an answer. */
 us_err_t op_code (const usi_reply_t *answer);
 /* Everything waiting and every later answer fails with US_ERR_STORE. */

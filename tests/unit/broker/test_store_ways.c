@@ -581,7 +581,7 @@ static void test_what_waits_is_answered_too (void **state)
         store_blob_get (h->store, digest, i, s_on_read, &reads);
     store_submit (h->store, &job, s_on_submit, &submitted);
     store_watch (h->store, &id, 7, 0, s_on_job, &watched);
-    assert_true (store_backlog (h->store, NULL) >= 100);
+    assert_int_equal (store_backlog (h->store, NULL), 102); /* both that wait count */
     redis_kill (&h->server);
     pump (h, s_is_lost);
     do_submit (h, &job);
