@@ -29,8 +29,10 @@ __attribute__ ((unused)) static int golden_each (const char *path, golden_fn *fn
         char *hex = strchr (line, ' ');
         if (line[0] == '#' || !hex)
             continue;
+        assert_non_null (strchr (hex, '\n')); /* else the line is longer than ours */
         *hex++ = '\0';
         hex[strcspn (hex, "\n")] = '\0';
+        assert_int_equal (strlen (hex) % 2, 0);
         size_t len = strlen (hex) / 2;
         uint8_t *data = malloc (len ? len : 1);
         assert_int_equal (usi_unhex (hex, data, len), len);
