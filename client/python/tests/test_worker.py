@@ -4,6 +4,7 @@
 import os
 import pathlib
 import pickle
+import resource
 import signal
 import struct
 import subprocess
@@ -106,6 +107,21 @@ def test_a_damaged_cache_is_mended():
         assert forked.value(bundle_call(bundle[0], "m:f")) == 1
         forked.close()
         assert os.listdir(running.cache / "bundles") == [bundle[0].hex()]
+
+
+def test_a_fork_that_fails_lets_go_of_its_bundles():
+    with zygote() as running:
+        bundle = running.bundle({"m.py": "A = 1\n"})
+        before = running.descriptors()
+        running.fork(bundle).close()
+        until(lambda: running.descriptors() == before, "the end of the worker")
+        # Room for what is sent and for the bundle, but not for a pipe.
+        free = [fd for fd in range(100) if fd not in before]
+        limits = (free[4], resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, limits)
+        running.ask([1, 2], [bundle], {})
+        assert b"Too many open files" in running.control.recv(1000)
+        assert running.descriptors() == before
 
 
 def test_bundles_that_cannot_be_used():

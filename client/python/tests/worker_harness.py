@@ -109,6 +109,26 @@ class Zygote:
     def fork(self, *bundles, **more):
         return Worker(self, bundles, more)
 
+    def ask(self, descriptors, bundles, more):
+        """Sends the request to fork."""
+        request = {
+            "token": TOKEN,
+            "cache": str(self.cache / "bundles"),
+            "bundles": list(bundles),
+            "slot": 0,
+            **more,
+        }
+        data = b"F" + _msgpack.packb(request)
+        rights = (
+            socket.SOL_SOCKET,
+            socket.SCM_RIGHTS,
+            array.array("i", descriptors),
+        )
+        self.control.sendmsg([data], [rights])
+
+    def descriptors(self):
+        return {int(name) for name in os.listdir(f"/proc/{self.process.pid}/fd")}
+
     def close(self):
         self.control.close()
         try:
@@ -122,17 +142,7 @@ class Worker:
     def __init__(self, zygote, bundles, more):
         self.socket, self.theirs = pair()
         self.log, write_end = os.pipe()
-        request = {
-            "token": TOKEN,
-            "cache": str(zygote.cache / "bundles"),
-            "bundles": list(bundles),
-            "slot": 0,
-            **more,
-        }
-        data = b"F" + _msgpack.packb(request)
-        descriptors = array.array("i", [self.theirs.fileno(), write_end])
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)
-        zygote.control.sendmsg([data], [rights])
+        zygote.ask([self.theirs.fileno(), write_end], bundles, more)
         os.close(write_end)
         self.pending = b""
         self.seq = 0

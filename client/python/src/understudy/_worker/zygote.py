@@ -142,17 +142,9 @@ class Zygote:
             raise ValueError("not a request to fork")
         request = unpackb(data[1:])
         path, problem = self._prepare(request)
-        told, tell = os.pipe()
         try:
-            middle = os.fork()
-            if middle == 0:
-                self._fork_again(descriptors, request, path, problem, tell)
-            os.waitpid(middle, 0)
-            os.set_blocking(told, False)
-            pid = int(os.read(told, 16) or b"0")
+            pid = self._fork_twice(descriptors, request, path, problem)
         finally:
-            os.close(told)
-            os.close(tell)
             bundles.release(path.held)
         if pid == 0:
             raise OSError("the second fork failed")
@@ -160,6 +152,26 @@ class Zygote:
         if watch is not None:
             self._workers[watch] = pid
         return watch
+
+    def _fork_twice(
+        self,
+        descriptors: List[int],
+        request: Dict[str, Any],
+        path: bundles.Path,
+        problem: Optional[Failure],
+    ) -> int:
+        """The worker's pid; 0 where there is none."""
+        told, tell = os.pipe()
+        try:
+            middle = os.fork()
+            if middle == 0:
+                self._fork_again(descriptors, request, path, problem, tell)
+            os.waitpid(middle, 0)
+            os.set_blocking(told, False)
+            return int(os.read(told, 16) or b"0")
+        finally:
+            os.close(told)
+            os.close(tell)
 
     def _prepare(
         self, request: Dict[str, Any]
