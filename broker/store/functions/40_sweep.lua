@@ -299,6 +299,15 @@ local function queue_length (key)
     return call ('LLEN', key)
 end
 
+-- Topics with a listener: a node that has gone leaves its own until a wake skips it.
+local function count_waiting (key)
+    local n = 0
+    for _, topic in ipairs (call ('SMEMBERS', key)) do
+        n = n + min (call ('PUBSUB', 'NUMSUB', topic)[2], 1)
+    end
+    return n
+end
+
 -- Answer: counters by name; class, needs, queue length and waiting topics of each
 -- class.
 local function channel (a, i)
@@ -309,7 +318,7 @@ local function channel (a, i)
         classes[n + 1] = sub (label, 1, 8)
         classes[n + 2] = call ('HGET', prefix .. 'k', label)
         classes[n + 3] = queue_length (prefix .. 'q:' .. label)
-        classes[n + 4] = call ('SCARD', prefix .. 'n:' .. label)
+        classes[n + 4] = count_waiting (prefix .. 'n:' .. label)
     end
     return {call ('HGETALL', prefix .. 'c:' .. name), classes}
 end

@@ -129,7 +129,6 @@ static void test_wake (void **state)
     store_relay (h->store, 5, true);
     store_claim_t claim = a_claim (2);
     assert_int_equal (do_claim (h, &claim)->count, 0);
-    assert_int_equal (waiting (h), 1);
     for (unsigned tries = 0; !h->told.wakes; tries++) { /* until it is subscribed */
         submit_one (h);
         if (!pump_for (h, s_woken, 50)) {
@@ -145,6 +144,26 @@ static void test_wake (void **state)
     do_claim (h, &claim);
     assert_int_equal (waiting (h), 0);
     store_relay (h->store, 5, false);
+}
+
+static void s_wait_until_waiting (harness_t *h, uint64_t number)
+{
+    for (unsigned tries = 0; waiting (h) != number; tries++) {
+        assert_true (tries < 1000);
+        pump_for (h, s_woken, 10);
+    }
+}
+
+/* It cannot take its topic out of the sets, and is not counted for that. */
+static void test_a_node_that_is_gone_does_not_wait (void **state)
+{
+    harness_t *h = *state;
+    store_claim_t claim = a_claim (2);
+    store_relay (h->store, 5, true);
+    assert_int_equal (do_claim (h, &claim)->count, 0);
+    s_wait_until_waiting (h, 1);
+    store_relay (h->store, 5, false);
+    s_wait_until_waiting (h, 0);
 }
 
 static void s_on_wake_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
@@ -688,6 +707,7 @@ int main (void)
         cmocka_unit_test_setup (test_clock_went_back, s_empty),
         cmocka_unit_test_setup (test_rounds_of_a_store, s_empty),
         cmocka_unit_test_setup (test_wake, s_empty),
+        cmocka_unit_test_setup (test_a_node_that_is_gone_does_not_wait, s_empty),
         cmocka_unit_test_setup (test_wake_by_its_own_subscription, s_empty),
         cmocka_unit_test_setup (test_two_brokers, s_empty),
         cmocka_unit_test_setup (test_watchers, s_empty),
