@@ -10,6 +10,9 @@
 #include "follow.h"
 #include "outcome.h"
 #include "output.h"
+#include "text.h"
+
+#define NAME_MAX_CHARACTERS 64
 
 typedef struct submit {
     const char *channel;
@@ -46,7 +49,8 @@ static const struct argp_option s_options[] = {
     {"constraint", KEY_CONSTRAINT, "REQUIREMENT", 0,
      "a version to keep to; may be repeated", 1},
     {"python", KEY_PYTHON, "3.11", 0, "the Python version the job needs", 1},
-    {"name", KEY_NAME, "TEXT", 0, "what lists call the job", 1},
+    {"name", KEY_NAME, "TEXT", 0,
+     "what lists call the job (default: the function or the command)", 1},
     {"retries", KEY_RETRIES, "N", 0, "how often to repeat it after an exception", 1},
     {"soft-limit", KEY_SOFT, "TIME", 0, "raise an exception in the job after this time",
      1},
@@ -107,10 +111,22 @@ static const struct argp s_argp = {.options = s_options, .parser = s_parse};
 
 /* --- making the job --------------------------------------------------------------------- */
 
+/* Its name is what Lead.shell of the Python package calls it. */
+static us_err_t s_set_shell (us_job_t *job, const submit_t *submit)
+{
+    us_err_t err = us_job_set_shell (job, submit->shell);
+    if (err != US_OK || submit->name)
+        return err;
+    char *name = text_one_line (submit->shell, NAME_MAX_CHARACTERS);
+    err = us_job_set_name (job, name);
+    free (name);
+    return err;
+}
+
 static us_err_t s_set_work (us_job_t *job, const submit_t *submit, const call_t *call)
 {
     if (submit->shell)
-        return us_job_set_shell (job, submit->shell);
+        return s_set_shell (job, submit);
     const void *args = NULL;
     size_t len = 0;
     us_err_t err = us_writer_data (call->args, &args, &len);

@@ -139,6 +139,34 @@ char *text_repair (const char *text, size_t len)
     return repaired;
 }
 
+static bool s_is_space (char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+char *text_one_line (const char *text, size_t max)
+{
+    static const char ellipsis[] = "\xe2\x80\xa6";
+    char *line = ctl_alloc (strlen (text) + sizeof ellipsis);
+    size_t len = 0, characters = 0, cut = 0;
+    for (; *text; text++) {
+        bool space = s_is_space (*text);
+        if (space && (len == 0 || s_is_space (text[1]) || !text[1]))
+            continue;
+        if (((unsigned char) *text & 0xc0) != 0x80) { /* a character begins */
+            if (characters == max) {
+                strcpy (line + cut, ellipsis);
+                return line;
+            }
+            if (++characters == max)
+                cut = len;
+        }
+        line[len++] = space ? ' ' : *text;
+    }
+    line[len] = '\0';
+    return line;
+}
+
 size_t text_width (const char *text)
 {
     size_t width = 0;

@@ -17,6 +17,9 @@ char *text_escape_log (const char *text, size_t len);
 char *text_repair (const char *text, size_t len);
 /* How many of the last bytes may be the beginning of a character that is not whole yet. */
 size_t text_cut (const char *text, size_t len);
+/* UTF-8 as one line: white space becomes single spaces, and what has more than max
+ * characters is cut and ends with an ellipsis. */
+char *text_one_line (const char *text, size_t max);
 /* Columns on a terminal of text that was escaped. */
 size_t text_width (const char *text);
 

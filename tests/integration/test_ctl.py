@@ -167,6 +167,19 @@ def test_submit_a_python_function(user):
     assert "TypeError" in failed.stderr
 
 
+def test_a_command_is_called_what_it_is(user):
+    user.script("""
+        from understudy import Lead
+
+        Lead("calculator").shell(f"echo  {'long ' * 20}").get(timeout=30)
+        """)
+    (ours,) = rows(user, "jobs")
+    same = submit(user, f"echo  {'long ' * 20}")
+    assert show(user, same)["name"] == ours["name"]
+    assert ours["name"].startswith("echo long")
+    assert show(user, submit(user, "true", "--name", "short"))["name"] == "short"
+
+
 def test_submit_tells_how_the_shell_ended(user):
     done = user.ctl(
         *("submit", "--channel", "calculator", "--wait", "--shell", "exit 3"),

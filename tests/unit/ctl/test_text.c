@@ -73,6 +73,19 @@ static void test_cut (void **state)
     assert_int_equal (text_cut ("\x80\x80\x80\x80", 4), 0);
 }
 
+static void test_one_line (void **state)
+{
+    (void) state;
+    s_assert_text (text_one_line ("", 4), "");
+    s_assert_text (text_one_line (" \n", 4), "");
+    s_assert_text (text_one_line ("\ta \n b ", 4), "a b");
+    s_assert_text (text_one_line ("abcd  ", 4), "abcd");
+    s_assert_text (text_one_line ("abcde", 4), "abc\xe2\x80\xa6");
+    s_assert_text (text_one_line ("gr\xc3\xb6\xc3\x9f", 4), "gr\xc3\xb6\xc3\x9f");
+    s_assert_text (text_one_line ("\xc3\xb6\xc3\xb6\xc3\xb6", 2),
+                   "\xc3\xb6\xe2\x80\xa6");
+}
+
 static void test_width (void **state)
 {
     (void) state;
@@ -104,6 +117,7 @@ int main (void)
         cmocka_unit_test (test_escape),    cmocka_unit_test (test_repair),
         cmocka_unit_test (test_any_bytes), cmocka_unit_test (test_cut),
         cmocka_unit_test (test_width),     cmocka_unit_test (test_numbers),
+        cmocka_unit_test (test_one_line),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
