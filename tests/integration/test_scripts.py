@@ -4,6 +4,7 @@ system is a program that notes how it was called."""
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,8 @@ class Machine:
         self.calls = directory / "calls"
         self.programs = directory / "programs"
         self.programs.mkdir()
+        for path in Path("/usr/bin").iterdir():
+            (self.programs / path.name).symlink_to(path)
         shutil.copytree(ROOT / "scripts", directory / "tree/scripts")
         (directory / "tree/build").mkdir()
         (directory / "tree/build/no-index").touch()
@@ -29,6 +32,7 @@ class Machine:
 
     def add(self, name, body):
         path = self.programs / name
+        path.unlink(missing_ok=True)
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
 
@@ -36,13 +40,18 @@ class Machine:
         say = f"case \"$*\" in *' {package}') ;; *) echo installed ;; esac"
         self.add("dpkg-query", say)
 
+    def run(self, *command):
+        env = clean_environment(self.directory, PATH=str(self.programs))
+        script = self.directory / "tree/scripts" / command[0]
+        return subprocess.run(
+            [script, *command[1:]], env=env, text=True, capture_output=True, timeout=60
+        )
+
     def setup(self):
         """What it would have changed, in order."""
         self.calls.write_text("")
-        env = clean_environment(self.directory)
-        env["PATH"] = f"{self.programs}:/usr/bin:/bin"
-        script = self.directory / "tree/scripts/setup"
-        subprocess.run([script], env=env, check=True, timeout=60)
+        done = self.run("setup")
+        assert done.returncode == 0, done.stderr
         return self.calls.read_text().splitlines()
 
 
@@ -63,3 +72,12 @@ def test_setup_leaves_the_service_of_others_alone(machine):
     calls = machine.setup()
     assert any(call.endswith(" cmake") for call in calls)
     assert DISABLED not in calls
+
+
+def test_setup_says_what_it_cannot_install(machine):
+    machine.lacks("cmake")
+    (machine.programs / "sudo").unlink()
+    done = machine.run("setup")
+    assert done.returncode == 1
+    assert "not root" in done.stderr
+    assert done.stderr.endswith("apt-get install --no-install-recommends cmake\n")
