@@ -81,3 +81,11 @@ def test_setup_says_what_it_cannot_install(machine):
     assert done.returncode == 1
     assert "not root" in done.stderr
     assert done.stderr.endswith("apt-get install --no-install-recommends cmake\n")
+
+
+@pytest.mark.parametrize("script", ["setup", "demo", "test", "check"])
+def test_help_only_helps(script, machine):
+    done = machine.run(script, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"Usage: scripts/{script}")
+    assert not (machine.directory / "tree/.venv").exists()
