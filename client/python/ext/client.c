@@ -209,7 +209,7 @@ static PyObject *s_connect (PyObject *object, PyObject *unused)
     us_client_t *client = core_client_enter (self);
     if (client == NULL)
         return NULL;
-    const us_err_t err = core_wait (s_connect_call, client, -1);
+    const us_err_t err = core_ask (s_connect_call, client, -1);
     if (err != US_OK && !PyErr_Occurred ())
         core_client_raise (client, err);
     core_client_leave (self);

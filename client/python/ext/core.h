@@ -77,6 +77,9 @@ bool core_each_text (PyObject *texts, const char *what, core_text_fn *fn, void *
  * After a signal its Python handlers run and the wait goes on. Returns
  * US_ERR_INTERRUPTED only with an exception set. */
 typedef us_err_t core_wait_fn (void *args, int64_t left_ms);
+us_err_t core_ask (core_wait_fn *fn, void *args, int64_t timeout_ms);
+/* The same in parts, for an fn that may be called again after its timeout as if it had
+ * not ended; a signal is then answered also where it did not interrupt fn. */
 us_err_t core_wait (core_wait_fn *fn, void *args, int64_t timeout_ms);
 
 /* --- client.c --- */

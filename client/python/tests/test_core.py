@@ -183,6 +183,24 @@ def test_ctrl_c_ends_a_wait(client):
         timer.join()
 
 
+def test_ctrl_c_that_another_thread_took_ends_a_wait(client):
+    job = client.submit("default", b"true", shell=True)
+    taker = threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT))
+    taker.start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        job.wait(20)
+    assert time.monotonic() - begin < 5
+    taker.join()
+
+
+def test_a_wait_in_parts_ends_at_its_time(client):
+    job = client.submit("default", b"true", shell=True)
+    begin = time.monotonic()
+    assert not job.wait(0.7)
+    assert 0.7 <= time.monotonic() - begin < 2
+
+
 def test_other_signals_do_not_end_a_wait(client):
     job = client.submit("default", b"true", shell=True)
     seen = []
