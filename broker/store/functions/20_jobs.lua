@@ -3,7 +3,8 @@
 -- The life of a job: submit, claim, started, renew, done, hand back, cancel. Each
 -- function gets the arguments of the call and the index of its first one.
 
--- The same content again is the same job; whoever says so becomes its origin.
+-- The same content again is the same job; whoever says so becomes its origin, and who
+-- was it is told of the end as well: a process that forked may wait twice.
 local function submit_again (id, record)
     local old = call ('GET', records .. id)
     local job = parse (id, old)
@@ -16,8 +17,14 @@ local function submit_again (id, record)
         sub (job.raw, HEADER + 1) ~= sub (record, SHORT + 1) then
         return ERR.CONFLICT
     end
-    if not END[job.state] and sub (old, 29, 36) ~= sub (record, 29, 36) then
-        call ('SETRANGE', records .. id, '28', sub (record, 29, 36))
+    local before, origin = sub (old, 29, 36), sub (record, 29, 36)
+    if not END[job.state] and before ~= origin then
+        if sub (before, 1, 4) ~= ZERO4 and not has (job.flags, FLAG_DETACHED) then
+            call ('SADD', prefix .. 'w:' .. id, before .. '\0')
+            job.flags = with (job.flags, FLAG_WATCHED)
+            save (job)
+        end
+        call ('SETRANGE', records .. id, '28', origin)
     end
     return job.state
 end

@@ -130,6 +130,8 @@ static void test_same_job_again (void **state)
     job.body = usi_bytes_of ("another");
     assert_int_equal (do_submit (h, &job)->code, US_ERR_CONFLICT);
     finish_one (h, &fence, USI_SUCCEEDED, 0);
+    assert_int_equal (h->got.peers_len, 2); /* who submitted first hears of it too */
+    assert_int_equal (h->got.peers[0] + h->got.peers[1], 7 + 9);
     job.body = usi_bytes_of ("body");
     assert_int_equal (do_submit (h, &job)->state, US_STATE_SUCCEEDED);
     assert_int_equal (counters (h).submitted, 1);
