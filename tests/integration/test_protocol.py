@@ -176,6 +176,7 @@ def test_who_is_told_of_a_job(peer):
         (False, 1, 0, True),  # over before the node says STARTED
         (True, 1, 0, True),
         (False, 2, -24, True),  # an exception in the job
+        (False, 2, -19, True),  # its result cannot be serialised
         (False, 2, -17, False),  # no environment: it never ran
     ],
 )

@@ -324,11 +324,13 @@ local function count_up (value)
     return min (value + 1, 255)
 end
 
--- Whether the job itself came to run; if not, its environment, say, could not be built.
+-- Failures of a job that came to run; otherwise its environment, say, could not be built.
+local FAILED_RUNNING = {[ERR.REMOTE] = true, [ERR.SHELL] = true, [ERR.TIME_LIMIT] = true,
+                        [ERR.SERIALIZATION] = true, [ERR.TOO_LARGE] = true}
+
 local function has_run (outcome, result)
     if outcome == 2 then
-        local code = unpack ('>i4', result, 5)
-        return code == ERR.REMOTE or code == ERR.SHELL
+        return FAILED_RUNNING[unpack ('>i4', result, 5)]
     end
     return outcome ~= 4
 end
@@ -340,8 +342,9 @@ local function verdict (job, outcome, result)
     end
     local cancelled = has (job.flags, FLAG_CANCEL)
     if outcome == 2 then
+        local code = unpack ('>i4', result, 5)
         local again = not cancelled and job.failures < job.retries and
-            has_run (outcome, result)
+            (code == ERR.REMOTE or code == ERR.SHELL)
         return again and 'RETRY' or 'FAIL'
     elseif outcome == 3 then
         if cancelled then
