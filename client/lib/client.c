@@ -275,8 +275,10 @@ us_err_t client_wait (us_client_t *client, waiter_t **waiters, client_done_fn *d
         return US_OK;
     if (client->closed)
         return client_fail (client, US_ERR_CLOSED, "the client is closed");
-    if (timeout_ms == 0)
+    if (timeout_ms == 0) { /* it looks */
+        engine_watch (client);
         return US_ERR_TIMEOUT;
+    }
     wait_t wait = {.done = done, .arg = arg, .end = -1};
     if (timeout_ms > 0)
         wait.end = usi_now_ms () + timeout_ms + 1; /* never early */

@@ -6,9 +6,9 @@
  * be woken by a thread that was woken for it; so such a caller drives until its wait is
  * over, and one that submits while nothing is under way sends by itself. Between such
  * calls nobody drives, so that the next one finds the engine free; whoever then waits
- * otherwise, subscribes or asks has the thread take over at once, and the thread does it
- * by itself after a moment. The lock guards who drives; only the driver touches the
- * engine. */
+ * otherwise, subscribes, asks or looks has the thread take over at once, and the thread
+ * does it by itself after a moment. The lock guards who drives; only the driver touches
+ * the engine. */
 #define ENGINE_INTERNAL
 #include <errno.h>
 #include <poll.h>
@@ -139,7 +139,7 @@ void engine_drive_end (us_client_t *client, size_t under_way)
     engine_t *self = client->engine;
     bool needed = client->stop || client->called || client->waiters ||
                   !client->connected || client->tracked > under_way ||
-                  self->asks.len > 0;
+                  self->asks.len > 0 || self->more;
     client->driver = DRIVER_NOBODY;
     if (needed)
         s_give_back (client);

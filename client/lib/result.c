@@ -182,14 +182,26 @@ us_id_t us_result_id (const us_result_t *result)
     return result->id;
 }
 
+/* Whoever looks again and again waits, in a way: the connection is watched for it. */
+static bool s_look (const us_result_t *result)
+{
+    if (result_ended (result))
+        return true;
+    us_client_t *client = result_enter (result);
+    engine_watch (client);
+    client_unlock (client);
+    return false;
+}
+
 us_state_t us_result_state (const us_result_t *result)
 {
+    s_look (result);
     return result_state (result);
 }
 
 us_err_t us_result_code (const us_result_t *result)
 {
-    return result_ended (result) ? result->code : US_ERR_RUNNING;
+    return s_look (result) ? result->code : US_ERR_RUNNING;
 }
 
 const char *us_result_text (const us_result_t *result)

@@ -214,11 +214,13 @@ static void test_alone (void **state)
     s_await_driver (DRIVER_THREAD);
 }
 
-/* Nobody waits, and yet the end is seen. */
+/* Nobody waits, and yet the end is seen: whoever looks has it watched for. */
 static void test_nobody_waits (void **state)
 {
     (void) state;
     us_result_t *result = s_submit ("x");
+    us_result_state (result);
+    assert_false (s_is_driven_by (DRIVER_NOBODY));
     while (us_result_state (result) != US_STATE_SUCCEEDED)
         s_pause ();
     us_result_destroy (&result);

@@ -45,13 +45,11 @@ class Executor(futures.Executor):
         if self._closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
         result = self._caller(fn).submit_any(fn, args, kwargs)
-        pending = self._pending
-        pending.append(result)
-        while pending and pending[0].done():
-            try:
-                pending.popleft()
-            except IndexError:  # another thread was faster
-                break
+        with self._lock:
+            # Not the new one: to look at it wakes the thread that watches for it.
+            while self._pending and self._pending[0].done():
+                self._pending.popleft()
+            self._pending.append(result)
         return result
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
