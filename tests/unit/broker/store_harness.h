@@ -212,6 +212,23 @@ static void harness_close (harness_t *h)
     redis_stop (&h->server);
 }
 
+/* Of a group of tests: a server of its own, and the store on it. */
+static int harness_begin (void **state, void (*start) (redis_server_t *server))
+{
+    harness_t *h = usi_new (harness_t);
+    start (&h->server);
+    harness_open (h, LEASE_MS);
+    *state = h;
+    return 0;
+}
+
+static int harness_end (void **state)
+{
+    harness_close (*state);
+    free (*state);
+    return 0;
+}
+
 /* --- answers ---------------------------------------------------------------------- */
 
 static got_t *s_begin (harness_t *h)

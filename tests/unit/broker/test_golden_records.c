@@ -12,18 +12,7 @@ static bool s_writing;
 
 static int s_setup (void **state)
 {
-    harness_t *h = calloc (1, sizeof *h);
-    redis_start (&h->server);
-    harness_open (h, LEASE_MS);
-    *state = h;
-    return 0;
-}
-
-static int s_teardown (void **state)
-{
-    harness_close (*state);
-    free (*state);
-    return 0;
+    return harness_begin (state, redis_start);
 }
 
 /* --- comparing -------------------------------------------------------------------- */
@@ -169,5 +158,5 @@ int main (int argc, char **argv)
         cmocka_unit_test_setup (test_a_result_that_is_a_blob, s_empty),
     };
     s_writing = argc > 1 && strcmp (argv[1], "--write") == 0;
-    return cmocka_run_group_tests (tests, s_setup, s_teardown);
+    return cmocka_run_group_tests (tests, s_setup, harness_end);
 }

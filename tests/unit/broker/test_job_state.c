@@ -6,18 +6,7 @@
 
 static int s_setup (void **state)
 {
-    harness_t *h = calloc (1, sizeof *h);
-    redis_start (&h->server);
-    harness_open (h, LEASE_MS);
-    *state = h;
-    return 0;
-}
-
-static int s_teardown (void **state)
-{
-    harness_close (*state);
-    free (*state);
-    return 0;
+    return harness_begin (state, redis_start);
 }
 
 static void test_rules (void **state)
@@ -192,5 +181,5 @@ int main (void)
         cmocka_unit_test (test_every_pair_in_lua),
         cmocka_unit_test (test_every_pair_by_operations),
     };
-    return cmocka_run_group_tests (tests, s_setup, s_teardown);
+    return cmocka_run_group_tests (tests, s_setup, harness_end);
 }

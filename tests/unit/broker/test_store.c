@@ -6,18 +6,7 @@
 
 static int s_setup (void **state)
 {
-    harness_t *h = calloc (1, sizeof *h);
-    redis_start_cluster (&h->server);
-    harness_open (h, LEASE_MS);
-    *state = h;
-    return 0;
-}
-
-static int s_teardown (void **state)
-{
-    harness_close (*state);
-    free (*state);
-    return 0;
+    return harness_begin (state, redis_start_cluster);
 }
 
 static void assert_now (harness_t *h, uint64_t queued, uint64_t leased,
@@ -623,5 +612,5 @@ int main (void)
         cmocka_unit_test_setup (test_many_jobs_at_once, s_empty),
         cmocka_unit_test_setup (test_foreign_data, s_empty),
     };
-    return cmocka_run_group_tests (tests, s_setup, s_teardown);
+    return cmocka_run_group_tests (tests, s_setup, harness_end);
 }

@@ -9,18 +9,7 @@
 
 static int s_setup (void **state)
 {
-    harness_t *h = calloc (1, sizeof *h);
-    redis_start (&h->server);
-    harness_open (h, LEASE_MS);
-    *state = h;
-    return 0;
-}
-
-static int s_teardown (void **state)
-{
-    harness_close (*state);
-    free (*state);
-    return 0;
+    return harness_begin (state, redis_start);
 }
 
 static store_t *s_open_other (harness_t *h, uint32_t broker, told_t *told)
@@ -725,5 +714,5 @@ int main (void)
         cmocka_unit_test_setup (test_flushall, s_empty),
         cmocka_unit_test_setup (test_check, s_empty),
     };
-    return cmocka_run_group_tests (tests, s_setup, s_teardown);
+    return cmocka_run_group_tests (tests, s_setup, harness_end);
 }

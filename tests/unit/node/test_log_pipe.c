@@ -47,19 +47,24 @@ static void s_expect (const seen_t *seen, const char *text)
     assert_memory_equal (seen->text.data, text, strlen (text));
 }
 
+static void s_split_everywhere (const char *text, size_t len, const char *expected)
+{
+    for (size_t step = 1; step <= len; step++) {
+        log_pipe_t log;
+        seen_t seen = {0};
+        log_pipe_init (&log, s_token);
+        s_feed (&log, &seen, text, len, step);
+        s_expect (&seen, expected);
+        usi_buf_free (&seen.text);
+    }
+}
+
 static void test_every_split (void **state)
 {
     static const char text[] =
         "one0123456789abcdef\0\0\0\1two\n0123456789abcdef\0\0\1\2";
     (void) state;
-    for (size_t step = 1; step < sizeof text; step++) {
-        log_pipe_t log;
-        seen_t seen = {0};
-        log_pipe_init (&log, s_token);
-        s_feed (&log, &seen, text, sizeof text - 1, step);
-        s_expect (&seen, "one<1>two\n<258>");
-        usi_buf_free (&seen.text);
-    }
+    s_split_everywhere (text, sizeof text - 1, "one<1>two\n<258>");
 }
 
 static void test_look_alikes (void **state)
@@ -67,14 +72,8 @@ static void test_look_alikes (void **state)
     static const char text[] =
         "0120123456789abcde0123456789abcdeX01230123456789abcdef\0\0\0\7";
     (void) state;
-    for (size_t step = 1; step < sizeof text; step++) {
-        log_pipe_t log;
-        seen_t seen = {0};
-        log_pipe_init (&log, s_token);
-        s_feed (&log, &seen, text, sizeof text - 1, step);
-        s_expect (&seen, "0120123456789abcde0123456789abcdeX0123<7>");
-        usi_buf_free (&seen.text);
-    }
+    s_split_everywhere (text, sizeof text - 1,
+                        "0120123456789abcde0123456789abcdeX0123<7>");
 }
 
 static void test_two_markers_without_bytes (void **state)
