@@ -42,29 +42,37 @@ def network(hosts, stage):
 
 
 WHERE = """
+    import sys
+
     from understudy import Executor
 
 
-    def where():
-        import socket
+    def where(folder):
+        # ends once jobs have begun on both machines
+        import os
         import subprocess
         import time
 
-        time.sleep(0.2)
         out = subprocess.run(["ip", "-4", "-o", "addr"], capture_output=True, text=True)
-        return [w for w in out.stdout.split() if w.startswith("10.77")][0]
+        address = [w for w in out.stdout.split() if w.startswith("10.77")][0]
+        open(os.path.join(folder, address.split("/")[0]), "w").close()
+        while len(os.listdir(folder)) < 2:
+            time.sleep(0.01)
+        return address
 
 
     with Executor("calculator") as pool:
-        print(*sorted(set(pool.map(lambda n: where(), range(12)))))
+        print(*sorted(set(pool.map(where, [sys.argv[1]] * 12))))
 """
 
 
-def test_four_machines(network):
+def test_four_machines(network, directory):
     broker = network.broker()
     for name in ("node-a", "node-b"):
         network.node(name, broker, channel="calculator")
-    said = network.client(broker).script(WHERE)
+    seen = directory / "seen"
+    seen.mkdir()
+    said = network.client(broker).script(WHERE, str(seen))
     addresses = [network.host(name).address for name in ("node-a", "node-b")]
     assert said.split() == [f"{address}/24" for address in addresses]
 
