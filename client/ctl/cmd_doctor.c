@@ -179,22 +179,6 @@ static json_t *s_offered (const us_query_t *nodes, const char *channel, const ch
     return texts;
 }
 
-/* "a, b"; the caller frees it. */
-static char *s_joined (const json_t *texts)
-{
-    char *line = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream (&line, &size);
-    if (!stream)
-        ctl_no_memory ();
-    for (size_t i = 0; i < json_array_size (texts); i++)
-        fprintf (stream, "%s%s", i ? ", " : "",
-                 json_string_value (json_array_get (texts, i)));
-    if (fclose (stream) != 0)
-        ctl_no_memory ();
-    return line;
-}
-
 /* Is one of these versions (3.11.2) of this minor version (3.11)? */
 static bool s_is_offered (const json_t *versions, const char *minor)
 {
@@ -223,7 +207,7 @@ static void s_check_pythons (doctor_t *doctor, const json_t *channel,
             s_is_offered (versions, needs + strlen (python)))
             continue;
         const char *minor = needs + strlen (python);
-        char *offered = s_joined (versions);
+        char *offered = output_joined (versions, ", ");
         s_find (
             doctor, "warning",
             "channel %s: %lld job%s queued for Python %s, which no node there offers"
@@ -239,7 +223,7 @@ static void s_warn_unheard (doctor_t *doctor, const us_query_t *nodes, const cha
                             long long queued)
 {
     json_t *heard = s_offered (nodes, NULL, "channels");
-    char *others = s_joined (heard);
+    char *others = output_joined (heard, ", ");
     s_find (doctor, "warning",
             "channel %s: %lld job%s queued and no node listens there%s%s%s; start one: "
             "understudy-node --channel %s",

@@ -29,8 +29,7 @@ static char *s_copy (const char *text)
     return text_escape (text, strlen (text));
 }
 
-/* The elements by comma; deeper ones as JSON. */
-static char *s_list_cell (const json_t *list)
+char *output_joined (const json_t *list, const char *between)
 {
     char *joined = NULL;
     size_t size = 0;
@@ -39,14 +38,21 @@ static char *s_list_cell (const json_t *list)
         ctl_no_memory ();
     for (size_t i = 0; i < json_array_size (list); i++) {
         const json_t *element = json_array_get (list, i);
-        fputs (i ? "," : "", stream);
+        fputs (i ? between : "", stream);
         if (json_is_string (element))
             fputs (json_string_value (element), stream);
         else
             json_dumpf (element, stream, JSON_ENCODE_ANY | JSON_COMPACT);
     }
-    fclose (stream);
-    char *cell = joined ? s_copy (joined) : NULL;
+    if (fclose (stream) != 0)
+        ctl_no_memory ();
+    return joined;
+}
+
+static char *s_list_cell (const json_t *list)
+{
+    char *joined = output_joined (list, ",");
+    char *cell = s_copy (joined);
     free (joined);
     return cell;
 }

@@ -30,6 +30,9 @@ typedef struct column {
 
 /* Text of one cell, escaped; the caller frees it. */
 char *output_cell (const json_t *row, const column_t *column);
+/* The elements of an array with this between them, deeper ones as JSON; the caller frees
+ * it. */
+char *output_joined (const json_t *list, const char *between);
 
 /* All rows of an answered question. */
 void output_rows (const ctl_t *ctl, const us_query_t *query, const column_t *columns);
