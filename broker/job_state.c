@@ -68,11 +68,6 @@ const char *job_event_name (int event)
     return event >= 0 && event < JOB__EVENTS ? s_event_names[event] : "?";
 }
 
-const char *job_event_text (int event)
-{
-    return event >= 0 && event < JOB__EVENTS ? s_event_texts[event] : "?";
-}
-
 static void s_render_names (usi_buf_t *buf)
 {
     usi_buf_text (buf, "local STATE = {");

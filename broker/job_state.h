@@ -55,7 +55,6 @@ bool job_state_is_end (job_state_t state);
 /* "QUEUED", "HAND_BACK"; "?" for other numbers. */
 const char *job_state_name (int state);
 const char *job_event_name (int event);
-const char *job_event_text (int event);
 
 /* Appends the table as Lua: locals STATE (name -> number), NAME (number -> name of its
  * counter), END (number -> true) and NEXT (number -> event -> number). */

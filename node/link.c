@@ -56,11 +56,6 @@ bool link_is_up (const link_t *self)
     return self->state == LINK_UP;
 }
 
-const char *link_endpoint (const link_t *self)
-{
-    return self->endpoint;
-}
-
 void link_send (link_t *self, usi_msg_t *msg)
 {
     if (self->sock) {

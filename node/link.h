@@ -24,7 +24,5 @@ void link_bye (link_t *self, const char *why);
 void link_greet (link_t *self);
 /* This broker is leaving, or broken: the next one. */
 void link_lost (link_t *self, const char *why);
-/* The address in use; "" where none is. */
-const char *link_endpoint (const link_t *self);
 
 #endif

@@ -190,24 +190,6 @@ us_err_t usi_redis_url_parse (usi_redis_url_t *url, const char *text, char *why,
     return err;
 }
 
-us_err_t usi_redis_url_set (usi_redis_url_t *url, const char *keyword,
-                            const char *value)
-{
-    size_t len = strlen (value);
-    if (!url->port)
-        url->port = DEFAULT_PORT;
-    if (strcmp (keyword, "port") == 0)
-        return s_number (&url->port, value, len, 1, 65535);
-    if (strcmp (keyword, "db") == 0)
-        return s_number (&url->db, value, len, 0, 1000000);
-    char **field = strcmp (keyword, "host") == 0               ? &url->host
-                   : strcmp (keyword, "username") == 0         ? &url->user
-                   : strcmp (keyword, "password") == 0         ? &url->password
-                   : strcmp (keyword, "unix_socket_path") == 0 ? &url->path
-                                                               : NULL;
-    return field ? s_replace (field, value, len) : US_ERR_INVALID;
-}
-
 void usi_redis_url_free (usi_redis_url_t *url)
 {
     free (url->path);

@@ -2,7 +2,7 @@
  *
  * Where a Redis is: redis://[user:password@]host[:port][/db] or
  * unix:///path[?db=N&username=U&password=P]. User and password may be percent-encoded.
- * The keywords of Python's Redis client set the same fields. */
+ * The Python package makes such a URL of the keywords of Python's Redis client. */
 #ifndef COMMON_REDIS_URL_H
 #define COMMON_REDIS_URL_H
 
@@ -22,10 +22,6 @@ typedef struct usi_redis_url {
 /* US_ERR_INVALID with a line in why (may be NULL), US_ERR_NOMEM. Free it either way. */
 us_err_t usi_redis_url_parse (usi_redis_url_t *url, const char *text, char *why,
                               size_t why_len);
-/* host, port, db, username, password, unix_socket_path. A url that is all zero means
- * localhost:6379 db 0. */
-us_err_t usi_redis_url_set (usi_redis_url_t *url, const char *keyword,
-                            const char *value);
 void usi_redis_url_free (usi_redis_url_t *url);
 
 /* The URL as text, with percent-encoding; the caller frees it. NULL: out of memory. */
