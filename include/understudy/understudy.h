@@ -3,9 +3,10 @@
  * libunderstudy: submit jobs to an Understudy broker, wait for them, read their logs.
  *
  * A client owns one background thread that speaks to the broker; a call that would only
- * wait for that thread may do its work itself. All calls are safe from several threads; one object must not be destroyed while another thread uses it. After
- * fork() the child's first call notices the new process and connects afresh; results
- * made before the fork can still be asked about there.
+ * wait for that thread may do its work itself. All calls are safe from several threads;
+ * one object must not be destroyed while another thread uses it. After fork() the child's
+ * first call notices the new process and connects afresh; results made before the fork
+ * can still be asked about there.
  *
  * The library never prints and leaves signals to the program; a call that waits lets them
  * in while it sleeps. Calls return US_ERR_NOMEM where memory ends; what puts messages
