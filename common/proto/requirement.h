@@ -12,7 +12,8 @@
 #include "understudy/error.h"
 
 /* Canonical form: PEP 503 name, sorted extras, sorted specifiers, no blanks but around the
- * semicolon and words of a marker. out is appended to. US_ERR_REQUIREMENT: *why (may be NULL) is a static text. */
+ * semicolon and words of a marker. out is appended to. US_ERR_REQUIREMENT: *why (may be
+ * NULL) is a static text. */
 us_err_t usi_requirement_normalise (usi_bytes_t text, usi_buf_t *out, const char **why);
 
 /* A whole set: normalised, sorted, duplicates merged, joined by '\n', appended to out.

@@ -7,8 +7,9 @@
 -- One call applies a batch. An operation checks first and writes afterwards; changes of
 -- queues, counters, indexes and blobs are gathered and written once, by `settle`. New
 -- jobs are gathered too (`fresh`): one that a claim of the same call takes is written
--- once, as what it is by then, and never sees its queue. The keys that settle writes are looked at when they are first named, so that one of a
--- wrong type fails the operation that needs it before anything is written.
+-- once, as what it is by then, and never sees its queue. The keys that settle writes are
+-- looked at when they are first named, so that one of a wrong type fails the operation
+-- that needs it before anything is written.
 
 -- The header of a record. Until a job is first claimed only its first part stands there
 -- (FLAG_SHORT): a million jobs may wait, few are run.
