@@ -135,7 +135,7 @@ def echo_us() -> float:
 
 
 def relay(redis: Path, count: int) -> Numbers:
-    command = [str(BUILD / "tests" / "bench_relay"), str(redis), str(count)]
+    command = [str(BUILD / "bench" / "bench_relay"), str(redis), str(count)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     p50, p99 = told.split()
     return {"relay_p50_us": float(p50), "relay_p99_us": float(p99)}

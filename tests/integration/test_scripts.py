@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """scripts/setup on a machine that only seems to be there: what asks or changes the
-system is a program that notes how it was called."""
+system is a program that notes how it was called. And scripts/bench, really."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -89,3 +90,27 @@ def test_help_only_helps(script, machine):
     assert done.returncode == 0
     assert done.stdout.startswith(f"Usage: scripts/{script}")
     assert not (machine.directory / "tree/.venv").exists()
+
+
+def bench(directory, *options, **variables):
+    script = ROOT / "scripts/bench"
+    env = clean_environment(directory, **variables)
+    done = subprocess.run(
+        [script, *options], env=env, text=True, capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_help_of_bench_sets_nothing_up(directory, machine):
+    machine.add("cmake", "exit 1")
+    told = bench(directory, "--help", PATH=str(machine.programs))
+    assert told.startswith("usage: scripts/bench")
+
+
+@pytest.mark.slow
+def test_bench(directory):
+    small = ["--rounds", "1", "--jobs", "20", "--round-trips", "100"]
+    medians = json.loads(bench(directory, "--json", *small))
+    assert set(medians) == {"understudy", "ProcessPoolExecutor", "machine"}
+    assert all(value > 0 for part in medians.values() for value in part.values())
