@@ -6,11 +6,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import pickle
+import re
 
 import pytest
 from remote import run, value_of
 
-from understudy import _context
+from understudy import Executor, Lead, Result, Understudy, _context
 from understudy._settings import Settings
 from understudy.decorators import Decorated, understudy
 from understudy.exceptions import InvalidArgument, NoUnderstudiesError
@@ -311,6 +312,21 @@ def test_where(keywords, settings):
 def test_wrong_keywords(keywords):
     with pytest.raises(InvalidArgument):
         understudy(**keywords)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: understudy(package=["pytz"]), "'package'; did you mean 'packages'"),
+        (lambda: Executor(hots="a"), "'hots'; did you mean 'host'"),
+        (lambda: Lead(when=3), "'when'; there are block, queue, packages"),
+        (lambda: Understudy(slot=2), "'slot'; did you mean 'slots'"),
+        (lambda: Result("x", channels="a"), "'channels'; did you mean 'channel'"),
+    ],
+)
+def test_keywords_that_nobody_has(call, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        call()
 
 
 def test_wrong_things_to_decorate():

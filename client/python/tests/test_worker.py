@@ -121,7 +121,7 @@ def test_a_fork_that_fails_lets_go_of_its_bundles():
         resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, limits)
         running.ask([1, 2], [bundle], {})
         assert b"Too many open files" in running.control.recv(1000)
-        assert running.descriptors() == before
+        until(lambda: running.descriptors() == before, "what was let go of")
 
 
 def test_bundles_that_cannot_be_used():

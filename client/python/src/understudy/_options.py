@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any, NamedTuple, Optional, Sequence, Tuple
 
-from understudy._settings import DEFAULT_CHANNEL, Settings, check_channel, settings_of
+from understudy._settings import DEFAULT_CHANNEL, Settings, check_channel, settings_for
 from understudy.exceptions import InvalidArgument
 
 __all__ = ["DEFAULT_CHANNEL", "Options", "make_options"]
@@ -56,7 +56,7 @@ def make_options(
         raise InvalidArgument(f"isolation={isolation!r} is neither None nor 'fresh'")
     return Options(
         check_channel(channel),
-        settings_of(**where),
+        settings_for(make_options, where),
         bool(block),
         bool(queue),
         _texts("packages", packages),

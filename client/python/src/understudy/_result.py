@@ -27,7 +27,7 @@ from typing import (
 from understudy import _client, _envelope
 from understudy._client import Client, client_of
 from understudy._options import trusts
-from understudy._settings import Settings, check_channel, settings_of
+from understudy._settings import Settings, check_channel, settings_for
 from understudy.exceptions import (
     InvalidArgument,
     JobCancelled,
@@ -96,7 +96,7 @@ class Result(Future[T]):
         trust: str = "all",
         **where: Any,
     ) -> None:
-        client = client_of(settings_of(**where))
+        client = client_of(settings_for(Result.__init__, where))
         job_id = _parse(uuid)
         if channel is not None and job_id[-1] != _partition(channel):
             raise InvalidArgument(f"{uuid} is not the id of a job on {channel!r}")

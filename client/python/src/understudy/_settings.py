@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 from urllib.parse import quote
 
 from understudy.exceptions import InvalidArgument
@@ -23,7 +23,26 @@ class Settings(NamedTuple):
     redis: Optional[str] = None
 
 
+def settings_for(taker: Any, where: Dict[str, Any]) -> Settings:
+    """settings_of, for a function that took these besides its own keywords: TypeError
+    names the one that neither has, and what it may have meant."""
+    theirs, known = taker.__kwdefaults__, settings_of.__kwdefaults__ or {}
+    for name in where:
+        if name not in known:
+            raise TypeError(_no_keyword(name, [*theirs, *known]))
+    return settings_of(**where)
+
+
+def _no_keyword(name: str, known: List[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+    return f"unexpected keyword argument {name!r}; {hint}"
+
+
 def settings_of(
+    *,
     broker: Optional[str] = None,
     host: Optional[str] = None,
     port: Optional[int] = None,

@@ -22,7 +22,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 from urllib.parse import urlsplit
 
 from understudy._options import DEFAULT_CHANNEL
-from understudy._settings import Settings, check_channel, settings_of
+from understudy._settings import Settings, check_channel, settings_for
 from understudy.exceptions import (
     BrokerUnreachable,
     InvalidArgument,
@@ -59,7 +59,7 @@ class Understudy:
         if slots is not None and (not isinstance(slots, int) or not 1 <= slots <= 4096):
             raise InvalidArgument(f"slots={slots!r} is not between 1 and 4096")
         self.channel = check_channel(channel)
-        self._settings = settings_of(**where)
+        self._settings = settings_for(Understudy.__init__, where)
         self._slots = slots
         self._name = name
         self._lock = threading.Lock()
