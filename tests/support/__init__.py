@@ -2,6 +2,7 @@
 """What the tests share: real processes in temporary directories, waited for by
 condition, and nothing left behind."""
 
+from .clock import SteppedClock
 from .paths import BIN, PYTHON, ROOT, UV
 from .processes import (
     Process,
@@ -29,6 +30,7 @@ __all__ = [
     "RedisProxy",
     "RedisServer",
     "StartError",
+    "SteppedClock",
     "WheelIndex",
     "alive",
     "clean_environment",
