@@ -3,6 +3,7 @@
 ends early or waits for the clock to come back, and brokers are found."""
 
 import json
+import time
 
 import pytest
 
@@ -73,6 +74,30 @@ class User:
 @pytest.fixture
 def user(client, directory):
     return lambda *args: User(client(*args), directory)
+
+
+@either_way
+@pytest.mark.parametrize("dies", ["before", "after"])
+def test_a_node_that_dies_loses_its_lease(clock, redis, broker, node, user, step, dies):
+    """Not before a lease has passed since the step, and not long afterwards. The
+    channel has seen rounds of the broker, or is new."""
+    broker(redis, lease=SHORT)
+    first = node(channel="calculator", slots=1)
+    me = user()
+    if dies == "after":
+        me.run("sleep 1")
+    job = me.hold("once")
+    if dies == "before":
+        first.kill()
+    clock.step(step)
+    stepped = time.monotonic()
+    first.kill()
+    node(channel="calculator", slots=1)
+    wait_for(lambda: me.runs() == ["once", "once"], 2 * LEASE + 5, "the second run")
+    assert time.monotonic() - stepped >= LEASE
+    me.go()
+    me.wait_ended([job])
+    assert me.jobs()[job]["losses"] == 1
 
 
 @either_way

@@ -29,19 +29,29 @@ local function care (job, hold, ended)
     end
 end
 
--- The clock went back: what was to happen within a lease would happen much later.
--- Queued jobs keep the time they were promised.
-local function bring_forward (swept)
-    local from, to = now + lease_ms, swept + lease_ms
-    local at = 0
+-- When it would need care if what it waits for began now.
+local function care_anew (id)
+    local ok, job = pcall (load, id)
+    if not ok or not job then
+        return nil
+    end
+    job.wait = MAX_WAIT_MS
+    return tonumber (care_at (job))
+end
+
+-- The clock went back: what was to happen soon would happen much later. No time grows, so
+-- what has been looked at stays before what has not.
+local function bring_forward ()
+    local from, at = now + lease_ms, 0
     repeat
-        local ids = call ('ZRANGEBYSCORE', prefix .. 'due', '(' .. from, to,
+        local ids = call ('ZRANGEBYSCORE', prefix .. 'due', '(' .. from, '+inf',
                           'LIMIT', at, 500)
         for _, id in ipairs (ids) do
-            local ok, job = pcall (load, id)
-            if ok and job and job.state ~= STATE.QUEUED then
-                call ('ZADD', prefix .. 'due', from, id)
-            else
+            local anew = care_anew (id)
+            if anew then
+                call ('ZADD', prefix .. 'due', 'LT', anew, id)
+            end
+            if not anew or anew > from then
                 at = at + 1
             end
         end
@@ -61,8 +71,8 @@ local function hold_until (asked)
     if gap or first or asked then
         hold = now + lease_ms
     end
-    if swept and swept - now > 1000 then
-        bring_forward (swept)
+    if asked or swept and swept - now > 1000 then
+        bring_forward ()
     end
     call ('HSET', prefix .. 'clock', 'swept', now, 'hold', hold)
     return hold

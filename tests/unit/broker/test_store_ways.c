@@ -22,6 +22,8 @@ static store_t *s_open_other (harness_t *h, uint32_t broker, told_t *told)
     return other;
 }
 
+#define HOUR_MS 3600000LL
+
 /* --- the clock -------------------------------------------------------------------- */
 
 static void s_set_swept (harness_t *h, int64_t ago_ms)
@@ -66,8 +68,8 @@ static void test_clock_went_back (void **state)
     harness_t *h = *state;
     usi_id_t id = submit_one (h);
     claim_one (h, &id);
-    set_due (h, &id, 3600000); /* as if leased an hour ahead */
-    s_set_swept (h, -3600000);
+    set_due (h, &id, HOUR_MS + LEASE_MS); /* an hour ahead, after the last sweep */
+    s_set_swept (h, -HOUR_MS + 500);
     int64_t next_ms = usi_reply_int (usi_reply_at (sweep_now (h), 2));
     assert_in_range (next_ms, 0, LEASE_MS + 1000); /* does not wait for an hour */
 }
