@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "store/store_internal.h"
 
-#define CONSTANT_ARGS 9 /* FCALL name 1 key cluster broker lease keep keep-jobs */
+#define CONSTANT_ARGS 10 /* FCALL name 1 key cluster broker lease keep keep-jobs time */
 #define MAX_TRIES     3
 
 typedef struct batch {
@@ -247,10 +247,14 @@ static batch_t *s_take_batch (store_t *self, uint8_t number)
     return batch;
 }
 
-static size_t s_constant_args (store_t *self, const batch_t *batch, char key[20])
+static size_t s_constant_args (store_t *self, const batch_t *batch, char key[20],
+                               char time[24])
 {
     usi_bytes_t *args = self->args;
+    int64_t time_ms =
+        usi_now_ms () + self->partitions[batch->partition].clock_offset_ms;
     snprintf (key, 20, "us:{%02x}:clock", batch->partition);
+    snprintf (time, 24, "%lld", (long long) time_ms);
     args[0] = text_of ("FCALL");
     args[1] = text_of (batch->admit ? self->admit : self->apply);
     args[2] = text_of ("1");
@@ -260,18 +264,19 @@ static size_t s_constant_args (store_t *self, const batch_t *batch, char key[20]
     args[6] = text_of (self->lease_text);
     args[7] = text_of (self->keep_text);
     args[8] = text_of (self->keep_jobs_text);
+    args[9] = text_of (time);
     return CONSTANT_ARGS;
 }
 
 static void s_send_batch (store_t *self, batch_t *batch)
 {
-    char key[20];
+    char key[20], time[24];
     size_t most = CONSTANT_ARGS + batch->count * (OP_MAX_ARGS + 1);
     if (most > self->args_cap) {
         self->args_cap = most;
         self->args = usi_realloc (self->args, most * sizeof *self->args);
     }
-    size_t count = s_constant_args (self, batch, key);
+    size_t count = s_constant_args (self, batch, key, time);
     for (op_t *op = batch->ops; op; op = op->next) {
         self->args[count++] = usi_bytes (&op->letter, 1);
         for (unsigned i = 0; i < op->argc; i++)

@@ -164,7 +164,13 @@ static void s_on_time (const usi_reply_t *reply, void *arg)
         return;
     int64_t time_ms = usi_reply_int (usi_reply_at (reply, 0)) * 1000 +
                       usi_reply_int (usi_reply_at (reply, 1)) / 1000;
-    self->clock_offset_ms = time_ms - usi_now_ms ();
+    /* Whether it has stepped meanwhile is for the next round to see. */
+    if (!self->clock_known) {
+        self->clock_offset_ms = time_ms - usi_now_ms ();
+        for (unsigned i = 0; i < PARTITIONS; i++)
+            self->partitions[i].clock_offset_ms = self->clock_offset_ms;
+    }
+    self->clock_known = true;
     store_text (self, s_on_library, self, "FUNCTION", "LIST", "LIBRARYNAME",
                 self->library, NULL);
 }

@@ -84,6 +84,9 @@ typedef struct partition {
     bool sweeping;
     int care; /* timer: something falls due before the next round, 0 = none */
     int64_t care_at_ms;
+    /* store_t.clock_offset_ms as the last sweep was told it, and as the one under way is:
+     * a step is told until a sweep has answered */
+    int64_t clock_offset_ms, told_offset_ms;
     usi_buf_t channels; /* names by comma */
     usi_buf_t lost;     /* lost.c: claims by node, boot and nonce */
 } partition_t;
@@ -125,10 +128,10 @@ struct store {
     /* names in us:channels: all that are known, those added on this connection */
     zhash_t *channels;
     zhash_t *announced;
-    /* time of Redis less our monotonic time; valid once ready */
+    /* time of Redis less our monotonic time, as of the last round; valid once ready */
     int64_t clock_offset_ms;
     int64_t clock_asked_ms;
-    bool hold;
+    bool clock_known;
     /* sweeping */
     store_swept_fn *swept;
     void *swept_arg;

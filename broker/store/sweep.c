@@ -16,7 +16,12 @@
 #define JUMP_MS         1000
 #define SLOW_REPLY_MS   500
 
-static void s_care (store_t *self, uint8_t number, bool hold, bool retain);
+static void s_care (store_t *self, uint8_t number, bool retain);
+
+static bool s_is_step (int64_t ms)
+{
+    return ms > JUMP_MS || ms < -JUMP_MS;
+}
 
 /* --- one partition ---------------------------------------------------------------- */
 
@@ -40,12 +45,16 @@ void sweep_tell_ended (store_t *self, const usi_reply_t *list)
 
 static void s_cared (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
 {
-    self->partitions[op->partition].sweeping = false;
-    if (err || !usi_reply_is (answer, USI_REPLY_ARRAY) || !self->swept)
+    partition_t *partition = &self->partitions[op->partition];
+    partition->sweeping = false;
+    if (err || !usi_reply_is (answer, USI_REPLY_ARRAY))
+        return;
+    partition->clock_offset_ms = partition->told_offset_ms;
+    if (!self->swept)
         return;
     sweep_tell_ended (self, usi_reply_at (answer, 1));
     if (usi_reply_int (usi_reply_at (answer, 0)) >= SWEEP_ITEMS) {
-        s_care (self, op->partition, false, true); /* there is more */
+        s_care (self, op->partition, true); /* there is more */
         return;
     }
     int64_t wait_ms = usi_reply_int (usi_reply_at (answer, 2));
@@ -53,17 +62,21 @@ static void s_cared (store_t *self, op_t *op, us_err_t err, const usi_reply_t *a
         sweep_after (self, op->partition, wait_ms);
 }
 
-static void s_care (store_t *self, uint8_t number, bool hold, bool retain)
+static void s_care (store_t *self, uint8_t number, bool retain)
 {
     partition_t *partition = &self->partitions[number];
     if (partition->sweeping || !self->ready)
         return;
+    partition->told_offset_ms = self->clock_offset_ms;
+    int64_t step_ms = self->clock_offset_ms - partition->clock_offset_ms;
+    if (!s_is_step (step_ms))
+        step_ms = 0;
     usi_bytes_t names =
         retain ? usi_buf_bytes (&partition->channels) : usi_bytes ("", 0);
-    op_t *op = op_new ('K', number, 5 + names.len, s_cared, NULL);
-    uint8_t *at = op_arg (op, 5);
+    op_t *op = op_new ('K', number, 12 + names.len, s_cared, NULL);
+    uint8_t *at = op_arg (op, 12);
     usi_put_be (at, SWEEP_ITEMS, 4);
-    at[4] = hold;
+    usi_put_be (at + 4, (uint64_t) step_ms, 8);
     op_arg_copy (op, names.data, names.len);
     partition->sweeping = true;
     op_queue (self, op);
@@ -76,7 +89,7 @@ static int s_on_due (zloop_t *loop, int timer, void *arg)
     for (unsigned i = 0; i < PARTITIONS; i++)
         if (self->partitions[i].care == timer) {
             self->partitions[i].care = 0;
-            s_care (self, (uint8_t) i, false, false);
+            s_care (self, (uint8_t) i, false);
         }
     return 0;
 }
@@ -105,8 +118,9 @@ static void s_round (store_t *self)
     bool retain = self->sweep_round++ % every == 0;
     for (unsigned i = 0; i < PARTITIONS; i++)
         if (self->partitions[i].channels.len)
-            s_care (self, (uint8_t) i, self->hold, retain);
-    self->hold = false;
+            s_care (self, (uint8_t) i, retain);
+        else
+            self->partitions[i].clock_offset_ms = self->clock_offset_ms;
     if (retain)
         blobs_collect (self);
 }
@@ -123,11 +137,9 @@ static void s_on_time (const usi_reply_t *reply, void *arg)
     int64_t offset_ms = time_ms - now_ms;
     int64_t step_ms = offset_ms - self->clock_offset_ms;
     if (now_ms - self->clock_asked_ms < SLOW_REPLY_MS) {
-        if (step_ms > JUMP_MS || step_ms < -JUMP_MS) {
+        if (s_is_step (step_ms))
             usi_warning ("store.clock_step", "the clock of Redis stepped by_ms=%lld",
                          (long long) step_ms);
-            self->hold = true;
-        }
         self->clock_offset_ms = offset_ms;
     }
     s_round (self);

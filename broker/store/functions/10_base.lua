@@ -25,6 +25,7 @@ local NEVER_CLAIMED = ZERO15 .. ZERO15 .. ZERO15 .. '\0\0\0\0\0\0\0\0\0\0'
 local NO_NONCE = '\0\0\0\0\0\0\0\0'
 local MAX_CRASHES, MAX_LOSSES = 3, 10
 local MAX_WAIT_MS = 750
+local STEP_MS = 1000 -- less is no step of the clock
 
 -- Standard functions are not there while the library is loaded, only once it is called.
 local byte, char, sub, format, floor, min, max, pack, unpack, spread
@@ -45,12 +46,17 @@ local prefix, records, cluster, me, me_packed, now, now_packed
 local lease_ms, lease_end, keep_ms, keep_jobs
 local queues, channels, due, named, blobs_looked_at
 local answers -- of the operations so far
+local new_step -- of the clock, that the calling broker has not noticed yet; or 0
+local swept -- when that was last, or nil
+local stepped, by -- the last step of the clock: when it was noticed, and how far it was
 
 local function gather ()
     queues, channels, due, named = {}, {}, {}, {}
     blobs_looked_at = false
 end
 
+-- args: cluster, broker, lease, how long and how many ended jobs are kept, and what the
+-- time would be if the clock had not stepped since this broker's last sweep.
 local function begin (keys, args)
     if not call then
         bind ()
@@ -66,8 +72,42 @@ local function begin (keys, args)
     now = time[1] * 1000 + floor (time[2] / 1000)
     now_packed = pack ('>I6', now)
     lease_end = format ('%.0f', now + lease_ms) -- numbers are dear in redis.call
+    new_step = now - tonumber (args[6])
+    if new_step >= -STEP_MS and new_step <= STEP_MS then
+        new_step = 0
+    end
+    stepped = nil
     answers = {}
     gather ()
+end
+
+-- What is known of the clock; that it stands before the last sweep is a step as well.
+local function look_at_clock ()
+    local stored = try ('HMGET', prefix .. 'clock', 'swept', 'stepped', 'by')
+    swept = tonumber (stored[1] or '')
+    stepped, by = tonumber (stored[2] or '') or now, tonumber (stored[3] or '') or 0
+    if swept and swept - now > STEP_MS then
+        stepped, by = now, now - swept
+    end
+end
+
+-- When that was, by the clock as it goes now, which stands somewhere as `at`. A step forward
+-- takes along what was before it. What lies ahead was before a step back, at the latest
+-- when that was noticed.
+local function since (at)
+    if not stepped then
+        look_at_clock ()
+    end
+    if at > now then
+        return min (stepped, now)
+    end
+    if by > 0 and at <= stepped - by then
+        at = at + by
+    end
+    if new_step > 0 and at <= now - new_step then
+        at = at + new_step
+    end
+    return at
 end
 
 -- Lua 5.1 has no bits, and redis' bit library is slower than this for one of them.
@@ -433,7 +473,7 @@ local function care_at (job)
     elseif NEXT[state].DUE then
         return now + job.wait
     elseif NEXT[state].EXPIRE and job.expire > 0 and job.started == 0 then
-        return job.submitted + job.expire
+        return since (job.submitted) + job.expire
     end
     return false
 end

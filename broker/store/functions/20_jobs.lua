@@ -132,7 +132,7 @@ local function oldest (from, want)
     for _, queue in ipairs (from) do
         local candidate = peek (queue, want)
         if candidate then
-            local at = unpack ('>I6', candidate)
+            local at = since (unpack ('>I6', candidate))
             if not best or at < best_at then
                 best, best_at, head = queue, at, candidate
             end
@@ -143,7 +143,7 @@ end
 
 local function is_late (job)
     return sub (job.raw, 19, 22) ~= ZERO4 and job.started == 0 and
-        now >= job.submitted + job.expire
+        now >= since (job.submitted) + job.expire
 end
 
 -- Behind the short part of the header: counts and times, holder, attempt, node, boot,

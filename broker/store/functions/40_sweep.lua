@@ -59,19 +59,27 @@ local function bring_forward ()
 end
 
 -- "Stop the clock": where nobody swept for half a lease, or a clock jumped, nodes could
--- not renew, so no lease ends for one more lease. Returns until when.
-local function hold_until (asked)
-    local stored = call ('HMGET', prefix .. 'clock', 'swept', 'hold')
-    local swept, hold = tonumber (stored[1] or ''), tonumber (stored[2] or '') or 0
+-- not renew, so no lease ends for one more lease. Returns until when. told: by how
+-- much the clock has stepped since this broker's last sweep, or 0.
+local function hold_until (told)
+    look_at_clock ()
+    local hold = tonumber (call ('HGET', prefix .. 'clock', 'hold') or '') or 0
     -- a hold longer than a lease was made under a clock that has gone back since
     hold = hold > now + lease_ms and now + lease_ms or hold
-    local gap = swept and (now - swept > lease_ms / 2 or swept - now > 1000)
+    local gap = swept and now - swept > lease_ms / 2
     local first = not swept and
         call ('ZCOUNT', prefix .. 'due', '-inf', now) > 0
-    if gap or first or asked then
+    local back = swept and swept - now > STEP_MS
+    if told ~= 0 then
+        stepped, by, new_step = now, told, 0
+    end
+    if told ~= 0 or back then
+        call ('HSET', prefix .. 'clock', 'stepped', now, 'by', by)
+    end
+    if gap or first or told ~= 0 or back then
         hold = now + lease_ms
     end
-    if asked or swept and swept - now > 1000 then
+    if told < 0 or back then
         bring_forward ()
     end
     call ('HSET', prefix .. 'clock', 'swept', now, 'hold', hold)
@@ -109,7 +117,7 @@ local function retain (name, limit)
     local window = call ('LRANGE', key, 0, limit - 1)
     local gone, cut_off = {}, 0
     for n, item in ipairs (window) do
-        if n > excess and unpack ('>I6', item) + keep_ms > now then
+        if n > excess and since (unpack ('>I6', item)) + keep_ms > now then
             break
         end
         forget (item, gone)
@@ -130,8 +138,8 @@ end
 -- Answer: number cared for, (id, state, peers) of what ended, ms until the next is due.
 local function sweep (a, i)
     settle ()
-    local limit, asked = unpack ('>I4B', a[i])
-    local hold = hold_until (asked == 1)
+    local limit, told = unpack ('>I4i8', a[i])
+    local hold = hold_until (told)
     local list, cared = {}, 0
     local function ended (job, peers)
         local n = #list
@@ -163,7 +171,7 @@ local function purge (a, i)
     local window = call ('LRANGE', key, position, position + limit - 1)
     local gone, removed, prefix_gone, more = {}, 0, 0, #window == limit
     for n, item in ipairs (window) do
-        if unpack ('>I6', item) + older > now then
+        if since (unpack ('>I6', item)) + older > now then
             more = false -- they are in order
             break
         end
@@ -254,7 +262,7 @@ local function belongs (job, place, name, state, older)
         place.queue and job.state == STATE.QUEUED or
         place.index and (NEXT[job.state].LOSE or NEXT[job.state].DUE)
     return here and job.channel == name and (state == 0 or job.state == state) and
-        changed (job) + older <= now
+        since (changed (job)) + older <= now
 end
 
 -- position: number of the place, index in it. Answer: next position, then id and record

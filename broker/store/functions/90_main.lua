@@ -17,7 +17,7 @@ local OPERATIONS = {
 -- What stands under our keys may be anybody's: that fails one operation, not the batch.
 local function apply (keys, args)
     begin (keys, args)
-    local i, last = 6, #args
+    local i, last = 7, #args
     while i <= last do
         local operation = OPERATIONS[args[i]]
         if not operation or i + operation[2] > last then

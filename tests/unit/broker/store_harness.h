@@ -573,14 +573,18 @@ static void poke (harness_t *h, const usi_id_t *id, unsigned offset, uint64_t va
 }
 
 /* When the job falls due; ms from now may be negative. */
+static int64_t redis_now_ms (harness_t *h)
+{
+    const usi_reply_t *time = usi_ask (h->ask, "TIME", NULL);
+    return usi_reply_int (usi_reply_at (time, 0)) * 1000 +
+           usi_reply_int (usi_reply_at (time, 1)) / 1000;
+}
+
 static void set_due (harness_t *h, const usi_id_t *id, int64_t ms)
 {
     char key[24], score[32];
-    const usi_reply_t *time = usi_ask (h->ask, "TIME", NULL);
-    int64_t now_ms = usi_reply_int (usi_reply_at (time, 0)) * 1000 +
-                     usi_reply_int (usi_reply_at (time, 1)) / 1000;
     snprintf (key, sizeof key, "us:{%02x}:due", usi_id_partition (id));
-    snprintf (score, sizeof score, "%lld", (long long) now_ms + ms);
+    snprintf (score, sizeof score, "%lld", (long long) redis_now_ms (h) + ms);
     usi_bytes_t args[] = {usi_bytes_of ("ZADD"), usi_bytes_of (key),
                           usi_bytes_of (score), usi_bytes (id->bytes, US_ID_LEN)};
     usi_ask_bytes (h->ask, args, 4);
@@ -592,13 +596,14 @@ static const usi_reply_t *apply_with (harness_t *h, int64_t lease_ms,
                                       const char *keep_jobs, const usi_bytes_t *op,
                                       size_t count)
 {
-    char name[24], hash[9], key[24], lease[24];
+    char name[24], hash[9], key[24], lease[24], time[24];
     store_library_hash (hash);
     snprintf (name, sizeof name, "us_%s_apply", hash);
     snprintf (key, sizeof key, "us:{%02x}:clock",
               usi_partition (usi_bytes_of (CHANNEL)));
     snprintf (lease, sizeof lease, "%lld", (long long) lease_ms);
-    usi_bytes_t args[12] = {usi_bytes_of ("FCALL"),
+    snprintf (time, sizeof time, "%lld", (long long) redis_now_ms (h));
+    usi_bytes_t args[13] = {usi_bytes_of ("FCALL"),
                             usi_bytes_of (name),
                             usi_bytes_of ("1"),
                             usi_bytes_of (key),
@@ -606,18 +611,20 @@ static const usi_reply_t *apply_with (harness_t *h, int64_t lease_ms,
                             usi_bytes_of ("00000011"),
                             usi_bytes_of (lease),
                             usi_bytes_of ("3600000"),
-                            usi_bytes_of (keep_jobs)};
-    memcpy (args + 9, op, count * sizeof *op);
-    const usi_reply_t *reply = usi_ask_bytes (h->ask, args, 9 + count);
+                            usi_bytes_of (keep_jobs),
+                            usi_bytes_of (time)};
+    memcpy (args + 10, op, count * sizeof *op);
+    const usi_reply_t *reply = usi_ask_bytes (h->ask, args, 10 + count);
     if (!usi_reply_is (reply, USI_REPLY_ARRAY))
         fail_msg ("%s", (const char *) usi_reply_bytes (reply).data);
     return usi_reply_at (reply, 0);
 }
 
-static const usi_reply_t *sweep_with (harness_t *h, bool hold, int64_t lease_ms,
+static const usi_reply_t *sweep_with (harness_t *h, int64_t step_ms, int64_t lease_ms,
                                       const char *keep_jobs)
 {
-    uint8_t how[5] = {0, 0, 2, 0, hold};
+    uint8_t how[12] = {0, 0, 2, 0};
+    usi_put_be (how + 4, (uint64_t) step_ms, 8);
     const usi_bytes_t op[] = {usi_bytes_of ("K"), usi_bytes (how, sizeof how),
                               usi_bytes_of (CHANNEL)};
     return apply_with (h, lease_ms, keep_jobs, op, 3);
@@ -636,7 +643,7 @@ static const usi_reply_t *take_back (harness_t *h, const store_fence_t *fence)
 
 static const usi_reply_t *sweep_now (harness_t *h)
 {
-    return sweep_with (h, false, LEASE_MS, "100");
+    return sweep_with (h, 0, LEASE_MS, "100");
 }
 
 /* Every test begins with empty partitions that have been swept a moment ago. */

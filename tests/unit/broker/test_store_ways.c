@@ -22,7 +22,8 @@ static store_t *s_open_other (harness_t *h, uint32_t broker, told_t *told)
     return other;
 }
 
-#define HOUR_MS 3600000LL
+#define HOUR_MS        3600000LL
+#define TEN_MINUTES_MS 600000LL
 
 /* --- the clock -------------------------------------------------------------------- */
 
@@ -56,7 +57,7 @@ static void test_broker_says_hold (void **state)
     usi_id_t id = submit_one (h);
     claim_one (h, &id);
     set_due (h, &id, -1);
-    sweep_with (h, true, LEASE_MS, "100");
+    sweep_with (h, 2000, LEASE_MS, "100");
     assert_int_equal (state_of (h, &id), US_STATE_LEASED);
     set_due (h, &id, -1);
     sweep_now (h); /* still within the hold */
@@ -72,6 +73,54 @@ static void test_clock_went_back (void **state)
     s_set_swept (h, -HOUR_MS + 500);
     int64_t next_ms = usi_reply_int (usi_reply_at (sweep_now (h), 2));
     assert_in_range (next_ms, 0, LEASE_MS + 1000); /* does not wait for an hour */
+}
+
+/* A job that must start within ten minutes, handed in so long ago by the clock as it goes
+ * now. */
+static usi_id_t s_submitted (harness_t *h, int64_t ago_ms)
+{
+    usi_id_t id = new_id ();
+    store_submit_t job = a_job (&id);
+    rkey_t key;
+    uint8_t at[6];
+    job.expire_ms = TEN_MINUTES_MS;
+    do_submit (h, &job);
+    usi_put_be (at, (uint64_t) (redis_now_ms (h) - ago_ms), 6);
+    usi_bytes_t args[] = {usi_bytes_of ("SETRANGE"), key_of (&key, "j", &id),
+                          usi_bytes_of ("22"), usi_bytes (at, 6)};
+    usi_ask_bytes (h->ask, args, 4);
+    set_due (h, &id, TEN_MINUTES_MS - ago_ms);
+    return id;
+}
+
+static void test_times_to_start_after_a_step_back (void **state)
+{
+    harness_t *h = *state;
+    s_submitted (h, -HOUR_MS);
+    s_set_swept (h, -HOUR_MS + 500);
+    int64_t next_ms = usi_reply_int (usi_reply_at (sweep_now (h), 2));
+    assert_in_range (next_ms, TEN_MINUTES_MS - 1000, TEN_MINUTES_MS);
+}
+
+static void test_times_to_start_after_a_step_forward (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t id = s_submitted (h, HOUR_MS);
+    sweep_with (h, HOUR_MS, LEASE_MS, "100");
+    int64_t next_ms = usi_reply_int (usi_reply_at (sweep_now (h), 2));
+    assert_in_range (next_ms, TEN_MINUTES_MS - 1000, TEN_MINUTES_MS);
+    assert_int_equal (state_of (h, &id), US_STATE_QUEUED);
+    claim_one (h, &id);
+}
+
+/* The broker has lost nothing and seen no step: then time has passed. */
+static void test_times_to_start_after_a_pause (void **state)
+{
+    harness_t *h = *state;
+    usi_id_t id = s_submitted (h, HOUR_MS);
+    s_set_swept (h, HOUR_MS);
+    sweep_now (h);
+    assert_int_equal (state_of (h, &id), US_STATE_EXPIRED);
 }
 
 static bool s_was_swept (harness_t *h)
@@ -377,7 +426,7 @@ static void test_retention (void **state)
     harness_t *h = *state;
     for (int i = 0; i < 8; i++)
         s_end_one (h, USI_SUCCEEDED);
-    sweep_with (h, false, LEASE_MS, "5");
+    sweep_with (h, 0, LEASE_MS, "5");
     assert_int_equal (do_list (h, 0, 100, "")->count, 5);
     const usi_reply_t *left = usi_ask (h->ask, "KEYS", "us:{*:[jr]:*", NULL);
     assert_int_equal (usi_reply_count (left), 10); /* record and result of five */
@@ -695,6 +744,9 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup (test_nobody_swept_for_long, s_empty),
         cmocka_unit_test_setup (test_broker_says_hold, s_empty),
+        cmocka_unit_test_setup (test_times_to_start_after_a_step_back, s_empty),
+        cmocka_unit_test_setup (test_times_to_start_after_a_step_forward, s_empty),
+        cmocka_unit_test_setup (test_times_to_start_after_a_pause, s_empty),
         cmocka_unit_test_setup (test_clock_went_back, s_empty),
         cmocka_unit_test_setup (test_rounds_of_a_store, s_empty),
         cmocka_unit_test_setup (test_wake, s_empty),
