@@ -198,5 +198,6 @@ bool blobs_put_behind (store_t *self, op_t *op);
  * with US_ERR_MISSING_BLOB otherwise. */
 void blobs_guard (store_t *self, op_t *op, usi_bytes_t blobs);
 void blobs_collect (store_t *self);
+void blobs_stepped (store_t *self);
 
 #endif

@@ -137,9 +137,11 @@ static void s_on_time (const usi_reply_t *reply, void *arg)
     int64_t offset_ms = time_ms - now_ms;
     int64_t step_ms = offset_ms - self->clock_offset_ms;
     if (now_ms - self->clock_asked_ms < SLOW_REPLY_MS) {
-        if (s_is_step (step_ms))
+        if (s_is_step (step_ms)) {
             usi_warning ("store.clock_step", "the clock of Redis stepped by_ms=%lld",
                          (long long) step_ms);
+            blobs_stepped (self);
+        }
         self->clock_offset_ms = offset_ms;
     }
     s_round (self);
