@@ -140,7 +140,7 @@ def test_what_waits_for_its_next_attempt(clock, redis, broker, node, user, step)
 @either_way
 def test_a_time_to_start_within(clock, redis, broker, user, step):
     """It passes as it would have passed without the step."""
-    limit = 6
+    limit = 4
     broker(redis, lease=SHORT)
     me = user()
     long = me.submit("true", "--expire", "10m")
@@ -149,7 +149,6 @@ def test_a_time_to_start_within(clock, redis, broker, user, step):
     clock.step(step)
     new = me.submit("true", "--expire", "1s")
     me.wait_ended([new], "EXPIRED")
-    assert me.state(short) == "QUEUED"
     me.wait_ended([short], "EXPIRED", limit + 5)
     assert time.monotonic() - submitted >= limit - 1
     assert me.state(long) == "QUEUED"
@@ -250,8 +249,7 @@ LOAD = """
 """
 
 
-@either_way
-@pytest.mark.parametrize("whose", ["daemons", "machine"])
+@pytest.mark.parametrize("whose, step", [("daemons", HOUR), ("machine", -HOUR)])
 def test_of_all_processes(clock, broker, node, client, user, redis_server, whose, step):
     """The daemons and the client, with Redis (the broker's own) or without."""
     if whose == "machine":

@@ -123,19 +123,17 @@ local function peek (queue, want)
     return item or (new and now_packed .. new.id)
 end
 
+local function is_older (item, than)
+    return since (unpack ('>I6', item)) < since (unpack ('>I6', than))
+end
+
 -- The queue with the oldest head, and that head.
 local function oldest (from, want)
-    if #from == 1 then
-        return from[1], peek (from[1], want)
-    end
-    local best, best_at, head
+    local best, head
     for _, queue in ipairs (from) do
         local candidate = peek (queue, want)
-        if candidate then
-            local at = since (unpack ('>I6', candidate))
-            if not best or at < best_at then
-                best, best_at, head = queue, at, candidate
-            end
+        if candidate and (not head or is_older (candidate, head)) then
+            best, head = queue, candidate
         end
     end
     return best, head
