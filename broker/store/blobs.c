@@ -16,6 +16,7 @@
 #define KNOWN_MAX     100000
 #define UNNAMED_MS    3600000
 #define COLLECT_MS    60000
+#define FIRST_MS      5000 /* a broker may not live for longer than a minute */
 #define COLLECT_COUNT "16"
 #define UPLOAD_S      "86400" /* chunks of a blob that never became whole */
 #define HEX_LEN       (2 * USI_DIGEST_LEN)
@@ -590,10 +591,11 @@ void blobs_collect (store_t *self)
     int64_t now_ms = usi_now_ms ();
     if (self->collected_ms && now_ms - self->collected_ms < COLLECT_MS)
         return;
-    bool first = self->collected_ms == 0; /* channels are being learnt */
-    self->collected_ms = now_ms;
-    if (first)
+    if (!self->collected_ms) { /* channels are being learnt */
+        self->collected_ms = now_ms - COLLECT_MS + FIRST_MS;
         return;
+    }
+    self->collected_ms = now_ms;
     snprintf (before, sizeof before, "%lld",
               (long long) (store_now_ms (self) - UNNAMED_MS));
     store_text (self, s_on_old, self, "ZRANGEBYSCORE", "us:blobs", "-inf", before,
