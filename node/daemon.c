@@ -30,6 +30,7 @@
 #include "zygote.h"
 
 #define TIDY_MS     1000
+#define RENEW_MS    200 /* looks so often: a lease may be as short as a second */
 #define STATUS_MS   2000
 #define LEAVE_MS    5000 /* for the broker to answer COMMITTED at the end */
 #define END_MS      1000 /* for workers and zygotes to end by themselves */
@@ -279,7 +280,7 @@ static int s_on_parent (zloop_t *loop, zmq_pollitem_t *item, void *arg)
 
 /* --- housekeeping ----------------------------------------------------------------- */
 
-static int s_on_tidy (zloop_t *loop, int timer, void *arg)
+static int s_on_renew (zloop_t *loop, int timer, void *arg)
 {
     daemon_state_t *self = arg;
     node_t *node = &self->node;
@@ -289,6 +290,15 @@ static int s_on_tidy (zloop_t *loop, int timer, void *arg)
         self->renew_ms = now_ms;
         jobs_renew (node->jobs);
     }
+    return 0;
+}
+
+static int s_on_tidy (zloop_t *loop, int timer, void *arg)
+{
+    daemon_state_t *self = arg;
+    node_t *node = &self->node;
+    int64_t now_ms = usi_now_ms ();
+    (void) loop, (void) timer;
     jobs_repeat (node->jobs);
     blobs_tidy (node->blobs);
     envs_tidy (node->envs);
@@ -390,6 +400,7 @@ int daemon_run (const node_options_t *options, pid_t parent)
     s_open (&self, options);
     node_watch (node, self.signals, s_on_signal, &self);
     s_watch_parent (&self, parent);
+    zloop_timer (node->loop, RENEW_MS, 0, s_on_renew, &self);
     zloop_timer (node->loop, TIDY_MS, 0, s_on_tidy, &self);
     if (!node->draining)
         s_prepare (node);
