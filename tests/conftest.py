@@ -51,19 +51,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """Short, for unix sockets, and gone afterwards."""
-    path = Path(tempfile.mkdtemp(prefix="us-"))
+    """Short, for unix sockets (107 bytes), also under a deep TMPDIR; and gone
+    afterwards."""
+    deep = len(tempfile.gettempdir()) > 50
+    path = Path(tempfile.mkdtemp(prefix="us-", dir="/tmp" if deep else None))
     yield path
     shutil.rmtree(path)
 
 
 @pytest.fixture(autouse=True)
-def no_leftovers() -> Iterator[None]:
-    """Fails the test that leaves a process behind, and ends that process."""
+def no_leftovers(directory: Path) -> Iterator[None]:
+    """Fails the test that leaves a process behind, and ends that process; before the
+    directory goes, in which it may still write."""
     before = set(descendants(os.getpid()))
     yield
     with contextlib.suppress(AssertionError):
-        wait_for(lambda: not leftovers(before), 5)
+        wait_for(lambda: not leftovers(before))
     left = leftovers(before)
     reap_orphans()
     for pid in left:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The test support itself: what other tests trust in."""
 
+import socket
 import subprocess
 import sys
 import venv
@@ -56,8 +57,14 @@ def test_a_program_that_ends_early_is_told(directory):
     assert caught.value.code == 9
 
 
-def test_ports_differ():
-    assert len({free_port() for _ in range(8)}) > 1
+def test_a_free_port_is_kept_for_who_asks_for_it(make_redis):
+    port = free_port()
+    assert port not in {free_port() for _ in range(8)}
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    with socket.socket() as stranger, pytest.raises(OSError):
+        stranger.bind(("127.0.0.1", port))
+    assert make_redis(tcp=port).process.running
 
 
 def test_wheel_index_serves_pip(wheel_index, directory):

@@ -9,6 +9,7 @@ Ends with the command's exit code; with 1 where that was 0 and something was lef
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -44,10 +45,11 @@ def main(argv: list[str]) -> int:
     )
     signal.signal(signal.SIGTERM, lambda *_: command.terminate())
     code = command.wait()
-    processes = _wait_for_ends(5.0)
+    processes = _wait_for_ends(30.0)
     for pid, line in processes.items():
         print(f"left behind: process {pid}: {line}", file=sys.stderr)
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     files = sorted(os.listdir(folder))
     for name in files:
         print(f"left behind: {folder}/{name}", file=sys.stderr)

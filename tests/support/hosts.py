@@ -4,7 +4,7 @@ a namespace of its own, so that nothing of the real network is touched. Needs ro
 
 from __future__ import annotations
 
-import os
+import secrets
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,8 @@ class Hosts:
     """hosts.add("node-a") gives a Host with an address in 10.77.0.0/24."""
 
     def __init__(self) -> None:
-        self._tag = f"us{os.getpid()}"
+        # Not of our pid: a run that was killed has left its names behind.
+        self._tag = f"us{secrets.token_hex(4)}"
         self._switch = f"{self._tag}-switch"
         self._all: list[Host] = []
         _ip("netns", "add", self._switch)

@@ -40,7 +40,7 @@ _REPORTS = (
 
 
 def wait_for(
-    condition: Callable[[], T], timeout: float = 10.0, what: str | None = None
+    condition: Callable[[], T], timeout: float = 30.0, what: str | None = None
 ) -> T:
     """The first true value of condition; AssertionError after timeout seconds."""
     deadline = time.monotonic() + timeout * PATIENCE
@@ -56,12 +56,18 @@ def wait_for(
         pause = min(pause * 1.5, 0.05)
 
 
+_reserved: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A TCP port of the loopback that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A TCP port of the loopback that nobody is given until this process ends: it stays
+    bound. Who asks for it by number gets it all the same, by SO_REUSEADDR; until then
+    connections are refused."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    _reserved.append(sock)
+    return int(sock.getsockname()[1])
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
@@ -90,7 +96,7 @@ class Process:
         directory: Path,
         env: Mapping[str, str],
         ready_fd: bool = False,
-        timeout: float = 20.0,
+        timeout: float = 60.0,
         **popen: Any,
     ) -> None:
         self.name = name
@@ -123,7 +129,7 @@ class Process:
                     raise AssertionError(f"{self.name} is not ready:\n{self.output}")
                 chunk = os.read(reading, 4096)
                 if not chunk:
-                    code = self.wait(10)
+                    code = self.wait()
                     raise StartError(self.name, code, self.output)
                 line += chunk
         finally:
@@ -168,11 +174,11 @@ class Process:
             self.popen.kill()
         self.popen.wait()
 
-    def wait(self, timeout: float = 20.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """The exit code."""
         return self.popen.wait(timeout * PATIENCE)
 
-    def stop(self, timeout: float = 20.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM, and the exit code; a program that does not end is a failure."""
         if self.running:
             self.resume()

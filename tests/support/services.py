@@ -44,9 +44,7 @@ class Service(Process):
     ) -> None:
         argv = [*prefix, BIN / self.program, *options_to_argv(options)]
         environment = clean_environment(directory, **(env or {}))
-        super().__init__(
-            self.program, argv, directory, environment, ready_fd=True, timeout=20
-        )
+        super().__init__(self.program, argv, directory, environment, ready_fd=True)
 
 
 class Broker(Service):
@@ -107,7 +105,7 @@ class Client:
         argv: Sequence[str | Path],
         *,
         check: bool = True,
-        timeout: float = 60.0,
+        timeout: float = 180.0,
         stdin: str | None = None,
         **env: str,
     ) -> subprocess.CompletedProcess[str]:
