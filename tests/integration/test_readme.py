@@ -43,6 +43,7 @@ def user(client, wheel_index):
 
 def test_the_tour(user):
     terminal = user.start("listen", [PYTHON, "listen.py"])
+    wait_for(lambda: "listening on channel" in terminal.output, 60)
     user.write("tour.txt", blocks("python", "tour")[0])
     done = user.run([PYTHON, "-m", "doctest", "tour.txt"], check=False)
     assert done.returncode == 0, done.stdout + terminal.output

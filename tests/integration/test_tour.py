@@ -143,10 +143,17 @@ LISTEN = """
 """
 
 
-def listen(user, *args):
+def listens(process):
+    """start() has a broker and a node: clients wait for 5 s only."""
+    wait_for(lambda: "listening on channel" in process.output, 60)
+
+
+def listen(user, *args, channel="calculator"):
     """start() in a terminal; its process."""
-    path = user.write("listen.py", LISTEN)
-    return user.start("listen", [PYTHON, path, *args])
+    path = user.write("listen.py", LISTEN.replace("calculator", channel))
+    process = user.start("listen", [PYTHON, path, *args])
+    listens(process)
+    return process
 
 
 def call(user, keywords="{}"):
@@ -174,7 +181,7 @@ def alone(hosts, stage):
 def test_start_with_nothing_else_running(alone):
     terminal = listen(alone)
     assert call(alone) == "hi\n"
-    wait_for(lambda: "broker" in terminal.output)
+    assert "no broker answers" in terminal.output
     children = descendants(terminal.pid)
     assert children
     terminal.signal(signal.SIGINT)
@@ -216,6 +223,7 @@ def test_start_in_a_process_that_is_killed(alone):
     )
     for how in ("terminate", "kill"):
         parent = alone.start("parent", [PYTHON, path, how], stdin=-1)
+        listens(parent)
         assert call(alone) == "hi\n"
         started = descendants(parent.pid)
         nodes = [pid for pid in started if "understudy-node" in command_line(pid)]
@@ -256,9 +264,9 @@ def test_queue_waits_for_a_node(broker, node, client):
         """),
     )
     waiting = user.start("later", [PYTHON, path])
-    wait_for(lambda: "accepted" in waiting.output)
+    wait_for(lambda: "accepted" in waiting.output, 60)
     node(channel="calculator")
-    assert waiting.wait(30) == 0
+    assert waiting.wait() == 0
     assert waiting.output == "accepted\nlate\n"
 
 
@@ -277,8 +285,7 @@ def test_what_is_queued_outlives_all_of_it(alone):
     started = descendants(terminal.pid)
     terminal.kill()
     wait_for(lambda: not any(alive(pid) for pid in started), 30)
-    path = alone.write("listen.py", LISTEN.replace('"calculator"', '"later"'))
-    terminal = alone.start("again", [PYTHON, path])
+    terminal = listen(alone, channel="later")
     said = alone.script(
         """
         import sys
