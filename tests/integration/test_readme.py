@@ -2,6 +2,7 @@
 """Every block of the README is run as it stands there."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -137,7 +138,9 @@ def test_the_c_example(example, broker, node, directory):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "scaling" in done.stdout  # its log, line by line
-    assert "still RUNNING after half a second" in done.stdout
+    # How far it has come by then is the machine's affair.
+    still = r"^still (UNSENT|QUEUED|LEASED|RUNNING) after half a second; ending it$"
+    assert re.search(still, done.stdout, re.M), done.stdout
     assert "CANCELLED" in done.stdout
 
 
