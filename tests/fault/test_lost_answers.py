@@ -9,7 +9,7 @@ import pytest
 from support import PYTHON, RedisProxy, wait_for
 
 JOBS = 40
-LEASE = 60  # long: what runs before did not wait for it
+LEASE = 180  # long: what runs before did not wait for it
 CLAIMED = b"echo "  # only the answer to a claim has the body of a job
 
 LOAD = f"""
@@ -52,7 +52,7 @@ def test_of_a_claim(redis_server, proxy, broker, node, client, brokers):
     path = user.write("load.py", LOAD)
     proxy.swallow(CLAIMED)
     running = user.start("load", [PYTHON, path])
-    proxy.wait_swallowed(20)
+    proxy.wait_swallowed(60)
     assert leased(redis_server) > 0
     before = time.monotonic()
     proxy.cut()
