@@ -320,16 +320,18 @@ def test_ctrl_c_cancels_a_blocking_call(user):
     process = user.start("block", [PYTHON, path])
     wait_for(lambda: "running" in process.output, 30)
     process.signal(signal.SIGINT)
-    assert process.wait(10) in (1, 130, -signal.SIGINT)
+    assert process.wait() in (1, 130, -signal.SIGINT)
     assert "KeyboardInterrupt" in process.output
-    rows = user.ctl("--json", "jobs", "--state", "cancelled").stdout
-    assert "CANCELLED" in rows
+    # It waits two seconds for that end, not for ever.
+    cancelled = ["--json", "jobs", "--state", "cancelled"]
+    wait_for(lambda: "CANCELLED" in user.ctl(*cancelled).stdout)
 
 
 def test_a_log_comes_at_once_to_a_fresh_client(user):
     """Asked for between SUBMIT and its answer: nothing but the repeat a second later
     once brought it."""
     said = user.script("""
+        import statistics
         import time
 
         from understudy import _core
@@ -346,6 +348,7 @@ def test_a_log_comes_at_once_to_a_fresh_client(user):
             job.cancel(1, 30)
             job.wait(30)
             client.close()
-        print(sorted(times)[-3])
+        print(statistics.median(times))
         """)
+    # The repeat would make each of them wait for a second.
     assert float(said) < 0.7
