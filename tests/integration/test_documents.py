@@ -35,7 +35,7 @@ def operator(hosts, stage):
 
 def start(user, line, ready):
     daemon = user.start("daemon", ["sh", "-c", f"exec {line}"])
-    wait_for(lambda: ready in daemon.output, 20)
+    wait_for(lambda: ready in daemon.output, 60)
     return daemon
 
 
@@ -109,7 +109,7 @@ def start_unit(user, name, **env):
     path = user.directory / f"{name}.notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(path))
-        heard.settimeout(20)
+        heard.settimeout(60)
         user.env["NOTIFY_SOCKET"] = str(path)
         daemon = user.start(name, argv)
         assert b"READY=1" in heard.recv(4096)
@@ -136,8 +136,10 @@ def test_the_units_are_well_formed(directory):
     for path in UNITS.iterdir():
         text = re.sub(r"^Documentation=.*\n", "", path.read_text(), flags=re.M)
         (directory / path.name).write_text(text.replace("/usr/local/bin", str(BIN)))
+    units = list(directory.glob("*.service"))
     done = subprocess.run(
-        ["systemd-analyze", "verify", *directory.glob("*.service")],
+        # Of these units alone: other units of the machine are not ours to judge.
+        ["systemd-analyze", "--recursive-errors=no", "verify", *units],
         capture_output=True,
         text=True,
         check=False,
