@@ -63,13 +63,13 @@ def test_the_log_crosses_while_it_grows(pair):
 
     os.mkfifo(near.directory / "pipe")
     running = near.start("grow", [PYTHON, path])
-    wait_for(lambda: "one" in running.output)
+    wait_for(lambda: "one" in running.output, 60)
     uuid = running.output.split()[0]
     follow = far.start("logs", [*_ctl(), "logs", "-f", uuid])
-    wait_for(lambda: "one" in follow.output)
+    wait_for(lambda: "one" in follow.output, 60)
     (near.directory / "pipe").write_text("go\n")
-    assert running.wait(20) == 0
-    assert follow.wait(20) == 0
+    assert running.wait() == 0
+    assert follow.wait() == 0
     assert running.output.split()[1:] == ["one", "two"]
     assert follow.output == "one\ntwo\n"
 
@@ -89,26 +89,29 @@ def test_cancel_crosses(pair):
         result = Lead("calculator").shell("echo up; sleep 1000")
         for line in result.stream_log():
             break
-        print(result.interrupt() is not None)
+        print(result.interrupt())
         try:
             result.get(timeout=30)
         except JobCancelled:
             print("cancelled")
         """)
-    assert said.splitlines()[1:] == ["cancelled"]
+    assert said.splitlines() == ["True", "cancelled"]
 
 
 def test_a_node_is_drained_through_either(pair, stage):
     near, far, _, _ = pair
-    (name,) = [json.loads(line)["name"] for line in nodes_of(near)]
+    # The other broker has told Redis of it, perhaps only after it told the node.
+    (line,) = wait_for(lambda: nodes_of(near))
+    name = json.loads(line)["name"]
     near.ctl("drain", name)
     (node,) = [one for one in stage._services if one.name == "understudy-node"]
-    assert node.wait(20) == 0
+    assert node.wait() == 0
     wait_for(lambda: not nodes_of(far))
 
 
 def test_doctor_sees_the_nodes_of_both(pair, client):
     near, _, _, _ = pair
+    wait_for(lambda: nodes_of(near))
     near.ctl("submit", "--channel", "nobody", "--shell", "true")
     near.ctl("submit", "--channel", "calculator", "--shell", "sleep 30")
     for _ in range(3):

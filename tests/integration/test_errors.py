@@ -26,7 +26,7 @@ def test_no_broker(client):
             Lead("calculator").shell("true").get()
         except BrokerUnreachable as error:
             print(error)
-        print(time.monotonic() - start < 8)
+        print(time.monotonic() - start < 20)
         """)
     words, soon = said.splitlines()
     assert f"127.0.0.1:{port}" in words
