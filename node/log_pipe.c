@@ -8,8 +8,18 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/id.h"
 
 #define READ_SIZE (128 * 1024)
+
+void log_pipe_token (uint8_t token[LOG_TOKEN_LEN])
+{
+    for (size_t i = 0; i < LOG_TOKEN_LEN; i += sizeof (uint64_t)) {
+        uint64_t random = usi_random64 ();
+        memcpy (token + i, &random, sizeof random);
+    }
+    token[0] = 0xff;
+}
 
 void log_pipe_init (log_pipe_t *self, const uint8_t token[LOG_TOKEN_LEN])
 {

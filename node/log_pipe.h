@@ -26,6 +26,10 @@ typedef struct log_pipe_sink {
     void *arg;
 } log_pipe_sink_t;
 
+/* A token for a new pipe. No text in UTF-8 has its first byte: of what could begin a
+ * marker, nothing is given before more comes, and the end of a line must not wait so. */
+void log_pipe_token (uint8_t token[LOG_TOKEN_LEN]);
+
 void log_pipe_init (log_pipe_t *self, const uint8_t token[LOG_TOKEN_LEN]);
 
 /* Gives everything in data to the sink, in order. The LOG_MARKER_LEN bytes before

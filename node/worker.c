@@ -88,10 +88,7 @@ static bool s_ask_zygote (worker_t *self, int log_end)
                              .bundles =
                                  (const uint8_t (*)[USI_DIGEST_LEN]) self->pool->blobs,
                              .bundles_len = self->pool->blobs_len};
-    for (size_t i = 0; i < sizeof request.token; i += 8) {
-        uint64_t random = usi_random64 ();
-        memcpy (request.token + i, &random, 8);
-    }
+    log_pipe_token (request.token);
     log_pipe_init (&self->log, request.token);
     return zygote_fork (self->pool->env, &request) == 0;
 }

@@ -103,6 +103,22 @@ static void test_end_gives_what_was_held (void **state)
     usi_buf_free (&seen.text);
 }
 
+/* Whatever the token: a line is given as soon as it is written. */
+static void test_text_is_never_held (void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2000; i++) {
+        uint8_t token[LOG_TOKEN_LEN];
+        log_pipe_t log;
+        seen_t seen = {0};
+        log_pipe_token (token);
+        log_pipe_init (&log, token);
+        s_feed (&log, &seen, "a line\n", 7, 7);
+        s_expect (&seen, "a line\n");
+        usi_buf_free (&seen.text);
+    }
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +126,7 @@ int main (void)
         cmocka_unit_test (test_look_alikes),
         cmocka_unit_test (test_two_markers_without_bytes),
         cmocka_unit_test (test_end_gives_what_was_held),
+        cmocka_unit_test (test_text_is_never_held),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
