@@ -35,6 +35,7 @@ _GRACE_SECONDS = 5  # for running jobs at the end
 _LOOK_SECONDS = 2.0  # for an answer where something listens
 _READY_SECONDS = 30.0
 _RESTART_SECONDS = 1.0
+_PART_SECONDS = 0.5  # the longest that a signal may go unnoticed
 _LOOPBACK = ("127.", "localhost", "::1")
 _REDIS = ("redis://", "unix://")
 
@@ -302,11 +303,18 @@ class _Broker:
 
 
 def _poll(fds: Sequence[int], seconds: Optional[float]) -> bool:
-    """Whether one of them became readable. Signal handlers run meanwhile."""
+    """Whether one of them became readable. Signal handlers run meanwhile: between the
+    parts also for a signal that came just before a sleep, and did not end it."""
     poller = select.poll()
     for fd in fds:
         poller.register(fd, select.POLLIN)
-    return bool(poller.poll(None if seconds is None else max(0.0, seconds) * 1000))
+    end = None if seconds is None else time.monotonic() + seconds
+    while True:
+        left = _PART_SECONDS if end is None else end - time.monotonic()
+        if poller.poll(max(0.0, min(left, _PART_SECONDS)) * 1000):
+            return True
+        if left <= 0:
+            return False
 
 
 def _find_program(name: str) -> str:
