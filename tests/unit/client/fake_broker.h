@@ -6,11 +6,14 @@
 #ifndef TESTS_FAKE_BROKER_H
 #define TESTS_FAKE_BROKER_H
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "proto/message.h"
@@ -51,6 +54,7 @@ typedef struct fake_blob {
 typedef struct fake_broker {
     pthread_t thread;
     void *context, *socket;
+    int port_fd; /* bound, does not listen: keeps the port from all others */
     char endpoint[64];
     atomic_bool stop;
     atomic_bool hold;          /* do not run jobs */
@@ -382,18 +386,33 @@ static void *fake_main (void *arg)
     return NULL;
 }
 
-/* endpoint NULL: any free port. */
-static void fake_start (fake_broker_t *self, const char *endpoint)
+/* A port that is this broker's until fake_free, also while it is stopped. */
+static void fake_take_port (fake_broker_t *self)
 {
-    size_t len = sizeof self->endpoint;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int yes = 1;
+    self->port_fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt (self->port_fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    US_ASSERT (bind (self->port_fd, (struct sockaddr *) &address, len) == 0);
+    US_ASSERT (getsockname (self->port_fd, (struct sockaddr *) &address, &len) == 0);
+    snprintf (self->endpoint, sizeof self->endpoint, "tcp://127.0.0.1:%d",
+              ntohs (address.sin_port));
+}
+
+/* At the same address again after fake_stop. */
+static void fake_start (fake_broker_t *self)
+{
     int no = 0;
+    if (self->port_fd == 0)
+        fake_take_port (self);
     self->context = zmq_ctx_new ();
     self->socket = zmq_socket (self->context, ZMQ_ROUTER);
     zmq_setsockopt (self->socket, ZMQ_SNDHWM, &no, sizeof no);
     zmq_setsockopt (self->socket, ZMQ_RCVHWM, &no, sizeof no);
     zmq_setsockopt (self->socket, ZMQ_LINGER, &no, sizeof no);
-    US_ASSERT (zmq_bind (self->socket, endpoint ? endpoint : "tcp://127.0.0.1:*") == 0);
-    zmq_getsockopt (self->socket, ZMQ_LAST_ENDPOINT, self->endpoint, &len);
+    US_ASSERT (zmq_bind (self->socket, self->endpoint) == 0);
     atomic_store (&self->stop, false);
     US_ASSERT (pthread_create (&self->thread, NULL, fake_main, self) == 0);
 }
@@ -422,6 +441,8 @@ static void fake_lose_jobs (fake_broker_t *self)
 static void fake_free (fake_broker_t *self)
 {
     fake_lose_jobs (self);
+    close (self->port_fd);
+    self->port_fd = 0;
     while (self->blobs) {
         fake_blob_t *blob = self->blobs;
         self->blobs = blob->next;

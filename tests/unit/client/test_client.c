@@ -35,7 +35,7 @@ static us_client_t *s_client_at (const char *endpoint, int64_t connect_ms)
 
 static us_client_t *s_client (void)
 {
-    return s_client_at (s_broker.endpoint, 5000);
+    return s_client_at (s_broker.endpoint, WAIT);
 }
 
 static us_job_t *s_job (const char *command)
@@ -69,7 +69,7 @@ static int s_setup (void **state)
 {
     (void) state;
     memset (&s_broker, 0, sizeof s_broker);
-    fake_start (&s_broker, NULL);
+    fake_start (&s_broker);
     return 0;
 }
 
@@ -125,7 +125,7 @@ static void test_unreachable (void **state)
     int64_t start = usi_now_ms ();
     us_result_t *result = s_submit (client, "x");
     assert_int_equal (us_result_accepted (result, WAIT), US_ERR_UNREACHABLE);
-    assert_true (usi_now_ms () - start < 3000);
+    assert_true (usi_now_ms () - start < 5000); /* the default */
     assert_int_equal (us_result_state (result), US_STATE_REFUSED);
     assert_non_null (strstr (us_result_text (result), "tcp://127.0.0.1:1"));
     assert_non_null (strstr (us_result_text (result), "understudy-broker"));
@@ -141,7 +141,7 @@ static void test_second_address (void **state)
     (void) state;
     char both[200];
     snprintf (both, sizeof both, "tcp://127.0.0.1:1, %s", s_broker.endpoint);
-    us_client_t *client = s_client_at (both, 5000);
+    us_client_t *client = s_client_at (both, WAIT);
     assert_int_equal (us_client_connect (client), US_OK);
     assert_string_equal (us_client_endpoint (client), s_broker.endpoint);
     us_client_destroy (&client);
@@ -374,17 +374,15 @@ static void test_blob_over_the_limit_of_the_broker (void **state)
 static void test_outage (void **state)
 {
     (void) state;
-    char endpoint[64];
     us_client_t *client = s_client ();
     atomic_store (&s_broker.hold, true);
     us_result_t *accepted = s_submit (client, "before");
     assert_int_equal (us_result_accepted (accepted, WAIT), US_OK);
-    memcpy (endpoint, s_broker.endpoint, sizeof endpoint);
     fake_stop (&s_broker);
     us_result_t *during = s_submit (client, "during");
     assert_int_equal (us_result_accepted (during, 300), US_ERR_TIMEOUT);
     atomic_store (&s_broker.hold, false);
-    fake_start (&s_broker, endpoint);
+    fake_start (&s_broker);
     s_expect_body (during, "during");
     s_expect_body (accepted, "before");
     us_result_destroy (&accepted);
@@ -396,16 +394,14 @@ static void test_outage (void **state)
 static void test_lost_store (void **state)
 {
     (void) state;
-    char endpoint[64];
     us_client_t *client = s_client ();
     atomic_store (&s_broker.hold, true);
     us_result_t *result = s_submit (client, "kept");
     assert_int_equal (us_result_accepted (result, WAIT), US_OK);
-    memcpy (endpoint, s_broker.endpoint, sizeof endpoint);
     fake_stop (&s_broker);
     fake_lose_jobs (&s_broker);
     atomic_store (&s_broker.hold, false);
-    fake_start (&s_broker, endpoint);
+    fake_start (&s_broker);
     s_expect_body (result, "kept");
     us_result_destroy (&result);
     us_client_destroy (&client);
@@ -428,7 +424,8 @@ static void test_unknown_peer (void **state)
 static void test_silence (void **state)
 {
     (void) state;
-    us_client_t *client = s_client ();
+    /* A HELLO that was not answered is said again after the connect timeout. */
+    us_client_t *client = s_client_at (s_broker.endpoint, 5000);
     assert_int_equal (us_client_connect (client), US_OK);
     atomic_store (&s_broker.mute, true);
     us_result_t *result = s_submit (client, "patience");
@@ -517,8 +514,10 @@ static void test_detached (void **state)
     us_result_t *result;
     us_job_set_detached (job, true);
     assert_int_equal (us_submit (client, &job, &result), US_OK);
-    assert_int_equal (us_result_accepted (result, WAIT), US_OK);
+    while (us_result_state (result) == US_STATE_UNSENT)
+        usleep (1000); /* to wait would be to ask */
     assert_int_equal (us_result_state (result), US_STATE_QUEUED);
+    assert_int_equal (atomic_load (&s_broker.watches), 0);
     s_expect_body (result, "alone"); /* asked for after all */
     us_result_destroy (&result);
     us_client_destroy (&client);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -89,7 +90,7 @@ static void test_threads (void **state)
     memset (large, 'y', LARGE);
     large[0] = *CALL;
     s_broker.log = "a line\n";
-    fake_start (&s_broker, NULL);
+    fake_start (&s_broker);
     setenv ("UNDERSTUDY_CONFIG", "/dev/null", 1);
     assert_int_equal (us_options_new (&options, NULL, 0), US_OK);
     assert_int_equal (us_options_set_broker (options, s_broker.endpoint), US_OK);
@@ -101,7 +102,7 @@ static void test_threads (void **state)
     for (int i = 0; i < THREADS; i++)
         pthread_join (workers[i], NULL);
     while (atomic_load (&s_events_seen) < THREADS * ROUNDS)
-        sched_yield ();
+        usleep (1000);
     atomic_store (&s_done, true);
     pthread_join (listener, NULL);
     us_client_destroy (&s_client);
