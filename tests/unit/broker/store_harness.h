@@ -26,9 +26,9 @@
 #pragma GCC diagnostic ignored "-Wunused-function"
 
 #define CHANNEL  "default"
-#define WAIT_MS  10000
+#define WAIT_MS  20000
 #define BROKER   0x11u
-#define LEASE_MS 15000
+#define LEASE_MS 60000
 
 typedef struct got {
     unsigned calls;

@@ -35,7 +35,10 @@ __attribute__ ((unused)) static void redis_nap (void)
     nanosleep (&nap, NULL);
 }
 
-/* A port that is free now, as is the one 10,000 above it (the cluster's bus). */
+#define REDIS_WAIT_MS 20000
+
+/* A port that is free at this moment, as is the one 10,000 above it (the cluster's
+ * bus). */
 static int redis_free_port (void)
 {
     for (int tries = 0; tries < 100; tries++) {
@@ -80,47 +83,65 @@ static usi_ask_t *redis_ask (const redis_server_t *server)
     usi_redis_url_t url;
     usi_ask_t *ask = NULL;
     if (usi_redis_url_parse (&url, server->url, NULL, 0) == US_OK)
-        usi_ask_open (&ask, &url, 2000, NULL, 0);
+        usi_ask_open (&ask, &url, REDIS_WAIT_MS, NULL, 0);
     usi_redis_url_free (&url);
     return ask;
 }
 
-static void redis_launch (redis_server_t *server)
+/* Whether it answers; it may have ended instead. */
+static bool redis_try (redis_server_t *server)
 {
     server->pid = fork ();
     if (server->pid == 0)
         redis_exec (server);
-    int64_t deadline_ms = usi_now_ms () + 10000;
+    int64_t deadline_ms = usi_now_ms () + REDIS_WAIT_MS;
     for (;;) {
         usi_ask_t *ask = redis_ask (server);
         if (ask) {
             usi_ask_close (&ask);
-            return;
+            return true;
         }
-        if (usi_now_ms () > deadline_ms || waitpid (server->pid, NULL, WNOHANG) > 0)
+        if (waitpid (server->pid, NULL, WNOHANG) > 0)
+            return false;
+        if (usi_now_ms () > deadline_ms)
             abort ();
         redis_nap ();
     }
 }
 
-__attribute__ ((unused)) static void redis_start (redis_server_t *server)
+__attribute__ ((unused)) static void redis_launch (redis_server_t *server)
+{
+    if (!redis_try (server))
+        abort ();
+}
+
+static void redis_make_folder (redis_server_t *server)
 {
     temp_template (server->dir, sizeof server->dir);
     if (!mkdtemp (server->dir))
         abort ();
     snprintf (server->url, sizeof server->url, "unix://%s/r.sock", server->dir);
+}
+
+__attribute__ ((unused)) static void redis_start (redis_server_t *server)
+{
+    redis_make_folder (server);
     redis_launch (server);
 }
 
 __attribute__ ((unused)) static void redis_start_cluster (redis_server_t *server)
 {
-    *server = (redis_server_t){.port = redis_free_port ()};
-    server->extra[0] = "--cluster-enabled";
-    server->extra[1] = "yes";
-    redis_start (server);
+    *server = (redis_server_t){.extra = {"--cluster-enabled", "yes"}};
+    redis_make_folder (server);
+    int tries = 0;
+    do { /* its port may be somebody's by the time it binds it */
+        if (tries++ == 20)
+            abort ();
+        server->port = redis_free_port ();
+    } while (!redis_try (server));
     usi_ask_t *ask = redis_ask (server);
     usi_ask (ask, "CLUSTER", "ADDSLOTSRANGE", "0", "16383", NULL);
-    int64_t deadline_ms = usi_now_ms () + 10000;
+    int64_t deadline_ms = usi_now_ms () + REDIS_WAIT_MS;
     for (;;) {
         const usi_reply_t *reply = usi_ask (ask, "CLUSTER", "INFO", NULL);
         if (strstr ((const char *) usi_reply_bytes (reply).data, "cluster_state:ok"))
@@ -130,6 +151,22 @@ __attribute__ ((unused)) static void redis_start_cluster (redis_server_t *server
         redis_nap ();
     }
     usi_ask_close (&ask);
+}
+
+/* It reads nothing any more when this returns. */
+__attribute__ ((unused)) static void redis_pause (const redis_server_t *server)
+{
+    kill (server->pid, SIGSTOP);
+    if (waitpid (server->pid, NULL, WUNTRACED) != server->pid)
+        abort ();
+}
+
+/* Whether what is published there reaches somebody. */
+__attribute__ ((unused)) static bool redis_has_subscriber (usi_ask_t *ask,
+                                                           const char *topic)
+{
+    const usi_reply_t *reply = usi_ask (ask, "PUBSUB", "NUMSUB", topic, NULL);
+    return usi_reply_int (usi_reply_at (reply, 1)) > 0;
 }
 
 /* kill -9; the directory and what is in it stay. */

@@ -20,7 +20,8 @@ typedef struct fixture {
     zloop_t *loop;
     unsigned connected, lost, replies, empty, messages;
     int64_t last;
-    char why[160], message[64];
+    char why[160];
+    const char *wanted; /* a message; others are not counted */
     bool (*until) (struct fixture *f);
     int64_t deadline_ms;
 } fixture_t;
@@ -94,9 +95,7 @@ static void s_on_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
 {
     fixture_t *f = arg;
     (void) topic;
-    f->messages++;
-    snprintf (f->message, sizeof f->message, "%.*s", (int) message.len,
-              (const char *) message.data);
+    f->messages += usi_bytes_equal (message, usi_bytes_of (f->wanted));
 }
 
 static usi_redis_t *s_open (fixture_t *f, const char *suffix)
@@ -167,7 +166,7 @@ static void test_lost_and_back (void **state)
     fixture_t *f = *state;
     usi_redis_t *redis = s_open (f, "");
     s_pump (f, s_has_connected);
-    kill (f->server.pid, SIGSTOP);
+    redis_pause (&f->server);
     usi_redis_text (redis, s_on_reply, f, "PING", NULL);
     usi_redis_flush (redis);
     redis_kill (&f->server);
@@ -187,7 +186,7 @@ static void test_silent (void **state)
     fixture_t *f = *state;
     usi_redis_t *redis = s_open (f, "");
     s_pump (f, s_has_connected);
-    kill (f->server.pid, SIGSTOP);
+    redis_pause (&f->server);
     int64_t began_ms = usi_now_ms ();
     usi_redis_text (redis, s_on_reply, f, "PING", NULL);
     s_pump (f, s_has_lost);
@@ -226,12 +225,12 @@ static void s_publish_until_heard (fixture_t *f, const char *topic, const char *
 {
     usi_ask_t *ask = redis_ask (&f->server);
     f->messages = 0;
+    f->wanted = text; /* one of before may still be under way */
     for (unsigned tries = 0; !f->messages; tries++) {
-        assert_true (tries < 300);
+        assert_true (tries < 1000);
         usi_ask (ask, "PUBLISH", topic, text, NULL);
         s_pump_for (f, s_has_message, 30);
     }
-    assert_string_equal (f->message, text);
     usi_ask_close (&ask);
 }
 
