@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import os
@@ -20,6 +21,8 @@ from understudy import _core, exceptions
 
 # [1, {"source": "", "name": "f"}, ["m", [[], {}]]], as in docs/protocol.md section 8
 CALL = b"\x93\x01\x82\xa6source\xa0\xa4name\xa1f\x92\xa1m\xc4\x03\x92\x90\x80"
+# Seconds. What should be at once is so on a busy machine, what should wait is not.
+PROMPT, LONG = 25, 50
 HEADER = Path(__file__).resolve().parents[3] / "include/understudy/error.h"
 
 
@@ -100,9 +103,16 @@ def test_refused_options_are_named(address):
     assert "secret" not in str(caught.value)
 
 
-def test_unreachable_within_the_connect_timeout():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+@pytest.fixture
+def closed_port():
+    """A port on which nobody listens, nor will: it is held, and refuses."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+def test_unreachable_within_the_connect_timeout(closed_port):
+    port = closed_port
     client = _core.Client(broker=f"tcp://127.0.0.1:{port}", connect_timeout=0.3)
     begin = time.monotonic()
     with pytest.raises(exceptions.BrokerUnreachable, match=str(port)):
@@ -175,22 +185,22 @@ def test_ctrl_c_ends_a_wait(client):
     main = threading.main_thread().ident
     for wait in (job.wait, job.accepted, lambda: client.wait_events(None)):
         timer = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
-        timer.start()
         begin = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):  # this thread may be slower than it
+            timer.start()
             wait()
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < PROMPT
         timer.join()
 
 
 def test_ctrl_c_that_another_thread_took_ends_a_wait(client):
     job = client.submit("default", b"true", shell=True)
     taker = threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT))
-    taker.start()
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        job.wait(20)
-    assert time.monotonic() - begin < 5
+        taker.start()
+        job.wait(LONG)
+    assert time.monotonic() - begin < PROMPT
     taker.join()
 
 
@@ -198,7 +208,7 @@ def test_a_wait_in_parts_ends_at_its_time(client):
     job = client.submit("default", b"true", shell=True)
     begin = time.monotonic()
     assert not job.wait(0.7)
-    assert 0.7 <= time.monotonic() - begin < 2
+    assert 0.7 <= time.monotonic() - begin < PROMPT
 
 
 def test_other_signals_do_not_end_a_wait(client):
@@ -207,9 +217,12 @@ def test_other_signals_do_not_end_a_wait(client):
     previous = signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
     signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
     try:
-        begin = time.monotonic()
-        assert job.wait(0.3) is False
-        assert time.monotonic() - begin >= 0.3
+        for _ in range(100):  # a busy machine may let few through
+            begin = time.monotonic()
+            assert job.wait(0.3) is False
+            assert time.monotonic() - begin >= 0.3
+            if len(seen) > 3:
+                break
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
@@ -219,13 +232,20 @@ def test_other_signals_do_not_end_a_wait(client):
 def test_waits_let_other_threads_run(client):
     job = client.submit("default", b"true", shell=True)
     done = threading.Event()
-    thread = threading.Thread(target=lambda: (job.wait(0.5), done.set()))
+
+    def wait():
+        with contextlib.suppress(exceptions.ClientClosed):
+            job.wait(PROMPT)
+        done.set()
+
+    thread = threading.Thread(target=wait)
     thread.start()
-    count = 0
-    while not done.is_set():
-        count += 1
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:
+        pass
+    assert not done.is_set()
+    client.close()
     thread.join()
-    assert count > 1000
 
 
 def test_close_ends_all_waits(silent):
