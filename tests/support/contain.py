@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.processes import adopt_orphans, leftovers, reap_orphans  # noqa: E402
 
+_LONGEST = 30  # of the folder for TMPDIR: tests make unix sockets below it
+
 
 def _wait_for_ends(timeout: float) -> dict[int, str]:
     deadline = time.monotonic() + timeout
@@ -33,11 +35,18 @@ def _wait_for_ends(timeout: float) -> dict[int, str]:
     return left
 
 
+def _make_folder() -> str:
+    parent = tempfile.gettempdir()
+    if len(parent) > _LONGEST:
+        parent = "/tmp"
+    return tempfile.mkdtemp(prefix="understudy-test-", dir=parent)
+
+
 def main(argv: list[str]) -> int:
     adopt_orphans()
     # Ctrl-C and a stop reach the command too; this process outlives it to clean up.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    folder = tempfile.mkdtemp(prefix="understudy-test-")
+    folder = _make_folder()
     command = subprocess.Popen(
         argv,
         env={**os.environ, "TMPDIR": folder},
