@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.processes import adopt_orphans, leftovers, reap_orphans  # noqa: E402
 
-_LONGEST = 30  # of the folder for TMPDIR: tests make unix sockets below it
+_LONGEST = 20  # of the folder for TMPDIR: tests make unix sockets below it
 
 
 def _wait_for_ends(timeout: float) -> dict[int, str]:

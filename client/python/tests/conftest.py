@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import textwrap
 
@@ -15,6 +16,14 @@ try:
     importlib.import_module("understudy._core")
 except ImportError:
     sys.modules["understudy._core"] = fake_core  # type: ignore[assignment]
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch):
+    """Those of whoever runs the tests do not count."""
+    for name in [name for name in os.environ if name.startswith("UNDERSTUDY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("UNDERSTUDY_CONFIG", os.devnull)
 
 
 @pytest.fixture

@@ -386,6 +386,24 @@ static void *fake_main (void *arg)
     return NULL;
 }
 
+/* Those of whoever runs the tests. */
+static void fake_no_settings (void)
+{
+    static const char prefix[] = "UNDERSTUDY_";
+    char **at = environ;
+    while (*at) {
+        if (strncmp (*at, prefix, sizeof prefix - 1) != 0) {
+            at++;
+            continue;
+        }
+        char *name = strndup (*at, strcspn (*at, "="));
+        unsetenv (name);
+        free (name);
+        at = environ;
+    }
+    setenv ("UNDERSTUDY_CONFIG", "/dev/null", 1);
+}
+
 /* A port that is this broker's until fake_free, also while it is stopped. */
 static void fake_take_port (fake_broker_t *self)
 {

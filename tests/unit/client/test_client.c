@@ -24,7 +24,7 @@ static us_client_t *s_client_at (const char *endpoint, int64_t connect_ms)
 {
     us_options_t *options;
     us_client_t *client;
-    setenv ("UNDERSTUDY_CONFIG", "/dev/null", 1);
+    fake_no_settings ();
     assert_int_equal (us_options_new (&options, NULL, 0), US_OK);
     assert_int_equal (us_options_set_broker (options, endpoint), US_OK);
     assert_int_equal (us_options_set_connect_timeout_ms (options, connect_ms), US_OK);

@@ -134,7 +134,7 @@ static int s_setup (void **state)
     (void) state;
     memset (&s_broker, 0, sizeof s_broker);
     fake_start (&s_broker);
-    setenv ("UNDERSTUDY_CONFIG", "/dev/null", 1);
+    fake_no_settings ();
     US_ASSERT (us_options_new (&options, NULL, 0) == US_OK);
     US_ASSERT (us_options_set_broker (options, s_broker.endpoint) == US_OK);
     us_options_set_log (options, s_on_log, NULL);

@@ -91,7 +91,7 @@ static void test_threads (void **state)
     large[0] = *CALL;
     s_broker.log = "a line\n";
     fake_start (&s_broker);
-    setenv ("UNDERSTUDY_CONFIG", "/dev/null", 1);
+    fake_no_settings ();
     assert_int_equal (us_options_new (&options, NULL, 0), US_OK);
     assert_int_equal (us_options_set_broker (options, s_broker.endpoint), US_OK);
     assert_int_equal (us_client_new (&s_client, options), US_OK);
