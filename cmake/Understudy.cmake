@@ -42,6 +42,6 @@ function(us_unit_tests folder library)
             US_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/data"
             US_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
         add_test(NAME ${folder}/${test} COMMAND ${target})
-        set_tests_properties(${folder}/${test} PROPERTIES LABELS unit TIMEOUT 120)
+        set_tests_properties(${folder}/${test} PROPERTIES LABELS unit TIMEOUT 300)
     endforeach()
 endfunction()
