@@ -12,7 +12,7 @@
 
 #define QUEUE_US        5000  /* of work that one worker may hold */
 #define LONG_US         10000 /* jobs of this length never queue behind each other */
-#define DEPTH_MAX       64
+#define DEPTH_MAX       128
 #define KEEP_WORKERS_MS (5 * 60 * 1000)
 #define IDLE_MS         (10 * 60 * 1000)
 

@@ -14,8 +14,9 @@ static void test_depth (void **state)
 {
     (void) state;
     assert_int_equal (pool_depth_for (0), 1); /* nothing is known yet */
-    assert_int_equal (pool_depth_for (1), 64);
-    assert_int_equal (pool_depth_for (50), 64);
+    assert_int_equal (pool_depth_for (1), 128);
+    assert_int_equal (pool_depth_for (30), 128);
+    assert_int_equal (pool_depth_for (50), 101);
     assert_int_equal (pool_depth_for (1000), 6);
     assert_int_equal (pool_depth_for (5001), 1);
     assert_int_equal (pool_depth_for (10001), 1);
