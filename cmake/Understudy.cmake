@@ -19,6 +19,28 @@ if(US_FUZZ)
     add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# us_package(NAME spec): what pkg-config says, as PkgConfig::NAME. From a second configuration
+# on CMake (3.25) leaves -isystem DIR among the options, and all would be compiled anew: it
+# goes to the folders, where the first one puts it.
+function(us_package name spec)
+    pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${spec})
+    get_target_property(options PkgConfig::${name} INTERFACE_COMPILE_OPTIONS)
+    if(NOT options)
+        return()
+    endif()
+    set(rest ${options})
+    list(FIND rest -isystem at)
+    while(NOT at EQUAL -1)
+        list(REMOVE_AT rest ${at})
+        list(GET rest ${at} folder)
+        list(REMOVE_AT rest ${at})
+        set_property(TARGET PkgConfig::${name} APPEND PROPERTY
+                     INTERFACE_INCLUDE_DIRECTORIES ${folder})
+        list(FIND rest -isystem at)
+    endwhile()
+    set_property(TARGET PkgConfig::${name} PROPERTY INTERFACE_COMPILE_OPTIONS ${rest})
+endfunction()
+
 # us_static_library(name SOURCES… LINK libraries…): an internal library; folders above
 # include as "folder/file.h" from its own root.
 function(us_static_library name)

@@ -92,6 +92,16 @@ def test_help_only_helps(script, machine):
     assert not (machine.directory / "tree/.venv").exists()
 
 
+def test_a_second_configuration_compiles_nothing_anew(directory):
+    commands = directory / "compile_commands.json"
+    configure = ["cmake", "-G", "Ninja", "-S", ROOT, "-B", directory]
+    seen = []
+    for _ in range(2):
+        subprocess.run(configure, check=True, capture_output=True)
+        seen.append(commands.read_text())
+    assert seen[0] == seen[1]
+
+
 def bench(directory, *options, **variables):
     script = ROOT / "scripts/bench"
     env = clean_environment(directory, **variables)
