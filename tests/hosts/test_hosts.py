@@ -98,11 +98,10 @@ def test_wakes_are_relayed_where_redis_is_out_of_reach(network, stage):
             start = time.monotonic()
             lead.shell("true").get(timeout=30)
             times.append(time.monotonic() - start)
-        print(statistics.quantiles(times)[0])
+        print(statistics.median(times))
         """)
-    # Without the relay each job would wait for the broker's look once a second. A busy
-    # machine is slow now and then, not with three of four.
-    assert float(said) < 0.5
+    # Without the relay each job would wait for the broker's look once a second.
+    assert float(said) < 0.3
     assert node.running
 
 

@@ -331,7 +331,6 @@ def test_a_log_comes_at_once_to_a_fresh_client(user):
     """Asked for between SUBMIT and its answer: nothing but the repeat a second later
     once brought it."""
     said = user.script("""
-        import statistics
         import time
 
         from understudy import _core
@@ -348,7 +347,7 @@ def test_a_log_comes_at_once_to_a_fresh_client(user):
             job.cancel(1, 30)
             job.wait(30)
             client.close()
-        print(statistics.median(times))
+        print(sorted(times)[-3])
         """)
-    # The repeat would make each of them wait for a second.
+    # The repeat would make those that it brings wait for a second.
     assert float(said) < 0.7

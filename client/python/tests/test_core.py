@@ -208,7 +208,7 @@ def test_a_wait_in_parts_ends_at_its_time(client):
     job = client.submit("default", b"true", shell=True)
     begin = time.monotonic()
     assert not job.wait(0.7)
-    assert 0.7 <= time.monotonic() - begin < PROMPT
+    assert 0.7 <= time.monotonic() - begin < 2
 
 
 def test_other_signals_do_not_end_a_wait(client):
