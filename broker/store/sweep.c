@@ -13,7 +13,7 @@
 #define MAX_PEERS       256
 #define RETAIN_EVERY_MS 5000
 #define LEAST_WAIT_MS   5
-#define JUMP_MS         1000
+#define JUMP_MS         1000 /* as STEP_MS of the functions */
 #define SLOW_REPLY_MS   500
 
 static void s_care (store_t *self, uint8_t number, bool retain);
