@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 
 #include "base/bytes.h"
-#include "list.h"
+#include "base/list.h"
 #include "options.h"
 
 typedef struct engine engine_t;
