@@ -2,7 +2,7 @@
 #include "store/library.h"
 
 #include "base/id.h"
-#include "job_state.h"
+#include "store/job_state.h"
 #include "understudy/error.h"
 
 static void s_render_errors (usi_buf_t *buf)

@@ -191,18 +191,30 @@ US_EXPORT us_err_t us_submit (us_client_t *client, us_job_t **job,
 
 /* --- Results -------------------------------------------------------------------- */
 
+/* Every state of a job: X (name, number, whether it is an end). The one list from which
+ * the C code, the functions in Redis and the Python package take names and ends. The
+ * numbers travel on the wire and stand in Redis (QUEUED to EXPIRED); 10 and 11 are kept
+ * for BLOCKED and SCHEDULED. UNSENT: not yet accepted. REFUSED: never accepted;
+ * us_result_code says why. */
+/* clang-format off */
+#define US_STATE_MAP(X)                                                                  \
+    X (UNSENT, 0, false)                                                                 \
+    X (QUEUED, 1, false)                                                                 \
+    X (LEASED, 2, false)                                                                 \
+    X (RUNNING, 3, false)                                                                \
+    X (BACKOFF, 4, false)                                                                \
+    X (SUCCEEDED, 5, true)                                                               \
+    X (FAILED, 6, true)                                                                  \
+    X (CANCELLED, 7, true)                                                               \
+    X (DEAD, 8, true)                                                                    \
+    X (EXPIRED, 9, true)                                                                 \
+    X (REFUSED, 15, true)
+/* clang-format on */
+
 typedef enum us_state {
-    US_STATE_UNSENT = 0, /* not yet accepted */
-    US_STATE_QUEUED = 1,
-    US_STATE_LEASED = 2,
-    US_STATE_RUNNING = 3,
-    US_STATE_BACKOFF = 4,
-    US_STATE_SUCCEEDED = 5,
-    US_STATE_FAILED = 6,
-    US_STATE_CANCELLED = 7,
-    US_STATE_DEAD = 8,
-    US_STATE_EXPIRED = 9,
-    US_STATE_REFUSED = 15, /* never accepted; us_result_code says why */
+#define X(name, number, is_end) US_STATE_##name = number,
+    US_STATE_MAP (X)
+#undef X
 } us_state_t;
 
 /* "QUEUED"; "?" for other numbers. */

@@ -17,7 +17,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "job_state.h"
+#include "store/job_state.h"
 #include "proto/message.h"
 #include "store/library.h"
 #include "store/store.h"

@@ -12,24 +12,20 @@ static int s_setup (void **state)
 static void test_rules (void **state)
 {
     (void) state;
-    for (int from = 0; from < JOB__STATES; from++) {
-        assert_string_not_equal (job_state_name (from), "?");
-        if (from)
-            assert_string_equal (job_state_name (from), us_state_name (from));
-        assert_int_equal (job_state_is_end (from), us_state_is_end (from));
+    for (int from = 0; from < JOB_STATES; from++) {
+        assert_string_not_equal (us_state_name (from), "?");
         for (int event = 0; event < JOB__EVENTS; event++) {
-            job_state_t to = job_state_next (from, event);
-            if (job_state_is_end (from)) /* no edge leaves an end state */
-                assert_int_equal (to, JOB_NONE);
-            if (event == JOB_EV_SUBMIT || from == JOB_NONE)
-                assert_int_equal (to, event == JOB_EV_SUBMIT && from == JOB_NONE
-                                          ? JOB_QUEUED
-                                          : JOB_NONE);
+            us_state_t to = job_state_next (from, event);
+            if (us_state_is_end (from)) /* no edge leaves an end state */
+                assert_int_equal (to, US_STATE_UNSENT);
+            if (event == JOB_EV_SUBMIT || from == US_STATE_UNSENT)
+                assert_int_equal (to, event == JOB_EV_SUBMIT && from == US_STATE_UNSENT
+                                          ? US_STATE_QUEUED
+                                          : US_STATE_UNSENT);
         }
     }
-    assert_int_equal (job_state_next (JOB__STATES, JOB_EV_CLAIM), JOB_NONE);
-    assert_int_equal (job_state_next (JOB_QUEUED, JOB__EVENTS), JOB_NONE);
-    assert_string_equal (job_state_name (99), "?");
+    assert_int_equal (job_state_next (JOB_STATES, JOB_EV_CLAIM), US_STATE_UNSENT);
+    assert_int_equal (job_state_next (US_STATE_QUEUED, JOB__EVENTS), US_STATE_UNSENT);
     assert_string_equal (job_event_name (-1), "?");
 }
 
@@ -67,19 +63,19 @@ static void test_every_pair_in_lua (void **state)
                           usi_buf_bytes (&source)};
     assert_true (usi_reply_is (usi_ask_bytes (h->ask, load, 3), USI_REPLY_BYTES));
     usi_buf_free (&source);
-    for (int from = 0; from < JOB__STATES; from++)
+    for (int from = 0; from < JOB_STATES; from++)
         for (int event = 0; event < JOB__EVENTS; event++) {
             char number[8];
             snprintf (number, sizeof number, "%d", from);
             const usi_reply_t *reply = usi_ask (h->ask, "FCALL", "us_test_next", "0",
                                                 number, job_event_name (event), NULL);
-            job_state_t to = job_state_next (from, event);
+            us_state_t to = job_state_next (from, event);
             assert_int_equal (usi_reply_int (usi_reply_at (reply, 0)), to);
             assert_int_equal (usi_reply_int (usi_reply_at (reply, 1)),
-                              job_state_is_end (to));
+                              us_state_is_end (to));
             assert_int_equal (
                 strcasecmp ((char *) usi_reply_bytes (usi_reply_at (reply, 2)).data,
-                            to ? job_state_name (to) : ""),
+                            to ? us_state_name (to) : ""),
                 0);
         }
 }
@@ -99,7 +95,7 @@ static store_fence_t s_job_in (harness_t *h, int state, bool submitted_long_ago)
     poke (h, &id, 1, (uint64_t) state, 1);
     if (submitted_long_ago)
         poke (h, &id, 22, 1000, 6);
-    if (state == JOB_QUEUED) {
+    if (state == US_STATE_QUEUED) {
         char key[64];
         uint8_t entry[6 + US_ID_LEN] = {0};
         snprintf (key, sizeof key, "us:{%02x}:q:00000000:" CHANNEL,
@@ -116,7 +112,7 @@ static store_fence_t s_job_in (harness_t *h, int state, bool submitted_long_ago)
 static bool s_happen (harness_t *h, store_fence_t *fence, int state, job_event_t event)
 {
     store_claim_t claim = a_claim (1);
-    bool held = state == JOB_LEASED || state == JOB_RUNNING;
+    bool held = state == US_STATE_LEASED || state == US_STATE_RUNNING;
     switch (event) {
     case JOB_EV_CLAIM: do_claim (h, &claim); return true;
     case JOB_EV_START: do_started (h, fence); return true;
@@ -139,14 +135,14 @@ static bool s_happen (harness_t *h, store_fence_t *fence, int state, job_event_t
         poke (h, &fence->id, 37, 9, 1);
         /* fall through */
     case JOB_EV_LOSE:
-        if (state == JOB_BACKOFF)
+        if (state == US_STATE_BACKOFF)
             return false;
         set_due (h, &fence->id, -1);
         sweep_now (h);
         return true;
     case JOB_EV_DUE:
     case JOB_EV_EXPIRE:
-        if (held || (state == JOB_BACKOFF) != (event == JOB_EV_DUE))
+        if (held || (state == US_STATE_BACKOFF) != (event == JOB_EV_DUE))
             return false;
         set_due (h, &fence->id, -1);
         sweep_now (h);
@@ -158,18 +154,18 @@ static bool s_happen (harness_t *h, store_fence_t *fence, int state, job_event_t
 static void test_every_pair_by_operations (void **state)
 {
     harness_t *h = *state;
-    for (int from = JOB_QUEUED; from < JOB__STATES; from++)
+    for (int from = US_STATE_QUEUED; from < JOB_STATES; from++)
         for (int event = JOB_EV_CLAIM; event < JOB__EVENTS; event++) {
-            bool late = event == JOB_EV_EXPIRE && from == JOB_QUEUED;
+            bool late = event == JOB_EV_EXPIRE && from == US_STATE_QUEUED;
             store_fence_t fence = s_job_in (h, from, late);
             if (!s_happen (h, &fence, from, (job_event_t) event))
                 continue;
-            job_state_t to = job_state_next (from, event);
+            us_state_t to = job_state_next (from, event);
             int now = state_of (h, &fence.id);
-            if (now != (int) (to ? to : (job_state_t) from))
+            if (now != (int) (to ? to : (us_state_t) from))
                 fail_msg ("%s in %s: is %s, should be %s", job_event_name (event),
-                          job_state_name (from), job_state_name (now),
-                          job_state_name (to));
+                          us_state_name (from), us_state_name (now),
+                          us_state_name (to));
         }
 }
 

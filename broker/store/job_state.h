@@ -1,29 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The states of a job and what may happen to it: one table, pure. The broker asks it;
- * the function library in Redis, which alone writes a job's state, gets the same table
- * rendered as Lua. docs/states.md shows it. */
-#ifndef BROKER_JOB_STATE_H
-#define BROKER_JOB_STATE_H
-
-#include <stdbool.h>
+ * What may happen to a job, and which state follows: one table of states and events. The
+ * function library in Redis, which alone writes a job's state, gets the table rendered as
+ * Lua; docs/states.md shows it. The states themselves, with their numbers, names and
+ * ends, come from US_STATE_MAP. Pure: uses nothing but common/base. */
+#ifndef BROKER_STORE_JOB_STATE_H
+#define BROKER_STORE_JOB_STATE_H
 
 #include "base/bytes.h"
+#include "understudy/understudy.h"
 
-/* Numbers are those of us_state_t; they stand in Redis and on the wire. 10 and 11 are
- * kept for BLOCKED and SCHEDULED. NONE is a job that is not there yet. */
-/* clang-format off */
-#define JOB_STATE_MAP(X)                                                                \
-    X (NONE, 0) X (QUEUED, 1) X (LEASED, 2) X (RUNNING, 3) X (BACKOFF, 4)                \
-    X (SUCCEEDED, 5) X (FAILED, 6) X (CANCELLED, 7) X (DEAD, 8) X (EXPIRED, 9)
-/* clang-format on */
-
-typedef enum job_state {
-#define X(name, number) JOB_##name = number,
-    JOB_STATE_MAP (X)
-#undef X
-        JOB__STATES
-} job_state_t;
+/* The states that stand in Redis are those before this one. US_STATE_UNSENT stands for a
+ * job that is not there yet, and as an answer for "refused". */
+#define JOB_STATES (US_STATE_EXPIRED + 1)
 
 #define JOB_EVENT_MAP(X)                                                               \
     X (SUBMIT, "a client hands it in")                                                 \
@@ -49,11 +38,9 @@ typedef enum job_event {
         JOB__EVENTS
 } job_event_t;
 
-/* The state after the event, or JOB_NONE: the event is refused there. */
-job_state_t job_state_next (job_state_t state, job_event_t event);
-bool job_state_is_end (job_state_t state);
-/* "QUEUED", "HAND_BACK"; "?" for other numbers. */
-const char *job_state_name (int state);
+/* The state after the event, or US_STATE_UNSENT: the event is refused there. */
+us_state_t job_state_next (us_state_t state, job_event_t event);
+/* "HAND_BACK"; "?" for other numbers. */
 const char *job_event_name (int event);
 
 /* Appends the table as Lua: locals STATE (name -> number), NAME (number -> name of its
