@@ -485,17 +485,7 @@ static int s_on_pipe (zloop_t *loop, zmq_pollitem_t *item, void *arg)
 
 int worker_envelope_code (usi_bytes_t envelope)
 {
-    us_reader_t reader = usi_reader (envelope);
-    us_value_t map = usi_read (&reader);
-    for (uint32_t i = 0; map.type == US_TYPE_MAP && i < map.as.count; i++) {
-        us_value_t key = usi_read (&reader);
-        if (key.type == US_TYPE_STR && key.len == 4 &&
-            memcmp (key.data, "code", 4) == 0) {
-            us_value_t value = usi_read (&reader);
-            return value.type == US_TYPE_INT ? (int) value.as.integer : US_ERR_INTERNAL;
-        }
-        if (!usi_skip (&reader, NULL, NULL))
-            break;
-    }
-    return US_ERR_INTERNAL;
+    us_reader_t at = usi_map_find (envelope, "code");
+    us_value_t value = usi_read (&at);
+    return value.type == US_TYPE_INT ? (int) value.as.integer : US_ERR_INTERNAL;
 }

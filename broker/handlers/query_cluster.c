@@ -219,34 +219,14 @@ void query_brokers (answer_t *answer)
 
 /* --- envs ------------------------------------------------------------------------------------- */
 
-/* The array under the key envs of a node's entry. */
-static us_reader_t s_envs (usi_bytes_t value, uint32_t *count)
-{
-    us_reader_t reader = usi_reader (value);
-    us_value_t map = usi_read (&reader);
-    *count = 0;
-    for (uint32_t i = 0; map.type == US_TYPE_MAP && i < map.as.count; i++) {
-        us_value_t key = usi_read (&reader);
-        if (key.type == US_TYPE_STR && key.len == 4 &&
-            memcmp (key.data, "envs", 4) == 0) {
-            us_value_t array = usi_read (&reader);
-            *count = array.type == US_TYPE_ARRAY ? array.as.count : 0;
-            return reader;
-        }
-        if (!usi_skip (&reader, NULL, NULL))
-            break;
-    }
-    return reader;
-}
-
 static bool s_env_rows (answer_t *answer, usi_bytes_t value, size_t *number)
 {
     usi_fields_t node;
-    uint32_t count;
-    us_reader_t reader = s_envs (value, &count);
+    us_reader_t reader = usi_map_find (value, "envs");
+    us_value_t envs = usi_read (&reader);
     if (usi_fields_decode (&node, value, NULL))
         return true;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; envs.type == US_TYPE_ARRAY && i < envs.as.count; i++) {
         const void *env;
         size_t len;
         row_t row = {0};

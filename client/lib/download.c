@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "engine.h"
+#include "proto/pack.h"
 
 #define ACTIVE_MAX 2 /* downloads at a time */
 #define CHUNKS_MAX 4 /* of each, unanswered */
@@ -29,19 +30,8 @@ struct download {
 
 static us_value_t s_lookup (usi_bytes_t map, const char *key)
 {
-    us_reader_t reader = us_reader (map.data, map.len);
-    us_value_t outer = us_read (&reader);
-    for (uint32_t i = 0; outer.type == US_TYPE_MAP && i < outer.as.count; i++) {
-        us_value_t name = us_read (&reader);
-        if (name.type != US_TYPE_STR)
-            break;
-        us_reader_t value = reader;
-        if (usi_bytes_equal (usi_bytes (name.data, name.len), usi_bytes_of (key)))
-            return us_read (&value);
-        if (!us_skip (&reader, NULL, NULL))
-            break;
-    }
-    return (us_value_t){.type = US_TYPE_END};
+    us_reader_t at = usi_map_find (map, key);
+    return usi_read (&at);
 }
 
 /* "ZeroDivisionError: division by zero", from the failure envelope. */

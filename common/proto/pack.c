@@ -254,6 +254,25 @@ bool usi_skip (us_reader_t *reader, const void **data, size_t *len)
     return true;
 }
 
+us_reader_t usi_map_find (usi_bytes_t map, const char *key)
+{
+    us_reader_t reader = usi_reader (map);
+    us_value_t outer = usi_read (&reader);
+    for (uint32_t i = 0; outer.type == US_TYPE_MAP && i < outer.as.count; i++) {
+        us_reader_t at = reader;
+        us_value_t name = usi_read (&at);
+        if (!usi_skip (&reader, NULL, NULL))
+            break;
+        if (name.type == US_TYPE_STR &&
+            usi_bytes_equal (usi_bytes (name.data, name.len), usi_bytes_of (key)))
+            return reader;
+        if (!usi_skip (&reader, NULL, NULL))
+            break;
+    }
+    reader.at = reader.end;
+    return reader;
+}
+
 /* Length of the UTF-8 sequence at the start of text, 0 where malformed. */
 static size_t s_utf8 (const uint8_t *text, size_t len)
 {

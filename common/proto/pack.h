@@ -24,6 +24,9 @@ void usi_pack_map (usi_buf_t *buf, uint32_t count);
 us_reader_t usi_reader (usi_bytes_t bytes);
 us_value_t usi_read (us_reader_t *reader);
 bool usi_skip (us_reader_t *reader, const void **data, size_t *len);
+/* A reader that stands at the value of this key of a map. It stands at its end, so that
+ * reading gives US_TYPE_END, where the bytes are no map or hold no such key. */
+us_reader_t usi_map_find (usi_bytes_t map, const char *key);
 
 /* Valid UTF-8, without NUL. */
 bool usi_is_text (const void *data, size_t len);
