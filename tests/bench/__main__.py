@@ -14,6 +14,9 @@ told is the median over rounds. Beside them stands what the machine gives at its
     tcp echo        an answer of another process; a job takes four such hops
     relay           p50 and p99 of the bare way of a job: processes in C that pass a
                     message on, and two writes to the same Redis (relay.c)
+
+With --against DIR only Understudy is measured: this build in turn with the build of
+another checkout, whose scripts/setup has run.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import understudy
+from bench import versus
 from bench.jobs import noop
 from support import Broker, Node, Redis
 
@@ -207,10 +211,9 @@ def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
             },
         )
         stack.callback(node.stop)
-        contestants = {
-            "understudy": lambda: remote(broker.endpoint),
-            "ProcessPoolExecutor": lambda: pool(arguments.slots),
-        }
+        contestants = {"understudy": lambda: remote(broker.endpoint)}
+        if arguments.peers:
+            contestants["ProcessPoolExecutor"] = lambda: pool(arguments.slots)
         numbers = compete(contestants, data / "redis.sock", arguments)
         redis = stack.enter_context(Redis(data / "redis.sock"))
         numbers["understudy"] |= queued_bytes(broker.endpoint, redis, arguments.jobs)
@@ -230,11 +233,33 @@ def parse() -> argparse.Namespace:
     add("--rounds", type=int, default=2, help="how often ABBA")
     add("--slots", type=int, default=os.cpu_count(), help="worker processes")
     add("--durability", default="always", choices=("always", "everysec", "memory"))
+    add("--no-peers", dest="peers", action="store_false", help="only Understudy")
+    add(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="another checkout, in turn with this",
+    )
     return parser.parse_args()
+
+
+def against(arguments: argparse.Namespace) -> None:
+    options = [
+        f"--{name.replace('_', '-')}={getattr(arguments, name)}"
+        for name in ("jobs", "round_trips", "slots", "durability")
+    ]
+    figures = versus.versus(arguments.against.resolve(), arguments.rounds, options)
+    if arguments.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        versus.tell(figures)
 
 
 def main() -> None:
     arguments = parse()
+    if arguments.against:
+        against(arguments)
+        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="understudy-bench-"))
     try:

@@ -125,3 +125,15 @@ def test_bench(directory):
     medians = json.loads(bench(directory, "--json", *small))
     assert set(medians) == {"understudy", "ProcessPoolExecutor", "machine"}
     assert all(value > 0 for part in medians.values() for value in part.values())
+
+
+@pytest.mark.slow
+def test_bench_of_two_builds_in_turn(directory):
+    small = ["--rounds", "1", "--jobs", "100", "--round-trips", "50"]
+    figures = json.loads(bench(directory, "--json", "--against", str(ROOT), *small))
+    assert {"p50_us", "submit_per_s", "queued_bytes_over_body"} <= set(figures)
+    for sides in figures.values():
+        assert {side: len(rounds) for side, rounds in sides.items()} == {
+            "before": 2,
+            "after": 2,
+        }
