@@ -70,7 +70,7 @@ def floor_of(path):
     return max(floors, key=len, default=None)
 
 
-# --- circles ----------------------------------------------------------------------------
+# --- circles --------------------------------------------------------------------------
 
 
 def circles(edges):
@@ -114,7 +114,7 @@ def tell_circles(found, edges, why):
                 yield f"    {a} -> {b}: {', '.join(names[:6])}{more}"
 
 
-# --- objects ----------------------------------------------------------------------------
+# --- objects --------------------------------------------------------------------------
 
 
 def objects_of(build, root):
@@ -166,7 +166,7 @@ def check_objects(build, root):
     yield from tell_circles(circles(edges), edges, why)
 
 
-# --- includes ---------------------------------------------------------------------------
+# --- includes -------------------------------------------------------------------------
 
 
 def includes(root):
@@ -203,7 +203,7 @@ def check_includes(root):
                 yield f"{path}:{number}: only {at} may include {header}"
 
 
-# --- Python -----------------------------------------------------------------------------
+# --- Python ---------------------------------------------------------------------------
 
 
 def modules(root):
@@ -240,7 +240,7 @@ def check_modules(root):
     yield from tell_circles(circles(edges), edges, why)
 
 
-# --- drawing ----------------------------------------------------------------------------
+# --- drawing --------------------------------------------------------------------------
 
 
 def draw(build, root):
@@ -260,11 +260,13 @@ def draw(build, root):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=Path, default="build", help="folder of a build")
+    tree = Path(__file__).resolve().parent.parent
+    parser.add_argument("--root", type=Path, default=tree, help="the sources")
+    parser.add_argument("--build", type=Path, help="folder of a build (ROOT/build)")
     parser.add_argument("--draw", action="store_true", help="print the floors")
     arguments = parser.parse_args()
-    root = Path(__file__).resolve().parent.parent
-    build = arguments.build.resolve()
+    root = arguments.root.resolve()
+    build = (arguments.build or root / "build").resolve()
     if arguments.draw:
         draw(build, root)
         return
