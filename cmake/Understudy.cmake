@@ -19,26 +19,40 @@ if(US_FUZZ)
     add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
-# us_package(NAME spec): what pkg-config says, as PkgConfig::NAME. From a second configuration
-# on CMake (3.25) leaves -isystem DIR among the options, and all would be compiled anew: it
-# goes to the folders, where the first one puts it.
-function(us_package name spec)
-    pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${spec})
-    get_target_property(options PkgConfig::${name} INTERFACE_COMPILE_OPTIONS)
+# us_package(NAME specs…): the first of specs that pkg-config knows becomes PkgConfig::NAME.
+function(us_package name)
+    pkg_search_module(${name} REQUIRED IMPORTED_TARGET ${ARGN})
+    us_move_isystem_folders(PkgConfig::${name})
+    us_complete_folders(PkgConfig::${name} "${${name}_PREFIX}")
+endfunction()
+
+# From a second configuration on CMake (3.25) leaves -isystem DIR among the options of target,
+# and everything would be compiled anew: DIR goes to the folders, where the first configuration
+# puts it.
+function(us_move_isystem_folders target)
+    get_target_property(options ${target} INTERFACE_COMPILE_OPTIONS)
     if(NOT options)
         return()
     endif()
-    set(rest ${options})
-    list(FIND rest -isystem at)
+    list(FIND options -isystem at)
     while(NOT at EQUAL -1)
-        list(REMOVE_AT rest ${at})
-        list(GET rest ${at} folder)
-        list(REMOVE_AT rest ${at})
-        set_property(TARGET PkgConfig::${name} APPEND PROPERTY
-                     INTERFACE_INCLUDE_DIRECTORIES ${folder})
-        list(FIND rest -isystem at)
+        list(REMOVE_AT options ${at})
+        list(GET options ${at} folder)
+        list(REMOVE_AT options ${at})
+        set_property(TARGET ${target} APPEND PROPERTY INTERFACE_INCLUDE_DIRECTORIES ${folder})
+        list(FIND options -isystem at)
     endwhile()
-    set_property(TARGET PkgConfig::${name} PROPERTY INTERFACE_COMPILE_OPTIONS ${rest})
+    set_property(TARGET ${target} PROPERTY INTERFACE_COMPILE_OPTIONS ${options})
+endfunction()
+
+# Debian 13's msgpack-c.pc names its include folder relative to its prefix. CMake refuses a
+# relative folder, so it is completed here.
+function(us_complete_folders target prefix)
+    get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
+    if(folders)
+        list(TRANSFORM folders PREPEND ${prefix}/ REGEX "^[^/]")
+        set_property(TARGET ${target} PROPERTY INTERFACE_INCLUDE_DIRECTORIES ${folders})
+    endif()
 endfunction()
 
 # us_static_library(name SOURCES… LINK libraries…): an internal library; folders above
