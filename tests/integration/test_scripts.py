@@ -12,7 +12,8 @@ import pytest
 from support import clean_environment
 from support.paths import ROOT
 
-DISABLED = "/usr/sbin/update-rc.d redis-server disable"
+DISABLED = "/usr/sbin/update-rc.d {} disable"
+SERVERS = ("redis-server", "valkey-server")
 
 
 class Machine:
@@ -37,9 +38,14 @@ class Machine:
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
 
-    def lacks(self, package):
-        say = f"case \"$*\" in *' {package}') ;; *) echo installed ;; esac"
-        self.add("dpkg-query", say)
+    def lacks(self, *packages):
+        names = "|".join(f"*' {package}'" for package in packages)
+        self.add("dpkg-query", f'case "$*" in {names}) ;; *) echo installed ;; esac')
+
+    def offers(self, *packages):
+        """What apt could install."""
+        names = "|".join(f"*' {package}'" for package in packages)
+        self.add("apt-cache", f'case "$*" in {names}) ;; *) exit 100 ;; esac')
 
     def run(self, *command):
         env = clean_environment(self.directory, PATH=str(self.programs))
@@ -61,18 +67,27 @@ def machine(directory):
     return Machine(directory)
 
 
-def test_setup_leaves_no_service_for_the_next_boot(machine):
-    machine.lacks("redis-server")
+@pytest.mark.parametrize("server", SERVERS)
+def test_setup_leaves_no_service_for_the_next_boot(server, machine):
+    machine.lacks(*SERVERS)
+    machine.offers(server)
     calls = machine.setup()
-    assert any(call.endswith("redis-server") for call in calls)
-    assert calls[-1] == DISABLED
+    assert any(call.endswith(f" {server}") for call in calls)
+    assert calls[-1] == DISABLED.format(server)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_setup_takes_the_server_that_is_there(server, machine):
+    machine.lacks(*(other for other in SERVERS if other != server))
+    machine.offers(*SERVERS)
+    assert machine.setup() == []
 
 
 def test_setup_leaves_the_service_of_others_alone(machine):
     machine.lacks("cmake")
     calls = machine.setup()
     assert any(call.endswith(" cmake") for call in calls)
-    assert DISABLED not in calls
+    assert not any("update-rc.d" in call for call in calls)
 
 
 def test_setup_says_what_it_cannot_install(machine):
