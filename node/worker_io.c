@@ -414,6 +414,30 @@ static int s_fd_of (struct msghdr *message)
     return fd;
 }
 
+/* Only a result whose body is in a memfd comes with a descriptor, and with one alone.
+ * The message is cut short too where this process may open no more: then there is no
+ * descriptor at all, and the result is one without its body. */
+static bool s_has_wrong_fds (const uint8_t *data, size_t len, int fd, int flags)
+{
+    bool in_memfd = len >= RESULT_HEAD && data[0] == 'R' && (data[6] & FLAG_MEMFD);
+    return fd >= 0 && (!in_memfd || (flags & MSG_CTRUNC));
+}
+
+static void s_on_message (worker_t *self, const uint8_t *data, struct mmsghdr *message,
+                          int64_t now_us)
+{
+    int fd = s_fd_of (&message->msg_hdr), flags = message->msg_hdr.msg_flags;
+    size_t len = message->msg_len;
+    if (flags & MSG_TRUNC)
+        s_fault (self, "a message over its limit");
+    else if (s_has_wrong_fds (data, len, fd, flags))
+        s_fault (self, "a message with descriptors that it should not have");
+    else if (len > 0)
+        s_on_datagram (self, data, len, fd, now_us);
+    if (fd >= 0)
+        close (fd);
+}
+
 /* Returns how many datagrams were there. */
 static int s_receive (worker_t *self)
 {
@@ -422,24 +446,19 @@ static int s_receive (worker_t *self)
     struct iovec parts[BATCH];
     for (int i = 0; i < BATCH; i++) {
         parts[i] = (struct iovec){slabs[i].data, sizeof slabs[i].data};
+        /* Room for exactly one descriptor: CMSG_SPACE would hold two. The kernel closes
+         * those that it has no room for. */
         messages[i].msg_hdr =
             (struct msghdr){.msg_iov = &parts[i],
                             .msg_iovlen = 1,
                             .msg_control = slabs[i].control.bytes,
-                            .msg_controllen = sizeof slabs[i].control};
+                            .msg_controllen = CMSG_LEN (sizeof (int))};
     }
     int got =
         recvmmsg (self->sock, messages, BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
     int64_t now_us = usi_now_us ();
-    for (int i = 0; i < got; i++) {
-        int fd = s_fd_of (&messages[i].msg_hdr);
-        if (messages[i].msg_hdr.msg_flags & MSG_TRUNC)
-            s_fault (self, "a message over its limit");
-        else if (messages[i].msg_len > 0)
-            s_on_datagram (self, slabs[i].data, messages[i].msg_len, fd, now_us);
-        if (fd >= 0)
-            close (fd);
-    }
+    for (int i = 0; i < got; i++)
+        s_on_message (self, slabs[i].data, &messages[i], now_us);
     return got;
 }
 

@@ -38,7 +38,7 @@ _JOB = struct.Struct(">xIB16sIIH")
 _INTERRUPT = struct.Struct(">xIB")
 _RESULT = struct.Struct(">cIBBi").pack
 _ROOM = _JOB.size + 0xFFFF + INLINE_LIMIT
-_ANCILLARY = socket.CMSG_SPACE(struct.calcsize("i"))
+_ANCILLARY = socket.CMSG_LEN(struct.calcsize("i"))  # one; CMSG_SPACE would hold two
 _CUT_SHORT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 _END_SECONDS = 5.0
 
@@ -92,7 +92,9 @@ class Worker:
 
     def _take(self) -> _Message:
         """The next datagram; empty at the end of the daemon."""
-        size, ancillary, flags, _ = self._socket.recvmsg_into(self._rooms, _ANCILLARY)
+        size, ancillary, flags, _ = self._socket.recvmsg_into(
+            self._rooms, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+        )
         if flags & _CUT_SHORT:
             raise ValueError("a datagram over the limit")
         message = bytes(memoryview(self._room)[:size])
@@ -172,7 +174,7 @@ class Worker:
                 return
             # Not into the room of _take, which this handler may have interrupted.
             message, ancillary, _, _ = self._socket.recvmsg(
-                _ROOM, _ANCILLARY, socket.MSG_DONTWAIT
+                _ROOM, _ANCILLARY, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             return

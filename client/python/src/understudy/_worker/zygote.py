@@ -28,7 +28,8 @@ from understudy._msgpack import packb, unpackb
 from understudy._worker import bundles, system, worker
 
 _ROOM = 64 * 1024
-_ANCILLARY = socket.CMSG_SPACE(2 * struct.calcsize("i"))
+_ANCILLARY = socket.CMSG_LEN(2 * struct.calcsize("i"))
+_CUT_SHORT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 _DAEMON_END_SECONDS = 2.0
 _MOMENT_SECONDS = 0.25
 _LOOK_MS = 50
@@ -120,7 +121,7 @@ class Zygote:
 
     def _serve(self) -> Optional[int]:
         """One request of the daemon; a descriptor to watch."""
-        data, ancillary, _, _ = self._control.recvmsg(
+        data, ancillary, flags, _ = self._control.recvmsg(
             _ROOM, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
         )
         if not data:
@@ -129,6 +130,8 @@ class Zygote:
         for _, _, raw in ancillary:
             descriptors.frombytes(raw[: len(raw) - len(raw) % descriptors.itemsize])
         try:
+            if flags & _CUT_SHORT:
+                raise ValueError("a request over the limit")
             return self._fork(data, list(descriptors))
         except (OSError, ValueError, KeyError, TypeError) as exc:
             self._control.send(b"E" + f"{type(exc).__name__}: {exc}".encode()[:4096])
