@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -223,12 +225,34 @@ static void s_make_venv (builder_t *self, bool with_pip)
     s_run (self);
 }
 
+/* A file of the environment may share the blocks of one in uv's cache where the file
+ * system copies them on the first write. It is tried, for uv itself does not say: told to
+ * clone where it cannot, it makes hard links. */
+static bool s_can_clone (const builder_t *self)
+{
+    static const char block[4096];
+    mkdir (self->paths->uv_cache, 0755);
+    int from = open (self->paths->uv_cache, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int to = open (self->paths->env, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    bool can = from >= 0 && to >= 0 &&
+               write (from, block, sizeof block) == (ssize_t) sizeof block &&
+               ioctl (to, FICLONE, from) == 0;
+    if (from >= 0)
+        close (from);
+    if (to >= 0)
+        close (to);
+    return can;
+}
+
+/* No file is shared with another environment: a job that changes one of its packages
+ * changes its own. uv links to its cache by itself, pip writes each file anew. */
 static void s_install (builder_t *self, const char *list, const char *constraints)
 {
     bool own_pip = self->request->python->pip < PIP_PYTHON;
     if (self->uv)
         ARGS (self, self->uv, "pip", "install", "--color", "never", "--no-progress",
-              "--python", self->python);
+              "--link-mode", s_can_clone (self) ? "clone" : "copy", "--python",
+              self->python);
     else if (own_pip)
         ARGS (self, self->python, "-m", "pip", "install");
     else

@@ -9,7 +9,7 @@
 #include "proto/requirement.h"
 
 /* Changes when environments are built differently, so that old ones are not taken. */
-#define KEY_SCHEMA "understudy environment 1"
+#define KEY_SCHEMA "understudy environment 2"
 
 static us_err_t s_normalise (const usi_list_t *list, char **text, char **why)
 {

@@ -80,6 +80,45 @@ def test_packages_and_what_they_need(cluster, wheel_index, uv):
 
 
 @pytest.mark.parametrize("uv", BOTH)
+def test_a_job_that_changes_a_package_changes_no_other_environment(
+    cluster, wheel_index, uv
+):
+    """Issue 6: files that uv links to its cache were the same in all environments."""
+    for name in ("leaf", "stem", "twig"):
+        wheel_index.add(name, "1.0")
+    said = cluster(uv).script("""
+        from understudy import Executor
+
+
+        def look(change=False):
+            import sysconfig
+            from pathlib import Path
+
+            folder = Path(sysconfig.get_paths()["purelib"])
+            leaf = folder / "leaf.py"
+            version = leaf.read_text().split()[2]
+            if change:
+                with leaf.open("r+") as file:
+                    file.write("VERSION = 'bad'")
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            return version, max(path.stat().st_nlink for path in files)
+
+
+        def run(*packages, change=False):
+            pool = Executor("calculator", packages=packages)
+            print(*pool.submit(look, change).result(120))
+
+
+        run("leaf", "stem")
+        run("leaf", change=True)
+        run("leaf", "stem")  # made before the change
+        run("leaf", "twig")  # made after it
+        run("leaf")
+        """)
+    assert said.splitlines() == ["'1.0' 1"] * 4 + ["'bad' 1"]
+
+
+@pytest.mark.parametrize("uv", BOTH)
 def test_a_build_that_fails_says_why(cluster, wheel_index, uv):
     wheel_index.add("leaf", "1.0")
     wheel_index.add("stem", "1.0", requires=["leaf>=2"])
