@@ -13,7 +13,8 @@
 
 #include "base/mem.h"
 
-void usi_crypto_init (void)
+/* Prepares libsodium; safe to call again. */
+static void s_crypto_init (void)
 {
     int rc = sodium_init (); /* thread-safe; 1 where it was done before */
     US_ASSERT (rc >= 0);
@@ -21,14 +22,14 @@ void usi_crypto_init (void)
 
 void usi_sha256 (const void *data, size_t len, uint8_t digest[USI_DIGEST_LEN])
 {
-    usi_crypto_init ();
+    s_crypto_init ();
     crypto_hash_sha256 (digest, data, len);
 }
 
 uint64_t usi_random64 (void)
 {
     uint64_t value;
-    usi_crypto_init ();
+    s_crypto_init ();
     randombytes_buf (&value, sizeof value);
     return value;
 }
@@ -97,7 +98,7 @@ uint32_t usi_class (usi_bytes_t python, char needs[64])
 
 void usi_id_make (usi_id_t *id, usi_bytes_t channel)
 {
-    usi_crypto_init ();
+    s_crypto_init ();
     randombytes_buf (id->bytes, sizeof id->bytes);
     id->bytes[6] = (uint8_t) ((id->bytes[6] & 0x0f) | 0x80); /* version 8 */
     id->bytes[8] = (uint8_t) ((id->bytes[8] & 0x3f) | 0x80); /* variant of RFC 9562 */

@@ -16,8 +16,6 @@ typedef us_id_t usi_id_t;
 #define USI_DIGEST_LEN  32
 #define USI_CHANNEL_MAX 128
 
-/* Prepares libsodium; safe to call again. Called by all below. */
-void usi_crypto_init (void);
 void usi_sha256 (const void *data, size_t len, uint8_t digest[USI_DIGEST_LEN]);
 uint64_t usi_random64 (void);
 uint32_t usi_random32 (void); /* never 0 */
