@@ -4,8 +4,9 @@
 Three looks, all exact and none by guessing from names:
 
   objects   who defines and who needs which symbol, read by nm off the objects of the
-            build: no circle of .c files, and each exported name defined once over all
-            parts, so that an edge means what it says
+            build: no circle of .c files; each exported name defined once over all
+            parts, so that an edge means what it says, and used by another file (that
+            of a test may do; asked where the build has tests)
   includes  each #include against FLOORS and ONLY below
   modules   imports of the Python package, those inside functions too: no circle
 
@@ -118,12 +119,12 @@ def tell_circles(found, edges, why):
 
 
 def objects_of(build, root):
-    """Maps the sources of the parts to their objects, as the build compiled them."""
+    """Maps sources, those of tests too, to the objects of the build."""
     objects = {}
     for command in json.loads((build / "compile_commands.json").read_text()):
         source = os.path.relpath(command["file"], root)
         output = re.search(r" -o (\S+)", command["command"])
-        if source.startswith(PARTS) and output:
+        if source.startswith((*PARTS, "tests")) and output:
             objects[source] = os.path.join(command["directory"], output.group(1))
     missing = [source for source, path in objects.items() if not os.path.exists(path)]
     if missing or not objects:
@@ -131,8 +132,42 @@ def objects_of(build, root):
     return objects
 
 
-def symbols(objects):
-    """Yields (source, symbol, kind letter of nm) for each external symbol."""
+class Symbols:
+    """Who defines and who needs each external symbol."""
+
+    def __init__(self, objects):
+        self.homes = defaultdict(set)  # sources of the parts, not of tests
+        self.users = defaultdict(set)
+        for source, name, kind in listing_of(objects):
+            if kind in "Uw":
+                self.users[name].add(source)
+            elif source.startswith(PARTS) and not name.startswith("_"):
+                self.homes[name].add(source)
+
+    def calls(self):
+        """Edges between the sources of the parts, and the symbols behind each."""
+        edges, why = defaultdict(set), defaultdict(set)
+        for name, homes in self.homes.items():
+            for user in self.users[name]:
+                for home in homes - {user}:
+                    if user.startswith(PARTS):
+                        edges[user].add(home)
+                        why[user, home].add(name)
+        return edges, why
+
+    def defined_twice(self):
+        several = (item for item in self.homes.items() if len(item[1]) > 1)
+        return {name: sorted(homes) for name, homes in several if name != "main"}
+
+    def used_nowhere(self):
+        """Names that only their own file uses, but for what the public header names."""
+        for name, homes in self.homes.items():
+            if not self.users[name] and not re.match(r"us_|PyInit_|main$", name):
+                yield name, min(homes)
+
+
+def listing_of(objects):
+    """Yields (source, symbol, kind letter) for each external symbol, as nm tells it."""
     by_object = {path: source for source, path in objects.items()}
     listing = subprocess.run(
         ["nm", "-g", "-P", "-A", *by_object], check=True, capture_output=True, text=True
@@ -142,27 +177,15 @@ def symbols(objects):
         yield by_object[path], name, kind
 
 
-def calls(objects):
-    """Edges between sources, the symbols behind each, and names defined twice."""
-    homes, needs = defaultdict(set), []
-    for source, name, kind in symbols(objects):
-        if kind in "Uw":
-            needs.append((source, name))
-        elif not name.startswith(("__", "_")) and name != "main":
-            homes[name].add(source)
-    edges, why = defaultdict(set), defaultdict(set)
-    for source, name in needs:
-        for home in homes.get(name, set()) - {source}:
-            edges[source].add(home)
-            why[source, home].add(name)
-    twice = {name: sorted(at) for name, at in homes.items() if len(at) > 1}
-    return edges, why, twice
-
-
 def check_objects(build, root):
-    edges, why, twice = calls(objects_of(build, root))
-    for name, at in sorted(twice.items()):
+    objects = objects_of(build, root)
+    symbols = Symbols(objects)
+    edges, why = symbols.calls()
+    for name, at in sorted(symbols.defined_twice().items()):
         yield f"exported twice: {name} ({', '.join(at)})"
+    if any(source.startswith("tests") for source in objects):
+        for name, at in sorted(symbols.used_nowhere()):
+            yield f"exported, and only its own file uses it: {name} ({at})"
     yield from tell_circles(circles(edges), edges, why)
 
 
@@ -245,7 +268,7 @@ def check_modules(root):
 
 def draw(build, root):
     """Each floor with what it really uses, the lowest last."""
-    edges, _, _ = calls(objects_of(build, root))
+    edges, _ = Symbols(objects_of(build, root)).calls()
     uses = {floor: set() for floor in FLOORS}
     for source, homes in edges.items():
         uses[floor_of(source)] |= {floor_of(home) for home in homes}

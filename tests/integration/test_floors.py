@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""scripts/floors.py on small trees of its own: each kind of fault is found and named."""
+"""scripts/floors.py on small trees of its own: each kind of fault is named."""
 
 import json
 import subprocess
@@ -82,6 +82,16 @@ def test_a_name_that_two_parts_export(tree):
     tree.compile("broker/x.c", "int same (void) { return 1; }")
     tree.compile("node/y.c", "int same (void) { return 2; }")
     assert "exported twice: same (broker/x.c, node/y.c)" in tree.complaint()
+
+
+def test_a_name_that_nobody_else_needs(tree):
+    tree.compile("node/a.c", "int us_public (void) { return 1; }\nint mine (void);")
+    tree.compile("node/b.c", "int mine (void) { return 1; }")
+    tree.compile(
+        "tests/unit/node/test_a.c", "int leaf (void);\nint v (void) { return leaf (); }"
+    )
+    said = tree.complaint()
+    assert said == "exported, and only its own file uses it: mine (node/b.c)\n"
 
 
 @pytest.mark.parametrize(
