@@ -15,15 +15,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "broker.h"
-#include "debts.h"
-#include "deliver.h"
-#include "follows.h"
+#include "core/broker.h"
+#include "core/entries.h"
+#include "core/fanout.h"
+#include "core/follows.h"
+#include "core/orders.h"
+#include "core/schedule.h"
+#include "core/slow_peers.h"
 #include "handlers/handlers.h"
-#include "parking.h"
-#include "registry.h"
-#include "schedule.h"
-#include "stop.h"
+#include "peers/missed.h"
 
 #define TURN_MAX       256   /* messages read in one turn */
 #define SEND_MARK      128   /* messages queued to a peer, 1 MiB each at most */
@@ -51,7 +51,7 @@ struct server {
     bool reading;
     bool was_lost;   /* the store, since it was last ready */
     bool turn_timer; /* the end of the turn is set */
-    bool parking_timer;
+    bool slow_timer;
     unsigned refreshes;
     int64_t refused_ms;    /* when the last refusal was logged */
     unsigned quiet_beats;  /* beats that must pass before peers are counted out */
@@ -105,7 +105,7 @@ static void s_forget (peer_t *peer, void *arg)
     broker_t *self = arg;
     outbox_forget (self->outbox, peer);
     follow_drop_all (self, peer);
-    debts_free (peer);
+    missed_free (peer);
     if (peer->node)
         s_forget_node (self, peer->node);
 }
@@ -154,12 +154,12 @@ static void s_on_filled (void *arg)
     self->turn_timer = true;
 }
 
-static int s_on_parking (zloop_t *loop, int timer, void *arg)
+static int s_on_slow (zloop_t *loop, int timer, void *arg)
 {
     server_t *self = arg;
-    if (!parking_retry (&self->core)) {
+    if (!slow_peers_retry (&self->core)) {
         zloop_timer_end (loop, timer);
-        self->parking_timer = false;
+        self->slow_timer = false;
     }
     return 0;
 }
@@ -167,10 +167,10 @@ static int s_on_parking (zloop_t *loop, int timer, void *arg)
 static void s_on_unsent (peer_t *peer, const usi_msg_t *msg, void *arg)
 {
     server_t *self = arg;
-    parking_unsent (&self->core, peer, msg);
-    if (!self->parking_timer)
-        zloop_timer (self->core.loop, PARKING_RETRY_MS, 0, s_on_parking, self);
-    self->parking_timer = true;
+    slow_peer_unsent (&self->core, peer, msg);
+    if (!self->slow_timer)
+        zloop_timer (self->core.loop, SLOW_PEERS_RETRY_MS, 0, s_on_slow, self);
+    self->slow_timer = true;
 }
 
 static void s_on_gone (peer_t *peer, const usi_msg_t *msg, void *arg)
@@ -420,7 +420,7 @@ static int s_on_refresh (zloop_t *loop, int timer, void *arg)
     server_t *self = arg;
     (void) loop;
     (void) timer;
-    registry_refresh (&self->core);
+    entries_refresh (&self->core);
     /* What a burst of large bodies took goes back to the system. */
     if (++self->refreshes % TRIM_REFRESHES == 0)
         malloc_trim (0);
@@ -435,7 +435,7 @@ static void s_begin (server_t *self)
     self->begun = true;
     self->idle_since_ms = usi_now_ms ();
     s_start_reading (self);
-    registry_refresh (&self->core);
+    entries_refresh (&self->core);
     if (self->options.ready)
         self->options.ready (self, self->options.arg);
 }
@@ -454,7 +454,7 @@ static void s_on_ready (void *arg)
         s_end_turn (self);
     }
     self->was_lost = false;
-    registry_refresh (&self->core);
+    entries_refresh (&self->core);
 }
 
 /* The store has told the log. */
@@ -469,27 +469,27 @@ static void s_on_ended (void *arg, const usi_id_t *id, const uint32_t *peers,
                         size_t count)
 {
     server_t *self = arg;
-    deliver_ended (&self->core, id, peers, count);
+    fanout_ended (&self->core, id, peers, count);
 }
 
 static void s_on_started (void *arg, const usi_id_t *id, const uint32_t *peers,
                           size_t count)
 {
     server_t *self = arg;
-    deliver_started (&self->core, id, peers, count);
+    fanout_started (&self->core, id, peers, count);
 }
 
 static void s_on_logged (void *arg, const usi_id_t *id, const uint32_t *peers,
                          size_t count)
 {
     server_t *self = arg;
-    deliver_logged (&self->core, id, peers, count);
+    fanout_logged (&self->core, id, peers, count);
 }
 
 static void s_on_stop (void *arg, const usi_id_t *id, uint64_t node, uint32_t attempt)
 {
     server_t *self = arg;
-    stop_job (&self->core, id, node, attempt);
+    order_stop (&self->core, id, node, attempt);
 }
 
 static void s_on_drain (void *arg, uint64_t id)
@@ -497,7 +497,7 @@ static void s_on_drain (void *arg, uint64_t id)
     server_t *self = arg;
     node_t *node = nodes_find (self->core.nodes, id);
     if (node)
-        registry_drain (&self->core, node);
+        order_drain (&self->core, node);
 }
 
 static void s_on_wake (void *arg, uint64_t id)
@@ -513,7 +513,7 @@ static void s_on_swept (const usi_id_t *id, int state, const uint32_t *peers,
 {
     server_t *self = arg;
     (void) state;
-    deliver_ended (&self->core, id, peers, count);
+    fanout_ended (&self->core, id, peers, count);
 }
 
 /* --- ending ------------------------------------------------------------------------------- */
@@ -551,7 +551,7 @@ static void s_begin_end (server_t *self)
     if (self->core.ending)
         return;
     s_stop_reading (self);
-    registry_remove_all (&self->core);
+    entries_remove (&self->core);
     self->core.ending = true;
     if (self->redis)
         private_redis_ending (self->redis);
@@ -610,7 +610,7 @@ server_t *server_new (void)
     core->socket = zsock_resolve (self->router);
     core->peers = peers_new ();
     core->nodes = nodes_new ();
-    core->unlistened = zlistx_new ();
+    core->unserved = zlistx_new ();
     core->endpoints = &self->endpoints;
     core->id = usi_random32 ();
     core->started_ms = usi_now_ms ();
@@ -639,7 +639,7 @@ void server_destroy (server_t **self_p)
     peer_t **peers = peers_all (core->peers, &count);
     for (size_t i = 0; i < count; i++) {
         follow_drop_all (core, peers[i]);
-        debts_free (peers[i]);
+        missed_free (peers[i]);
     }
     outbox_destroy (&core->outbox);
     nodes_destroy (&core->nodes);
@@ -742,7 +742,7 @@ int server_open (server_t *self, const server_options_t *options,
         private_redis_attach (redis, self->core.loop);
     store_sweep_start (self->core.store, s_on_swept, self);
     zloop_timer (self->core.loop, USI_HEARTBEAT_MS, 0, s_on_beat, self);
-    zloop_timer (self->core.loop, REGISTRY_REFRESH_MS, 0, s_on_refresh, self);
+    zloop_timer (self->core.loop, ENTRIES_REFRESH_MS, 0, s_on_refresh, self);
     return 0;
 }
 

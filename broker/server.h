@@ -5,7 +5,7 @@
 #ifndef BROKER_SERVER_H
 #define BROKER_SERVER_H
 
-#include "endpoints.h"
+#include "core/endpoints.h"
 #include "private_redis.h"
 
 typedef struct server server_t;

@@ -5,7 +5,7 @@
 #ifndef BROKER_ANSWER_H
 #define BROKER_ANSWER_H
 
-#include "broker.h"
+#include "core/broker.h"
 
 #define ANSWER_ROWS_MAX 512
 

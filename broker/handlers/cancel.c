@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "deliver.h"
-#include "stop.h"
+#include "core/fanout.h"
+#include "core/orders.h"
 
 typedef struct cancel_request {
     broker_t *broker;
@@ -29,9 +29,9 @@ static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t 
 static void s_act (broker_t *self, const usi_id_t *id, const store_cancelled_t *reply)
 {
     if (us_state_is_end (reply->state))
-        deliver_ended (self, id, reply->peers, reply->peers_len);
+        fanout_ended (self, id, reply->peers, reply->peers_len);
     else if (reply->holder == self->id && reply->node)
-        stop_job (self, id, reply->node, reply->attempt);
+        order_stop (self, id, reply->node, reply->attempt);
 }
 
 static void s_on_cancelled (us_err_t code, const store_cancelled_t *reply, void *arg)

@@ -7,7 +7,7 @@
 #ifndef BROKER_HANDLERS_H
 #define BROKER_HANDLERS_H
 
-#include "broker.h"
+#include "core/broker.h"
 
 typedef void handler_fn (broker_t *self, peer_t *peer, usi_msg_t *msg);
 

@@ -5,7 +5,7 @@
 #include "handlers/handlers.h"
 
 #include "base/log.h"
-#include "registry.h"
+#include "core/entries.h"
 #include "understudy/version.h"
 
 static bool s_is (usi_bytes_t text, const char *word)
@@ -56,7 +56,7 @@ static bool s_make_node (broker_t *self, peer_t *peer, const usi_msg_t *msg)
         broker_refuse (self, &peer->routing, msg, code, why);
         return false;
     }
-    registry_put_node (self, node);
+    entry_put_node (self, node);
     usi_info ("node.joined", "listens name=%s node=%016llx channels=%zu slots=%u",
               peer->name, (unsigned long long) node->id, node->channels_len,
               node->slots);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "deliver.h"
-#include "follows.h"
+#include "core/fanout.h"
+#include "core/follows.h"
 
 typedef struct log_request {
     broker_t *broker;
@@ -39,7 +39,7 @@ static void s_tell (log_request_t *request, uint64_t kept, const uint32_t *peers
     usi_bytes_t bytes =
         usi_bytes (zmq_msg_data (&request->body), zmq_msg_size (&request->body));
     if (kept != request->offset + bytes.len) {
-        deliver_logged (self, &request->fence.id, peers, count);
+        fanout_logged (self, &request->fence.id, peers, count);
         return;
     }
     for (size_t i = 0; i < count; i++) {

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "deliver.h"
+#include "core/entries.h"
+#include "core/fanout.h"
+#include "core/schedule.h"
 #include "proto/pack.h"
-#include "registry.h"
-#include "schedule.h"
 
 #define ENVS_MAX_BYTES 65536 /* of a node, in the registry */
 
@@ -136,5 +136,5 @@ void handle_status (broker_t *self, peer_t *peer, usi_msg_t *msg)
         usi_buf_append (&node->envs, env.data, env.len);
         node->envs_len++;
     }
-    registry_put_node (self, node);
+    entry_put_node (self, node);
 }

@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "core/entries.h"
 #include "proto/pack.h"
-#include "registry.h"
 #include "understudy/version.h"
 
 /* --- status ------------------------------------------------------------------------------ */
@@ -30,7 +30,7 @@ static void s_count_rows (row_t *row, const broker_t *self)
     row_uint (row, "claimed", counters->claimed);
     row_uint (row, "results", counters->results);
     row_uint (row, "log_chunks", counters->log_chunks);
-    row_uint (row, "parked", counters->parked);
+    row_uint (row, "parked", counters->slow);
     row_uint (row, "forgotten", counters->forgotten);
 }
 
@@ -162,7 +162,7 @@ static void s_node_row (row_t *row, const broker_t *self, usi_bytes_t value)
     usi_buf_t own = {0};
     node_t *node;
     if (s_is_ours (self, value, &node)) {
-        registry_encode_node (self, node, &own);
+        entry_encode_node (self, node, &own);
         row_map (row, usi_buf_bytes (&own));
         row_uint (row, "credit", node->credit);
         row_uint (row, "seen_ms", (uint64_t) usi_wall_ms ());
@@ -345,7 +345,7 @@ static void s_on_elsewhere (us_err_t code, const usi_bytes_t *values, size_t cou
 
 static void s_drain (answer_t *answer, node_t *node)
 {
-    registry_drain (answer->broker, node);
+    order_drain (answer->broker, node);
     s_answer_drain (answer, node->id, usi_bytes_of (node->peer->name), node->busy);
 }
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "deliver.h"
+#include "core/fanout.h"
+#include "core/schedule.h"
 #include "proto/pack.h"
-#include "schedule.h"
 
 /* --- rows -------------------------------------------------------------------------------------- */
 

@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "deliver.h"
-#include "schedule.h"
+#include "core/fanout.h"
+#include "core/schedule.h"
 
 typedef struct result_request {
     broker_t *broker;
@@ -38,7 +38,7 @@ static void s_tell (result_request_t *request, const store_finished_t *reply)
     broker_t *self = request->broker;
     const store_done_t *done = &request->done;
     if (done->fence.attempt > 1) {
-        deliver_ended (self, &done->fence.id, reply->peers, reply->peers_len);
+        fanout_ended (self, &done->fence.id, reply->peers, reply->peers_len);
         return;
     }
     ended_t ended = {.id = done->fence.id,
@@ -56,7 +56,7 @@ static void s_tell (result_request_t *request, const store_finished_t *reply)
                                         zmq_msg_size (&request->body))};
     if (!ended.code)
         ended.code = record_end_code (reply->state, 0);
-    deliver_result (self, &ended, reply->peers, reply->peers_len);
+    fanout_result (self, &ended, reply->peers, reply->peers_len);
 }
 
 static void s_on_done (us_err_t code, const store_finished_t *reply, void *arg)

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "deliver.h"
-#include "follows.h"
-#include "schedule.h"
+#include "core/fanout.h"
+#include "core/follows.h"
+#include "core/schedule.h"
 
 /* A job of a SUBMIT: the item's own views, or copies while it waits for the registry. */
 typedef struct job {
@@ -81,7 +81,7 @@ static void s_on_submitted (us_err_t code, int state, void *arg)
             follow_drop (self, follow);
         s_reply (self, peer, &request->id, code, state, NULL);
         if (!code && us_state_is_end (state) && !request->detached)
-            deliver_ended (self, &request->id, &request->peer, 1);
+            fanout_ended (self, &request->id, &request->peer, 1);
     }
     free (request);
 }
@@ -137,14 +137,14 @@ static void s_store (broker_t *self, peer_t *peer, const job_t *job)
 /* --- jobs that want a node to be there ----------------------------------------------- */
 
 /* No node of this broker listens, so the registry is asked: once for all that wait. */
-typedef struct unlistened {
+typedef struct unserved {
     uint32_t peer;
     usi_fields_t item; /* its views are copies in arena */
     arena_t arena;
     job_t job;
-} unlistened_t;
+} unserved_t;
 
-static void s_unlistened_free (unlistened_t *waiting)
+static void s_unserved_free (unserved_t *waiting)
 {
     arena_free (&waiting->arena);
     free (waiting);
@@ -175,7 +175,7 @@ static bool s_is_listened (broker_t *self, const char *name, const usi_bytes_t *
     return false;
 }
 
-static void s_decide (broker_t *self, unlistened_t *waiting, us_err_t code,
+static void s_decide (broker_t *self, unserved_t *waiting, us_err_t code,
                       const usi_bytes_t *values, size_t count)
 {
     peer_t *peer = peers_get (self->peers, waiting->peer);
@@ -187,22 +187,22 @@ static void s_decide (broker_t *self, unlistened_t *waiting, us_err_t code,
                        1);
     } else if (peer)
         s_reply (self, peer, &waiting->item.id, US_ERR_NO_UNDERSTUDIES, 0, NULL);
-    s_unlistened_free (waiting);
+    s_unserved_free (waiting);
 }
 
 static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
                         void *arg)
 {
     broker_t *self = arg;
-    unlistened_t *waiting;
+    unserved_t *waiting;
     self->asks_nodes = false;
-    while ((waiting = zlistx_detach (self->unlistened, NULL)))
+    while ((waiting = zlistx_detach (self->unserved, NULL)))
         s_decide (self, waiting, code, values, count);
 }
 
 static void s_ask (broker_t *self, const peer_t *peer, const job_t *job)
 {
-    unlistened_t *waiting = usi_new (unlistened_t);
+    unserved_t *waiting = usi_new (unserved_t);
     waiting->peer = peer->index;
     waiting->item = *job->item;
     waiting->job = *job;
@@ -210,7 +210,7 @@ static void s_ask (broker_t *self, const peer_t *peer, const job_t *job)
     waiting->job.body = arena_copy (&waiting->arena, job->body);
     waiting->item.spec = arena_copy (&waiting->arena, job->item->spec);
     waiting->item.blobs.raw = arena_copy (&waiting->arena, job->item->blobs.raw);
-    zlistx_add_end (self->unlistened, waiting);
+    zlistx_add_end (self->unserved, waiting);
     if (!self->asks_nodes) {
         self->asks_nodes = true;
         store_nodes (self->store, s_on_nodes, self);
@@ -219,10 +219,10 @@ static void s_ask (broker_t *self, const peer_t *peer, const job_t *job)
 
 void submit_cleanup (broker_t *self)
 {
-    unlistened_t *waiting;
-    while ((waiting = zlistx_detach (self->unlistened, NULL)))
-        s_unlistened_free (waiting);
-    zlistx_destroy (&self->unlistened);
+    unserved_t *waiting;
+    while ((waiting = zlistx_detach (self->unserved, NULL)))
+        s_unserved_free (waiting);
+    zlistx_destroy (&self->unserved);
 }
 
 /* --- the message ---------------------------------------------------------------------- */

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "deliver.h"
-#include "follows.h"
+#include "core/fanout.h"
+#include "core/follows.h"
 
 typedef struct watch_request {
     broker_t *broker;
@@ -26,11 +26,11 @@ static void s_tell (broker_t *self, peer_t *peer, const watch_request_t *request
         if (follow)
             follow_end (self, follow);
         else
-            deliver_job (self, peer, job);
+            notify_job (self, peer, job);
         return;
     }
     if (!(request->flags & USI_WATCH_CHANGED) || record->state != request->state)
-        deliver_state (self, peer, &request->id, US_OK, record->state, record->attempt);
+        notify_state (self, peer, &request->id, US_OK, record->state, record->attempt);
     if (follow)
         follow_grow_to (self, follow, job->log_len, job->build_len);
 }
@@ -46,7 +46,7 @@ static void s_on_watched (us_err_t code, const store_job_t *job, void *arg)
     if (peer && code == US_ERR_STORE)
         broker_must_announce (self, peer->index);
     else if (peer && code)
-        deliver_state (self, peer, &request->id, code, 0, 0);
+        notify_state (self, peer, &request->id, code, 0, 0);
     else if (peer)
         s_tell (self, peer, request, job);
     free (request);

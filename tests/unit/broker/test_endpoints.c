@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "endpoints.h"
+#include "core/endpoints.h"
 #include "private_redis.h"
 
 static void test_local (void **state)

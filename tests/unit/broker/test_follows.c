@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "debts.h"
-#include "deliver.h"
-#include "follows.h"
+#include "core/fanout.h"
+#include "core/follows.h"
+#include "peers/missed.h"
 
 /* --- the store ------------------------------------------------------------------------- */
 
@@ -84,7 +84,7 @@ static void s_unsent (peer_t *peer, const usi_msg_t *msg, void *arg)
     (void) arg;
     size_t len = strlen (s_sent);
     if (s_unsent_marks) {
-        peer->parked = true;
+        peer->slow = true;
         for (size_t i = 0; i < msg->items_len; i++)
             follow_unsent (&s_broker, peer, &s_id, 0, msg->items[i].offset);
         return;
@@ -107,9 +107,9 @@ static void s_unsent (peer_t *peer, const usi_msg_t *msg, void *arg)
 static const char *s_flush (void)
 {
     s_sent[0] = '\0';
-    s_peer->parked = true;
+    s_peer->slow = true;
     outbox_flush (s_broker.outbox);
-    s_peer->parked = false;
+    s_peer->slow = false;
     return s_sent;
 }
 
@@ -186,7 +186,7 @@ static void test_the_end_comes_after_the_last_byte (void **state)
     (void) state;
     s_chunk (s_follow (0), 0, "one ");
     ended_t ended = {.id = s_id, .state = US_STATE_SUCCEEDED, .log_end = 8};
-    deliver_result (&s_broker, &ended, &s_peer->index, 1);
+    fanout_result (&s_broker, &ended, &s_peer->index, 1);
     assert_int_equal (s_asked_len, 1);
     s_read (0, US_OK, "one two ", 64);
     assert_int_equal (s_asked_len, 2); /* the end itself */
@@ -205,7 +205,7 @@ static void test_a_complete_log_needs_no_store (void **state)
                      .log_end = 4,
                      .build_end = 9};
     const uint32_t twice[2] = {s_peer->index, s_peer->index};
-    deliver_result (&s_broker, &ended, twice, 2);
+    fanout_result (&s_broker, &ended, twice, 2);
     assert_string_equal (s_flush (), "one .");
     assert_int_equal (s_asked_len, 0);
     assert_null (s_peer->follows);
@@ -218,10 +218,10 @@ static void test_who_did_not_read_gets_it_again (void **state)
     s_chunk (follow, 0, "one two ");
     s_flush ();
     follow_unsent (&s_broker, s_peer, &s_id, US_STREAM_LOG, 4);
-    s_peer->parked = true;
+    s_peer->slow = true;
     follow_grow (&s_broker, follow, US_STREAM_LOG, 20);
-    assert_int_equal (s_asked_len, 0); /* nothing is read for a parked peer */
-    s_peer->parked = false;
+    assert_int_equal (s_asked_len, 0); /* nothing is read for a slow peer */
+    s_peer->slow = false;
     follow_resume_all (&s_broker, s_peer);
     assert_int_equal (s_asked[0].offset, 4);
     s_read (0, US_OK, "one two three", 64);
@@ -245,7 +245,7 @@ static void test_a_full_message_that_is_not_taken (void **state)
     assert_int_equal (follow->streams[0].sent, 0);
     outbox_flush (s_broker.outbox);
     assert_int_equal (follow->streams[0].sent, 0);
-    s_unsent_marks = s_peer->parked = false;
+    s_unsent_marks = s_peer->slow = false;
 }
 
 static void test_an_answer_for_a_dropped_follow_is_ignored (void **state)

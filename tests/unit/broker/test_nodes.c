@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "nodes.h"
+#include "peers/nodes.h"
 
 typedef struct world {
     peers_t *peers;
@@ -102,9 +102,9 @@ static void test_available_credit (void **state)
     node_t *node = s_node (world, 1, 10);
     node->claimed = 4;
     assert_int_equal (node_available (node), 6);
-    node->peer->parked = true;
+    node->peer->slow = true;
     assert_int_equal (node_available (node), 0);
-    node->peer->parked = false;
+    node->peer->slow = false;
     node_add_credit (node, UINT64_MAX / 2);
     assert_int_equal (node->credit, NODE_CREDIT_MAX);
 }

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <zmq.h>
 
-#include "debts.h"
-#include "outbox.h"
+#include "peers/missed.h"
+#include "peers/outbox.h"
 
 typedef struct world {
     void *context, *router, *dealer;
@@ -26,7 +26,7 @@ static void s_filled (void *arg)
 static void s_unsent (peer_t *peer, const usi_msg_t *msg, void *arg)
 {
     world_t *world = arg;
-    peer->parked = true;
+    peer->slow = true;
     world->unsent++;
     world->unsent_items += msg->items_len;
 }
@@ -151,8 +151,8 @@ static void test_who_does_not_read_is_told_of (void **state)
     }
     assert_int_equal (world->unsent, 6); /* both high water marks count */
     assert_int_equal (world->unsent_items, 6);
-    assert_true (world->peer->parked);
-    world->peer->parked = false;
+    assert_true (world->peer->slow);
+    world->peer->slow = false;
     world->peer->gone = true;
     s_add (world, USI_SUBMITTED, 1, usi_bytes (NULL, 0));
     outbox_flush (world->outbox);
@@ -170,29 +170,29 @@ static void test_forget_drops_what_is_gathered (void **state)
     usi_msg_free (&msg);
 }
 
-static void test_debts_are_bounded_and_paid_in_order (void **state)
+static void test_missed_entries_are_bounded_and_in_order (void **state)
 {
     world_t *world = *state;
     usi_fields_t item = {.attempt = 7, .code = -13, .state = 3};
-    debt_t debt, out[2];
-    assert_false (debt_of (USI_RENEWED, &item, &debt));
-    for (size_t i = 0; i < DEBTS_MAX; i++) {
+    missed_t missed, out[2];
+    assert_false (missed_of (USI_RENEWED, &item, &missed));
+    for (size_t i = 0; i < MISSED_MAX; i++) {
         item.id.bytes[0] = (uint8_t) i;
-        assert_true (debt_of (USI_COMMITTED, &item, &debt));
-        assert_true (debts_add (world->peer, &debt));
+        assert_true (missed_of (USI_COMMITTED, &item, &missed));
+        assert_true (missed_add (world->peer, &missed));
     }
-    assert_false (debts_add (world->peer, &debt));
-    assert_int_equal (debts_take (world->peer, out, 2), 2);
+    assert_false (missed_add (world->peer, &missed));
+    assert_int_equal (missed_take (world->peer, out, 2), 2);
     assert_int_equal (out[1].key[0], 1);
     arena_t arena = {0};
     usi_fields_t again = {0};
-    debt_fill (&out[1], &again, &arena);
+    missed_fill (&out[1], &again, &arena);
     assert_int_equal (again.attempt, 7);
     assert_int_equal (again.code, -13);
     assert_int_equal (again.id.bytes[0], 1);
     arena_free (&arena);
-    debts_free (world->peer);
-    assert_int_equal (debts_take (world->peer, out, 2), 0);
+    missed_free (world->peer);
+    assert_int_equal (missed_take (world->peer, out, 2), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown (name, s_setup, s_teardown)
@@ -204,7 +204,7 @@ int main (void)
         TEST (test_a_full_message_leaves_early),
         TEST (test_who_does_not_read_is_told_of),
         TEST (test_forget_drops_what_is_gathered),
-        TEST (test_debts_are_bounded_and_paid_in_order),
+        TEST (test_missed_entries_are_bounded_and_in_order),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "peers.h"
+#include "peers/peers.h"
 #include "proto/message.h"
 
 static routing_t s_routing (uint8_t last)

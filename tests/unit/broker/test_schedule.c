@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "schedule.h"
+#include "core/schedule.h"
 
 /* --- the store ------------------------------------------------------------------------- */
 
@@ -212,7 +212,7 @@ static void test_undelivered_jobs_go_back (void **state)
     (void) state;
     s_credit (3);
     s_answer (0, US_OK, 3);
-    s_node->peer->parked = true;
+    s_node->peer->slow = true;
     outbox_flush (s_broker.outbox);
     assert_int_equal (s_handed_back, 3);
     assert_int_equal (s_node->credit, 3);

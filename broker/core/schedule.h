@@ -7,7 +7,7 @@
 #ifndef BROKER_SCHEDULE_H
 #define BROKER_SCHEDULE_H
 
-#include "broker.h"
+#include "core/broker.h"
 
 /* The node has new credit, or there may be new work for it. */
 void schedule_node (broker_t *self, node_t *node);

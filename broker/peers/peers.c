@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The table of peers: see peers.h. */
-#include "peers.h"
+#include "peers/peers.h"
 
 #include <czmq.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * See deliver.h. */
-#include "deliver.h"
+#include "core/fanout.h"
 
 #include "base/mem.h"
-#include "follows.h"
+#include "core/follows.h"
 
 static void s_set_times (usi_fields_t *item, const ended_t *ended)
 {
@@ -47,8 +47,8 @@ static bool s_stands_before (const uint32_t *peers, size_t at)
     return false;
 }
 
-void deliver_result (broker_t *self, const ended_t *ended, const uint32_t *peers,
-                     size_t count)
+void fanout_result (broker_t *self, const ended_t *ended, const uint32_t *peers,
+                    size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         peer_t *peer = peers_get (self->peers, peers[i]);
@@ -88,7 +88,7 @@ static ended_t s_ended_of (const store_job_t *job)
                      .body = result->body};
 }
 
-void deliver_job (broker_t *self, peer_t *peer, const store_job_t *job)
+void notify_job (broker_t *self, peer_t *peer, const store_job_t *job)
 {
     ended_t ended = s_ended_of (job);
     s_send (self, peer, &ended);
@@ -107,15 +107,15 @@ static void s_on_job (us_err_t code, const store_job_t *job, void *arg)
     for (size_t i = 0; i < request->count; i++) {
         peer_t *peer = peers_get (self->peers, request->peers[i]);
         if (peer && code == US_OK && us_state_is_end (job->record.state))
-            deliver_job (self, peer, job);
+            notify_job (self, peer, job);
         else if (peer && code == US_ERR_STORE)
             broker_must_announce (self, peer->index);
     }
     free (request);
 }
 
-void deliver_ended (broker_t *self, const usi_id_t *id, const uint32_t *peers,
-                    size_t count)
+void fanout_ended (broker_t *self, const usi_id_t *id, const uint32_t *peers,
+                   size_t count)
 {
     ended_request_t *request = usi_alloc (sizeof *request + count * sizeof *peers);
     request->broker = self;
@@ -137,8 +137,8 @@ void deliver_ended (broker_t *self, const usi_id_t *id, const uint32_t *peers,
 
 /* --- on the way ------------------------------------------------------------------ */
 
-void deliver_state (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
-                    int state, uint32_t attempt)
+void notify_state (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
+                   int state, uint32_t attempt)
 {
     usi_fields_t *item =
         outbox_add (self->outbox, peer, USI_STATE, usi_bytes (NULL, 0), 0, NULL);
@@ -151,18 +151,18 @@ void deliver_state (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t c
         USI_SET (item, ATTEMPT, attempt, attempt);
 }
 
-void deliver_started (broker_t *self, const usi_id_t *id, const uint32_t *peers,
-                      size_t count)
+void fanout_started (broker_t *self, const usi_id_t *id, const uint32_t *peers,
+                     size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         peer_t *peer = peers_get (self->peers, peers[i]);
         if (peer && !s_stands_before (peers, i))
-            deliver_state (self, peer, id, US_OK, US_STATE_RUNNING, 0);
+            notify_state (self, peer, id, US_OK, US_STATE_RUNNING, 0);
     }
 }
 
-void deliver_logged (broker_t *self, const usi_id_t *id, const uint32_t *peers,
-                     size_t count)
+void fanout_logged (broker_t *self, const usi_id_t *id, const uint32_t *peers,
+                    size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         peer_t *peer = peers_get (self->peers, peers[i]);

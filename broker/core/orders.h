@@ -4,9 +4,9 @@
 #ifndef BROKER_STOP_H
 #define BROKER_STOP_H
 
-#include "broker.h"
+#include "core/broker.h"
 
 /* Nothing happens where the node is not here: its answer to the next RENEW says the same. */
-void stop_job (broker_t *self, const usi_id_t *id, uint64_t node, uint32_t attempt);
+void order_stop (broker_t *self, const usi_id_t *id, uint64_t node, uint32_t attempt);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * See stop.h. */
-#include "stop.h"
+#include "core/orders.h"
 
-void stop_job (broker_t *self, const usi_id_t *id, uint64_t node_id, uint32_t attempt)
+void order_stop (broker_t *self, const usi_id_t *id, uint64_t node_id, uint32_t attempt)
 {
     node_t *node = nodes_find (self->nodes, node_id);
     if (!node)

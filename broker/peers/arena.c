@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See arena.h. */
-#include "arena.h"
+#include "peers/arena.h"
 
 #include <stdlib.h>
 

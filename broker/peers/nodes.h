@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "peers.h"
+#include "peers/peers.h"
 #include "proto/message.h"
 
 #define NODE_CLASSES_MAX 17 /* 0 and one for each python */

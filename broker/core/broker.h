@@ -10,10 +10,10 @@
 #include <czmq.h>
 
 #include "base/bytes.h"
-#include "endpoints.h"
-#include "nodes.h"
-#include "outbox.h"
-#include "peers.h"
+#include "core/endpoints.h"
+#include "peers/nodes.h"
+#include "peers/outbox.h"
+#include "peers/peers.h"
 #include "proto/message.h"
 #include "store/store.h"
 
@@ -21,8 +21,8 @@ typedef struct broker_counters {
     uint64_t messages;  /* received */
     uint64_t malformed; /* refused by the codec or from the wrong sender */
     uint64_t submitted, claimed, results, log_chunks;
-    uint64_t parked;    /* times that a peer did not read */
-    uint64_t forgotten; /* debts beyond the limit */
+    uint64_t slow;      /* times that a peer did not read */
+    uint64_t forgotten; /* entries that a list of missed ones had no room for */
 } broker_counters_t;
 
 typedef struct broker {
@@ -39,9 +39,9 @@ typedef struct broker {
     int64_t lease_ms;
     uint64_t max_payload;
     broker_counters_t counters;
-    zlistx_t *unlistened; /* SUBMITs that wait for the registry; handlers/submit.c */
-    bool asks_nodes;      /* the registry was asked for them */
-    bool ending;          /* takes no more work */
+    zlistx_t *unserved; /* SUBMITs that wait for the registry; handlers/submit.c */
+    bool asks_nodes;    /* the registry was asked for them */
+    bool ending;        /* takes no more work */
 } broker_t;
 
 /* Sends ERROR, in answer to this message where there is one (else NULL). */

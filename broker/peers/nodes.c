@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See nodes.h. */
-#include "nodes.h"
+#include "peers/nodes.h"
 
 #include <czmq.h>
 
@@ -252,7 +252,7 @@ node_t *nodes_at (const nodes_t *self, size_t index)
 
 uint32_t node_available (const node_t *node)
 {
-    if (node->draining || node->peer->gone || node->peer->parked)
+    if (node->draining || node->peer->gone || node->peer->slow)
         return 0;
     return node->credit > node->claimed ? node->credit - node->claimed : 0;
 }

@@ -2,13 +2,13 @@
  *
  * What goes out to peers. Answers of the same type to the same peer are gathered in one
  * message while a loop turn lasts and sent at its end, or earlier when the message is full.
- * Sends never block: what a peer does not take is given to the unsent hook, which turns it
- * into debts (debts.h). */
+ * Sends never block: what a peer does not take goes to the unsent hook, which notes it
+ * (core/slow_peers.h). */
 #ifndef BROKER_OUTBOX_H
 #define BROKER_OUTBOX_H
 
-#include "arena.h"
-#include "peers.h"
+#include "peers/arena.h"
+#include "peers/peers.h"
 #include "proto/message.h"
 
 typedef struct outbox outbox_t;

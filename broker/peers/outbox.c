@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See outbox.h. */
-#include "outbox.h"
+#include "peers/outbox.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -75,7 +75,7 @@ void outbox_destroy (outbox_t **self_p)
     *self_p = NULL;
 }
 
-static void s_give_back (outbox_t *self, outmsg_t *out)
+static void s_recycle (outbox_t *self, outmsg_t *out)
 {
     usi_msg_clear (&out->msg);
     arena_reset (&out->arena);
@@ -104,7 +104,7 @@ static void s_mark_dirty (outbox_t *self, peer_t *peer)
 static bool s_send (outbox_t *self, peer_t *peer, usi_msg_t *msg)
 {
     int rc = EHOSTUNREACH;
-    if (peer->parked)
+    if (peer->slow)
         rc = EAGAIN;
     else if (!peer->gone)
         rc = usi_msg_send (msg, self->socket,
@@ -127,7 +127,7 @@ static void s_flush_peer (outbox_t *self, peer_t *peer)
             continue;
         peer->out[kind] = NULL;
         s_send (self, peer, &out->msg);
-        s_give_back (self, out);
+        s_recycle (self, out);
     }
 }
 
@@ -192,7 +192,7 @@ void outbox_forget (outbox_t *self, peer_t *peer)
 {
     for (size_t kind = 0; kind < PEER_OUT_KINDS; kind++) {
         if (peer->out[kind])
-            s_give_back (self, peer->out[kind]);
+            s_recycle (self, peer->out[kind]);
         peer->out[kind] = NULL;
     }
     for (size_t i = 0; i < self->dirty_len; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See schedule.h. */
-#include "schedule.h"
+#include "core/schedule.h"
 
 #include "base/log.h"
 #include "base/mem.h"

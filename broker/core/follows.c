@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * See follows.h. */
-#include "follows.h"
+#include "core/follows.h"
 
 #include "base/mem.h"
-#include "deliver.h"
+#include "core/fanout.h"
 
 static size_t s_hash (const void *key)
 {
@@ -176,7 +176,7 @@ static bool s_is_behind (const follow_stream_t *stream)
 static void s_advance (broker_t *self, follow_t *follow)
 {
     const peer_t *peer = peers_get (self->peers, follow->key.peer);
-    if (!peer || peer->parked)
+    if (!peer || peer->slow)
         return;
     bool behind = false;
     for (int number = 0; number < 2; number++)
@@ -186,7 +186,7 @@ static void s_advance (broker_t *self, follow_t *follow)
             usi_id_t id = follow->key.id;
             uint32_t index = follow->key.peer;
             follow_drop (self, follow);
-            deliver_ended (self, &id, &index, 1);
+            fanout_ended (self, &id, &index, 1);
         }
         return;
     }
@@ -237,7 +237,7 @@ void follow_chunk (broker_t *self, follow_t *follow, int number, uint64_t offset
     uint64_t end = offset + bytes.len;
     if (!peer || !stream->wanted || end <= stream->sent)
         return;
-    bool meets = offset <= stream->sent && !stream->reading && !peer->parked;
+    bool meets = offset <= stream->sent && !stream->reading && !peer->slow;
     if (meets && stream->len <= end) {
         uint64_t from = stream->sent;
         size_t skip = (size_t) (from - offset);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See endpoints.h. */
-#include "endpoints.h"
+#include "core/endpoints.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>

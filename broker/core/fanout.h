@@ -5,7 +5,7 @@
 #ifndef BROKER_DELIVER_H
 #define BROKER_DELIVER_H
 
-#include "broker.h"
+#include "core/broker.h"
 
 /* How a job ended; views borrow for the call. */
 typedef struct ended {
@@ -22,18 +22,18 @@ typedef struct ended {
 } ended_t;
 
 /* The end is in hand (it has just been stored). */
-void deliver_result (broker_t *self, const ended_t *ended, const uint32_t *peers,
-                     size_t count);
-/* Reads it from the store first. */
-void deliver_ended (broker_t *self, const usi_id_t *id, const uint32_t *peers,
+void fanout_result (broker_t *self, const ended_t *ended, const uint32_t *peers,
                     size_t count);
-void deliver_job (broker_t *self, peer_t *peer, const store_job_t *job);
-void deliver_state (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
-                    int state, uint32_t attempt);
-void deliver_started (broker_t *self, const usi_id_t *id, const uint32_t *peers,
-                      size_t count);
-/* Its log grew, elsewhere. */
-void deliver_logged (broker_t *self, const usi_id_t *id, const uint32_t *peers,
+/* Reads it from the store first. */
+void fanout_ended (broker_t *self, const usi_id_t *id, const uint32_t *peers,
+                   size_t count);
+void notify_job (broker_t *self, peer_t *peer, const store_job_t *job);
+void notify_state (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
+                   int state, uint32_t attempt);
+void fanout_started (broker_t *self, const usi_id_t *id, const uint32_t *peers,
                      size_t count);
+/* Its log grew, elsewhere. */
+void fanout_logged (broker_t *self, const usi_id_t *id, const uint32_t *peers,
+                    size_t count);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See registry.h. */
-#include "registry.h"
+#include "core/entries.h"
 
 #include <unistd.h>
 
@@ -17,7 +17,7 @@ static usi_list_t s_endpoints (const broker_t *self, usi_buf_t *buf)
     return usi_list_of (buf, (uint32_t) self->endpoints->count);
 }
 
-void registry_encode_broker (const broker_t *self, usi_buf_t *buf)
+void entry_encode_broker (const broker_t *self, usi_buf_t *buf)
 {
     usi_buf_t list = {0};
     usi_fields_t fields = {0};
@@ -37,7 +37,7 @@ static usi_list_t s_channels (const node_t *node, usi_buf_t *buf)
     return usi_list_of (buf, (uint32_t) node->channels_len);
 }
 
-void registry_encode_node (const broker_t *self, const node_t *node, usi_buf_t *buf)
+void entry_encode_node (const broker_t *self, const node_t *node, usi_buf_t *buf)
 {
     usi_buf_t list = {0};
     usi_fields_t fields = {0};
@@ -62,30 +62,30 @@ void registry_encode_node (const broker_t *self, const node_t *node, usi_buf_t *
     usi_buf_free (&list);
 }
 
-void registry_put_node (broker_t *self, const node_t *node)
+void entry_put_node (broker_t *self, const node_t *node)
 {
     usi_buf_t buf = {0};
     if (self->ending || !store_is_ready (self->store))
         return;
-    registry_encode_node (self, node, &buf);
+    entry_encode_node (self, node, &buf);
     store_register_node (self->store, node->id, usi_buf_bytes (&buf));
     usi_buf_free (&buf);
 }
 
-void registry_refresh (broker_t *self)
+void entries_refresh (broker_t *self)
 {
     usi_buf_t buf = {0};
     if (self->ending || !store_is_ready (self->store))
         return;
-    registry_encode_broker (self, &buf);
+    entry_encode_broker (self, &buf);
     store_register_broker (self->store, usi_buf_bytes (&buf));
     usi_buf_free (&buf);
     for (size_t i = 0; i < nodes_count (self->nodes); i++)
         if (!nodes_at (self->nodes, i)->peer->gone)
-            registry_put_node (self, nodes_at (self->nodes, i));
+            entry_put_node (self, nodes_at (self->nodes, i));
 }
 
-void registry_remove_all (broker_t *self)
+void entries_remove (broker_t *self)
 {
     if (!store_is_ready (self->store))
         return;
@@ -94,9 +94,9 @@ void registry_remove_all (broker_t *self)
     store_unregister_broker (self->store);
 }
 
-void registry_drain (broker_t *self, node_t *node)
+void order_drain (broker_t *self, node_t *node)
 {
     node->draining = true;
     outbox_send_plain (self->outbox, node->peer, USI_DRAIN);
-    registry_put_node (self, node);
+    entry_put_node (self, node);
 }

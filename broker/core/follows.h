@@ -7,7 +7,7 @@
 #ifndef BROKER_FOLLOWS_H
 #define BROKER_FOLLOWS_H
 
-#include "broker.h"
+#include "core/broker.h"
 
 #define FOLLOW_ALL                                                                     \
     UINT64_MAX /* as length: read on until the store says where it ends */

@@ -17,10 +17,11 @@
 #define PEER_OUT_KINDS   13 /* types of outgoing messages that are gathered, outbox.c */
 #define PEER_UNANSWERED  3  /* PINGs, then the peer is gone */
 
+/* Other floors keep what they know of a peer in the peer itself. */
 struct node;
 struct follow;
 struct outmsg;
-struct debt;
+struct missed;
 
 typedef struct routing {
     size_t len;
@@ -35,7 +36,7 @@ typedef struct peer {
     uint64_t pid;
     bool heard;          /* something arrived since the last beat */
     unsigned unanswered; /* PINGs sent since something arrived */
-    bool parked;         /* does not read: nothing is sent, debts are kept */
+    bool slow;           /* does not read: is sent nothing until it does */
     bool gone;           /* leaves at the end of the turn */
     bool must_announce;  /* missed an answer of the store: is to say HELLO again */
     size_t at;           /* in the table's array */
@@ -43,8 +44,8 @@ typedef struct peer {
     struct node *node;                  /* a node's own data; nodes.c */
     struct outmsg *out[PEER_OUT_KINDS]; /* messages being filled; outbox.c */
     bool dirty;                         /* in the outbox's list */
-    struct debt *debts;                 /* what a parked peer is owed; debts.c */
-    size_t debts_len, debts_cap;
+    struct missed *missed;              /* what a slow peer did not get; missed.c */
+    size_t missed_len, missed_cap;
     struct follow *follows; /* logs it is sent; follows.c */
 } peer_t;
 
