@@ -2,6 +2,7 @@
 """Environments, with wheels built here and served on the loopback."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -332,6 +333,30 @@ def holders(folder):
         with contextlib.suppress(OSError):
             if os.readlink(link) == str(folder):
                 yield int(link.parts[2])
+
+
+def test_damaged_code_is_fetched_anew(stage):
+    """A bundle's blob and its unpacked files are damaged on the node: the next worker
+    does not believe them, and the daemon asks the broker for the blob again."""
+    stage.broker()
+    cache = stage.folder("cache")
+    stage.node(channel="calculator", cache=cache)
+    user = stage.client()
+    user.write("only.py", "def run():\n    return 'only'\n")
+    script = """
+        import only
+        from understudy import Executor
+
+        print(Executor("calculator").submit(only.run).result(30))
+        """
+    assert user.script(script) == "only\n"
+    (name,) = entries(cache / "bundles")
+    for path in (cache / "blobs" / name, cache / "bundles" / name / "only.py"):
+        path.write_bytes(path.read_bytes().replace(b"'only'", b"'ylno'"))
+    for pid in holders(cache / "bundles" / name):
+        os.kill(pid, signal.SIGKILL)
+    assert user.script(script) == "only\n"
+    assert hashlib.sha256((cache / "blobs" / name).read_bytes()).hexdigest() == name
 
 
 def test_a_killed_build_is_never_used(stage, wheel_index):

@@ -109,6 +109,85 @@ def test_a_damaged_cache_is_mended():
         assert os.listdir(running.cache / "bundles") == [bundle[0].hex()]
 
 
+def test_a_file_of_the_same_size_is_not_believed():
+    """As after a damage to the disk, while no zygote ran."""
+    files = {"m.py": "def f():\n    return 1\n"}
+    with zygote() as running:
+        bundle = running.bundle(files)
+        place = running.cache / "bundles" / bundle[0].hex()
+        place.mkdir(parents=True)
+        (place / "m.py").write_text("def f():\n    return 2\n")
+        forked = running.fork(bundle)
+        assert forked.value(bundle_call(bundle[0], "m:f")) == 1
+        forked.close()
+        assert os.listdir(running.cache / "bundles") == [bundle[0].hex()]
+
+
+EDITS = {
+    "a file": "edit(here, text.replace('1', '2'))",
+    "a file, with its old times": "edit(here, text.replace('1', '2'))\n"
+    "    os.utime(here, ns=(before.st_atime_ns, before.st_mtime_ns))",
+    "a file that is another now": "edit(here + '.new', text.replace('1', '2'))\n"
+    "    os.rename(here + '.new', here)",
+    "a link": "edit(folder + '/other', text.replace('1', '2'))\n"
+    "    os.remove(here); os.symlink('other', here)",
+    "a file more": "edit(folder + '/late.py', 'A = 2')",
+    "a folder more": "os.mkdir(folder + '/late')\n"
+    "    edit(folder + '/late/__init__.py', '')",
+    "a file less": "os.remove(here)",
+    "all": "import shutil; shutil.rmtree(folder)",
+}
+EDITED = """
+import os, sys
+def edit(path, text):
+    with open(path, "w") as out:
+        out.write(text)
+def f():
+    import m
+    here, folder = m.__file__, os.path.dirname(m.__file__)
+    before = os.stat(here)
+    with open(here) as stream:
+        text = stream.read()
+    os.chmod(here, 0o644)
+    {}
+    return m.f()
+"""
+
+
+def test_what_a_job_does_to_its_modules_is_not_what_the_next_one_finds():
+    files = {"m.py": "def f():\n    return 1\n", "pkg/__init__.py": ""}
+    look = "def f():\n    import m\n    try:\n        import late\n"
+    look += "    except ImportError:\n        return m.f()\n"
+    with zygote() as one, zygote() as two:
+        two.cache = one.cache
+        bundle = one.bundle(files)
+        for name, edit in EDITS.items():
+            forked = one.fork(bundle)
+            assert forked.value(echo(EDITED.format(edit))) == 1
+            forked.close()
+            for running in (one, two):
+                forked = running.fork(bundle)
+                assert forked.value(echo(look)) == 1, name
+                forked.close()
+            assert os.listdir(one.cache / "bundles") == [bundle[0].hex()]
+
+
+def test_a_damaged_blob_is_not_unpacked():
+    """It is removed, so that the daemon fetches it anew before the next worker."""
+    with zygote() as running:
+        digest, path = running.bundle({"m.py": "def f():\n    return 1\n"})
+        sound = pathlib.Path(path).read_bytes()
+        pathlib.Path(path).write_bytes(sound.replace(b"1", b"2"))
+        running.ask([1, 2], [[digest, path]], {})
+        assert b"damaged" in running.control.recv(1000)
+        assert not os.path.exists(path)
+        assert not (running.cache / "bundles" / digest.hex()).exists()
+        pathlib.Path(path).write_bytes(sound)
+        forked = running.fork([digest, path])
+        assert forked.value(bundle_call(digest, "m:f")) == 1
+        forked.close()
+
+
 def test_a_fork_that_fails_lets_go_of_its_bundles():
     with zygote() as running:
         bundle = running.bundle({"m.py": "A = 1\n"})

@@ -5,7 +5,8 @@ main        what the node daemon starts: loads the runtime, becomes the zygote
 zygote      forks workers
 worker      takes jobs from the daemon and sends results back
 calls       from code in an envelope to something that can be called
-bundles     source bundles on disk and on sys.path
+bundles     source bundles: found, locked, on sys.path
+trees       the files of a bundle on disk: unpacked, and examined before they are used
 streams     stdout, stderr and logging, put in order again after each job
 leftovers   what a job may leave behind: directory, handlers, children, threads
 shell       shell jobs

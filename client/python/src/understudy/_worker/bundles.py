@@ -6,13 +6,11 @@ from __future__ import annotations
 import fcntl
 import importlib
 import os
-import shutil
 import sys
 from types import ModuleType
 from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
-from understudy._envelope import decode_bundle
-from understudy._worker import system
+from understudy._worker import system, trees
 
 _TRIES = 8
 
@@ -26,33 +24,51 @@ class Store:
     """
 
     def __init__(self) -> None:
-        self._known: Dict[bytes, str] = {}
+        # What this process has examined itself, and found sound.
+        self._known: Dict[bytes, List[trees.Stamp]] = {}
 
     def unpack(
         self, cache: str, bundles: Sequence[Sequence[object]]
     ) -> Tuple[Dict[bytes, str], List[int]]:
         """Directory of each bundle, and the descriptors that lock them. OSError,
-        ProtocolError."""
+        DamagedBlob, ProtocolError."""
         places: Dict[bytes, str] = {}
         held: List[int] = []
         try:
             for digest, path in bundles:
                 assert isinstance(digest, bytes) and isinstance(path, str)
-                places[digest], fd = self._find(cache, digest, path)
-                held.append(fd)
+                places[digest] = os.path.join(cache, digest.hex())
+                held.append(self._hold_sound(places[digest], digest, path))
         except BaseException:
             release(held)
             raise
         return places, held
 
-    def _find(self, cache: str, digest: bytes, path: str) -> Tuple[str, int]:
-        place = self._known.get(digest)
+    def _hold_sound(self, place: str, digest: bytes, path: str) -> int:
+        """Locks the bundle's directory, which is made where it is missing or unsound.
+        Gives the descriptor."""
         for _ in range(_TRIES):
-            fd = None if place is None else _hold(place)
-            if place is not None and fd is not None:
-                return place, fd
-            place = self._known[digest] = _unpack(cache, digest, path)
-        raise OSError(f"{place} is removed again and again")
+            fd = _hold(place)
+            if fd is not None and self._is_sound(fd, place, digest, path):
+                return fd
+            trees.unpack(place, trees.read_archive(digest, path))
+        raise OSError(f"{place} is removed or changed again and again")
+
+    def _is_sound(self, fd: int, place: str, digest: bytes, path: str) -> bool:
+        """Whether the directory holds what its bundle does; closes fd where not."""
+        sound = False
+        try:
+            known = self._known.get(digest)
+            sound = known is not None and trees.are_unchanged(known)
+            if not sound:
+                stamps = trees.examine(place, trees.read_archive(digest, path))
+                sound = stamps is not None
+                if stamps is not None and trees.are_settled(stamps):
+                    self._known[digest] = stamps
+            return sound
+        finally:
+            if not sound:
+                os.close(fd)
 
 
 def _hold(place: str) -> Optional[int]:
@@ -73,61 +89,9 @@ def _hold(place: str) -> Optional[int]:
 
 
 def release(held: Sequence[int]) -> None:
+    """Closes the descriptors, and so gives up the locks."""
     for fd in held:
         os.close(fd)
-
-
-def _unpack(cache: str, digest: bytes, path: str) -> str:
-    with open(path, "rb") as blob:
-        files = decode_bundle(blob.read())
-    place = os.path.join(cache, digest.hex())
-    if _is_whole(place, files):
-        return place
-    aside = os.path.join(cache, f".{digest.hex()}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        _write(aside, files)
-        _publish(aside, place, files)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return place
-
-
-def _is_whole(place: str, files: Mapping[str, bytes]) -> bool:
-    """After a power failure a published directory may hold files that are cut short."""
-    try:
-        return all(
-            os.stat(os.path.join(place, name)).st_size == len(content)
-            for name, content in files.items()
-        ) and os.path.isdir(place)
-    except OSError:
-        return False
-
-
-def _write(aside: str, files: Mapping[str, bytes]) -> None:
-    os.makedirs(aside)
-    for name, content in files.items():
-        target = os.path.join(aside, name)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "wb") as out:
-            out.write(content)
-
-
-def _publish(aside: str, place: str, files: Mapping[str, bytes]) -> None:
-    for _ in range(_TRIES):
-        try:
-            os.rename(aside, place)
-            return
-        except OSError:
-            if _is_whole(place, files):
-                return  # somebody else was faster
-        try:  # a broken one is moved away, to be removed with ours
-            broken = f"{aside}.broken"
-            os.rename(place, broken)
-            shutil.rmtree(broken, ignore_errors=True)
-        except OSError:
-            continue
-    raise OSError(f"cannot publish {place}")
 
 
 class Path:

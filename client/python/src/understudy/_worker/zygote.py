@@ -25,7 +25,7 @@ from typing import Any, Dict, FrozenSet, List, NoReturn, Optional, Tuple
 from understudy import exceptions
 from understudy._envelope import Failure
 from understudy._msgpack import packb, unpackb
-from understudy._worker import bundles, system, worker
+from understudy._worker import bundles, system, trees, worker
 
 _ROOM = 64 * 1024
 _ANCILLARY = socket.CMSG_LEN(2 * struct.calcsize("i"))
@@ -182,6 +182,8 @@ class Zygote:
         try:
             places, held = self._store.unpack(request["cache"], request["bundles"])
             return bundles.Path(places, self._startup, held), None
+        except trees.DamagedBlob:
+            raise  # no failure of the job: the daemon fetches the blob anew
         except (OSError, exceptions.ProtocolError) as exc:
             message = f"the job's modules cannot be unpacked: {exc}"
             code = exceptions.SystemFailure.code
