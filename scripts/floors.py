@@ -30,6 +30,7 @@ FLOORS = {
     "common/base": ["include"],
     "common/proto": ["common/base", "include"],
     "common/redis": ["common/proto", "common/base", "include"],
+    "common/net": ["common/redis", "common/proto", "common/base", "include"],
     "broker/store": ["common/redis", "common/proto", "common/base", "include"],
     "broker/peers": ["common/proto", "common/base", "include"],
     "broker/core": [
@@ -58,8 +59,15 @@ FLOORS = {
         "include",
     ],
     "node/venv": ["node", "common/proto", "common/base", "include"],
-    "node": ["node/venv", "common/redis", "common/proto", "common/base", "include"],
-    "client/lib": ["common/redis", "common/proto", "common/base", "include"],
+    "node": [
+        "node/venv",
+        "common/net",
+        "common/redis",
+        "common/proto",
+        "common/base",
+        "include",
+    ],
+    "client/lib": ["common/net", "common/proto", "common/base", "include"],
     "client/ctl": ["include", "common/proto", "common/base"],
     "client/python/ext": ["include"],
 }

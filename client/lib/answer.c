@@ -109,7 +109,7 @@ static bool s_fill (engine_t *self, int64_t now)
 void answer_pump (engine_t *self)
 {
     int64_t now = usi_now_ms ();
-    while (self->asks_unsent && link_is_ready (&self->link)) {
+    while (self->asks_unsent && usi_conn_is_ready (self->conn)) {
         usi_msg_clear (&self->out);
         engine_lock (self);
         bool any = s_fill (self, now);
@@ -117,7 +117,7 @@ void answer_pump (engine_t *self)
         if (!any)
             self->asks_unsent = false;
         else
-            link_send (&self->link, &self->out);
+            usi_conn_send (self->conn, &self->out);
     }
 }
 

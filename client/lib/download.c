@@ -147,7 +147,7 @@ static void s_ask (engine_t *self, download_t *download)
         download->unanswered++;
     }
     if (!usi_msg_is_empty (&self->out))
-        link_send (&self->link, &self->out);
+        usi_conn_send (self->conn, &self->out);
 }
 
 void download_pump (engine_t *self)
@@ -156,7 +156,7 @@ void download_pump (engine_t *self)
     int64_t now = usi_now_ms ();
     int active = 0;
     for (list_node_t *node = self->downloads.first;
-         node && active < ACTIVE_MAX && link_is_ready (&self->link); node = next) {
+         node && active < ACTIVE_MAX && usi_conn_is_ready (self->conn); node = next) {
         download_t *download = LIST_ELEMENT (node, download_t, link);
         next = node->next;
         active++;

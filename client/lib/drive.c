@@ -21,16 +21,7 @@
 
 #define LENT_MS 5 /* nobody watches the connection for longer */
 
-enum { OWN_FD, WAKE_FD, SOCKETS, FDS_MAX = SOCKETS + 2 };
-
-static int s_watch (struct pollfd *items, int count, void *socket)
-{
-    int fd;
-    size_t len = sizeof fd;
-    if (socket && zmq_getsockopt (socket, ZMQ_FD, &fd, &len) == 0)
-        items[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
-    return count;
-}
+enum { OWN_FD, WAKE_FD, CONN_FDS, FDS_MAX = CONN_FDS + USI_CONN_FDS_MAX };
 
 static void s_clear (const struct pollfd *item)
 {
@@ -59,13 +50,16 @@ static int s_sleep (engine_t *self, int fd, int64_t until, const sigset_t *signa
         [OWN_FD] = {.fd = fd, .events = POLLIN},
         [WAKE_FD] = {.fd = client->wake_fd, .events = POLLIN},
     };
-    int count = s_watch (items, SOCKETS, self->link.socket);
-    count = s_watch (items, count, self->link.monitor);
+    int fds[USI_CONN_FDS_MAX];
+    int count = usi_conn_fds (self->conn, fds);
+    for (int i = 0; i < count; i++)
+        items[CONN_FDS + i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
     client->asleep = !client->called && !self->more;
     int64_t left = client->asleep ? s_left_ms (until) : 0;
     struct timespec timeout = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
     engine_unlock (self);
-    int rc = ppoll (items, (nfds_t) count, left < 0 ? NULL : &timeout, signals);
+    int rc =
+        ppoll (items, (nfds_t) (CONN_FDS + count), left < 0 ? NULL : &timeout, signals);
     int error = errno;
     s_clear (&items[OWN_FD]);
     engine_lock (self);
@@ -195,7 +189,7 @@ static void *s_main (void *arg)
 
 static void s_free (engine_t *self)
 {
-    link_close (&self->link);
+    usi_conn_destroy (&self->conn);
     if (self->back_fd >= 0)
         close (self->back_fd);
     free (self);

@@ -5,13 +5,8 @@
 #define ENGINE_INTERNAL
 #include "engine.h"
 
-#include <errno.h>
-#include <string.h>
-
 #include "ask.h"
 #include "base/clock.h"
-
-#define RECV_MAX 256 /* messages before the mailbox is looked at again */
 
 /* --- results ---------------------------------------------------------------------- */
 
@@ -134,104 +129,25 @@ static void s_take_mailbox (engine_t *self)
     }
 }
 
-/* --- connection ------------------------------------------------------------------- */
-
-static void s_on_up (void *arg)
-{
-    engine_t *self = arg;
-    submit_up (self);
-    watch_up (self);
-}
-
-static void s_on_down (void *arg)
-{
-    engine_t *self = arg;
-    upload_down (self);
-    download_down (self);
-    answer_down (self);
-    watch_down (self);
-}
-
-static void s_refuse_all (engine_t *self, const char *text)
-{
-    us_result_t *result;
-    while ((result = table_any (&self->table)))
-        engine_refuse (self, result, US_ERR_UNREACHABLE, text);
-}
-
-static void s_on_gave_up (void *arg, const char *text)
-{
-    engine_t *self = arg;
-    us_client_t *client = self->client;
-    upload_free (self);
-    engine_lock (self);
-    s_refuse_all (self, text);
-    answer_fail_all (self, US_ERR_UNREACHABLE, text);
-    client->want_connect = false;
-    client->failures++;
-    memcpy (client->failure, text, strlen (text) + 1);
-    waiters_wake (client->waiters);
-    engine_unlock (self);
-}
-
 /* With the lock. */
 static bool s_has_work (const engine_t *self)
 {
     return self->table.len > 0 || self->asks.len > 0 || self->client->want_connect;
 }
 
-/* --- messages --------------------------------------------------------------------- */
-
-typedef void handler_fn (engine_t *self, const usi_msg_t *msg);
-
-static handler_fn *s_handler (int type)
-{
-    switch (type) {
-    case USI_ERROR: return answer_on_error;
-    case USI_SUBMITTED: return submit_on_submitted;
-    case USI_STATE: return watch_on_state;
-    case USI_ENDED: return watch_on_ended;
-    case USI_LOGGED: return watch_on_logged;
-    case USI_CANCELLED: return answer_on_cancelled;
-    case USI_ANSWER: return answer_on_answer;
-    case USI_BLOB_FOUND: return upload_on_found;
-    case USI_BLOB_KEPT: return upload_on_kept;
-    case USI_BLOB_DATA: return download_on_data;
-    default: return NULL;
-    }
-}
-
-static void s_receive (engine_t *self)
-{
-    for (int i = 0; i < RECV_MAX && self->link.socket; i++) {
-        int rc = usi_msg_recv (&self->in, self->link.socket, NULL, NULL);
-        if (rc == EPROTO || rc == ENOTSUP) {
-            link_on_malformed (&self->link, &self->in);
-            continue;
-        }
-        if (rc)
-            return;
-        if (link_on_message (&self->link, &self->in))
-            continue;
-        handler_fn *handler = s_handler (self->in.type);
-        if (handler)
-            handler (self, &self->in);
-    }
-}
-
 /* --- loop ------------------------------------------------------------------------- */
 
 static void s_pump (engine_t *self)
 {
-    if (link_is_ready (&self->link))
+    if (usi_conn_is_ready (self->conn))
         submit_pump (self);
-    if (link_is_ready (&self->link))
+    if (usi_conn_is_ready (self->conn))
         upload_pump (self);
-    if (link_is_ready (&self->link))
+    if (usi_conn_is_ready (self->conn))
         answer_pump (self); /* after SUBMIT: a CANCEL must not overtake it */
-    if (link_is_ready (&self->link))
+    if (usi_conn_is_ready (self->conn))
         watch_pump (self);
-    if (link_is_ready (&self->link))
+    if (usi_conn_is_ready (self->conn))
         download_pump (self);
 }
 
@@ -243,26 +159,13 @@ static void s_tick (engine_t *self)
     if (now < self->tick_at)
         return;
     self->tick_at = now + TICK_MS;
-    if (link_is_ready (&self->link)) {
+    if (usi_conn_is_ready (self->conn)) {
         submit_tick (self, now);
         upload_tick (self, now);
         download_tick (self, now);
         watch_tick (self, now);
     }
     answer_tick (self, now);
-}
-
-/* The descriptor of a socket tells of changes only: what stands in it now has to be
- * asked for. */
-static bool s_is_readable (void *socket)
-{
-    int events = 0;
-    size_t len = sizeof events;
-    int rc = socket ? 0 : -1;
-    while (socket && (rc = zmq_getsockopt (socket, ZMQ_EVENTS, &events, &len)) < 0 &&
-           errno == EINTR)
-        ;
-    return rc == 0 && (events & ZMQ_POLLIN);
 }
 
 void engine_turn (engine_t *self, bool connect)
@@ -273,20 +176,18 @@ void engine_turn (engine_t *self, bool connect)
     self->has_work = s_has_work (self);
     engine_unlock (self);
     if (self->has_work)
-        link_want (&self->link);
-    link_on_monitor (&self->link);
-    s_receive (self);
-    if (connect || link_is_ready (&self->link))
-        link_service (&self->link);
+        usi_conn_want (self->conn);
+    usi_conn_receive (self->conn);
+    if (connect || usi_conn_is_ready (self->conn))
+        usi_conn_service (self->conn);
     s_tick (self);
     s_pump (self);
-    self->more =
-        s_is_readable (self->link.socket) || s_is_readable (self->link.monitor);
+    self->more = usi_conn_is_readable (self->conn);
 }
 
 int64_t engine_due_ms (const engine_t *self)
 {
-    int64_t due = link_due_ms (&self->link);
+    int64_t due = usi_conn_due_ms (self->conn);
     if (self->has_work && self->tick_at < due)
         due = self->tick_at;
     return self->delayed_until < due ? self->delayed_until : due;
@@ -294,9 +195,8 @@ int64_t engine_due_ms (const engine_t *self)
 
 bool engine_open (engine_t *self)
 {
-    link_events_t events = {s_on_up, s_on_down, s_on_gave_up, self};
     self->delayed_until = INT64_MAX;
-    return link_open (&self->link, self->client, &events);
+    return connect_open (self);
 }
 
 void engine_end (engine_t *self)
@@ -312,7 +212,6 @@ void engine_end (engine_t *self)
     engine_unlock (self);
     upload_free (self);
     table_free (&self->table);
-    usi_msg_free (&self->in);
     usi_msg_free (&self->out);
     usi_buf_free (&self->unwatch);
     usi_buf_free (&self->finding);

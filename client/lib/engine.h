@@ -17,7 +17,7 @@
 
 #include <signal.h>
 
-#include "link.h"
+#include "net/connection.h"
 #include "table.h"
 
 /* drive.c: with the client's lock held, but for engine_join. */
@@ -59,8 +59,8 @@ struct engine {
     pthread_t thread;
     int back_fd;     /* the thread stands by here while others drive */
     unsigned drives; /* that it has seen */
-    link_t link;
-    usi_msg_t in, out;
+    usi_conn_t *conn;
+    usi_msg_t out;
     table_t table;
     list_t ready, held, sent, delayed, announce, watched, fetching;
     size_t sent_bytes;
@@ -108,6 +108,10 @@ us_result_t *engine_next (const us_result_t *result);
 /* Ends it, with a text, unless it has ended; lets go of it. With the lock. */
 void engine_refuse (engine_t *self, us_result_t *result, us_err_t code,
                     const char *text);
+
+/* connect.c */
+/* Makes the connection; false: no memory or no descriptor is left. */
+bool connect_open (engine_t *self);
 
 /* submit.c */
 void submit_take (engine_t *self, us_result_t *result); /* to be sent */

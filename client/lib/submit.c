@@ -111,12 +111,13 @@ void submit_pump (engine_t *self)
 {
     if (self->held.len > 0)
         s_release_held (self);
-    while (link_is_ready (&self->link) && self->ready.len > 0 && s_window_open (self)) {
+    while (usi_conn_is_ready (self->conn) && self->ready.len > 0 &&
+           s_window_open (self)) {
         usi_msg_begin (&self->out, USI_SUBMIT);
         s_fill (self);
         if (usi_msg_is_empty (&self->out))
             return;
-        link_send (&self->link, &self->out);
+        usi_conn_send (self->conn, &self->out);
     }
 }
 

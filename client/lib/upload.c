@@ -108,7 +108,7 @@ void upload_forget (engine_t *self, us_result_t *result)
 static void s_send_finding (engine_t *self)
 {
     size_t at = 0;
-    while (at < self->finding.len && link_is_ready (&self->link)) {
+    while (at < self->finding.len && usi_conn_is_ready (self->conn)) {
         usi_msg_begin (&self->out, USI_BLOB_FIND);
         for (; at < self->finding.len && !usi_msg_is_full (&self->out, 0);
              at += USI_DIGEST_LEN) {
@@ -116,7 +116,7 @@ static void s_send_finding (engine_t *self)
             USI_SET (item, BLOB, blob,
                      usi_bytes (self->finding.data + at, USI_DIGEST_LEN));
         }
-        link_send (&self->link, &self->out);
+        usi_conn_send (self->conn, &self->out);
     }
     self->finding.len = 0;
 }
@@ -141,14 +141,14 @@ static void s_send_chunk (engine_t *self, upload_t *upload)
                             blob_ref (blob));
     upload->sent++;
     self->chunks_sent++;
-    link_send (&self->link, &self->out);
+    usi_conn_send (self->conn, &self->out);
 }
 
 void upload_pump (engine_t *self)
 {
     s_send_finding (self);
     list_node_t *node = self->putting.first;
-    while (node && self->chunks_sent < CHUNKS_MAX && link_is_ready (&self->link)) {
+    while (node && self->chunks_sent < CHUNKS_MAX && usi_conn_is_ready (self->conn)) {
         upload_t *upload = LIST_ELEMENT (node, upload_t, link);
         if (upload->sent < upload->chunks)
             s_send_chunk (self, upload);

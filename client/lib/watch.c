@@ -62,13 +62,13 @@ static void s_send_announce (engine_t *self)
         engine_move (&self->watched, result);
     }
     engine_unlock (self);
-    link_send (&self->link, &self->out);
+    usi_conn_send (self->conn, &self->out);
 }
 
 static void s_send_unwatch (engine_t *self)
 {
     size_t at = 0;
-    while (at < self->unwatch.len && link_is_ready (&self->link)) {
+    while (at < self->unwatch.len && usi_conn_is_ready (self->conn)) {
         usi_msg_begin (&self->out, USI_UNWATCH);
         for (; at < self->unwatch.len && !usi_msg_is_full (&self->out, 0);
              at += US_ID_LEN) {
@@ -76,14 +76,14 @@ static void s_send_unwatch (engine_t *self)
             memcpy (item->id.bytes, self->unwatch.data + at, sizeof item->id.bytes);
             usi_mark (item, USI_F_ID);
         }
-        link_send (&self->link, &self->out);
+        usi_conn_send (self->conn, &self->out);
     }
     self->unwatch.len = 0;
 }
 
 void watch_pump (engine_t *self)
 {
-    while (self->announce.len > 0 && link_is_ready (&self->link))
+    while (self->announce.len > 0 && usi_conn_is_ready (self->conn))
         s_send_announce (self);
     s_send_unwatch (self);
 }
@@ -116,7 +116,7 @@ void watch_tick (engine_t *self, int64_t now)
     }
     engine_unlock (self);
     if (!usi_msg_is_empty (&self->out))
-        link_send (&self->link, &self->out);
+        usi_conn_send (self->conn, &self->out);
 }
 
 /* --- answers ---------------------------------------------------------------------- */

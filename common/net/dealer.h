@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One attempt at one address: a DEALER socket together with libzmq's monitor of it,
+ * which tells at once what the heartbeat would tell only after seconds. A socket is
+ * never used for a second attempt: a new one has no queue of old messages and no
+ * half-known peer.
+ *
+ * Stands on libzmq alone; knows nothing of what is sent. */
+#ifndef COMMON_NET_DEALER_H
+#define COMMON_NET_DEALER_H
+
+#include <stdbool.h>
+
+/* All zero: closed. */
+typedef struct usi_dealer {
+    void *socket, *monitor;
+    int socket_fd, monitor_fd;
+    unsigned opened; /* so many times; numbers the monitors of a context */
+} usi_dealer_t;
+
+/* receive_max: messages that may wait to be read. False, and errno: nothing is open. */
+bool usi_dealer_open (usi_dealer_t *self, void *context, const char *address,
+                      int receive_max);
+/* linger_ms: what has been sent may take so long to leave. */
+void usi_dealer_close (usi_dealer_t *self, int linger_ms);
+/* Reads the monitor: what has become of the connection; NULL: it stands, or is still
+ * being made. */
+const char *usi_dealer_trouble (usi_dealer_t *self);
+/* Something is there to be read. The descriptors tell of changes only: where this holds
+ * nobody may sleep on them. */
+bool usi_dealer_is_readable (const usi_dealer_t *self);
+
+#endif

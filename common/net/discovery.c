@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Finding brokers: see discovery.h. The thread of a look has the members under "the
+ * look" to itself, from its start until usi_discovery_collect has joined it. */
+#include "net/discovery.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/id.h"
+#include "redis/registry.h"
+
+struct usi_discovery {
+    usi_brokers_t brokers;
+    char *addresses;           /* NUL terminated, one behind the other */
+    size_t count, tried, next; /* next: index of the one to try */
+    us_err_t error;
+    char why[256];
+    bool looking;
+
+    /* The look. */
+    pthread_t thread;
+    int fd;
+    us_err_t found_error;
+    usi_buf_t found;
+    char found_why[256];
+};
+
+/* --- addresses -------------------------------------------------------------------- */
+
+/* Splits a list by comma in place; blanks around its elements are dropped. */
+static size_t s_split (char *list)
+{
+    size_t count = 0;
+    char *to = list;
+    for (const char *from = list; *from;) {
+        size_t len = strcspn (from, ",");
+        const char *next = from + len + (from[len] == ',');
+        for (; len > 0 && *from == ' '; from++)
+            len--;
+        while (len > 0 && from[len - 1] == ' ')
+            len--;
+        bool is_last = *next == '\0';
+        if (len > 0) {
+            memmove (to, from, len);
+            to += len;
+            *to++ = '\0';
+            count++;
+        }
+        if (is_last)
+            break;
+        from = next;
+    }
+    return count;
+}
+
+/* Takes a list, which came from malloc, in place of the addresses of before. */
+static void s_set_list (usi_discovery_t *self, char *list)
+{
+    free (self->addresses);
+    self->addresses = list;
+    self->count = list ? s_split (list) : 0;
+    self->next = 0;
+}
+
+const char *usi_discovery_next (usi_discovery_t *self)
+{
+    if (self->tried >= self->count)
+        return NULL;
+    const char *at = self->addresses;
+    for (size_t i = 0; i < self->next; i++)
+        at += strlen (at) + 1;
+    self->tried++;
+    self->next = (self->next + 1) % self->count;
+    return at;
+}
+
+size_t usi_discovery_count (const usi_discovery_t *self)
+{
+    return self->count;
+}
+
+us_err_t usi_discovery_error (const usi_discovery_t *self)
+{
+    return self->error;
+}
+
+const char *usi_discovery_why (const usi_discovery_t *self)
+{
+    return self->why;
+}
+
+/* --- the registry ----------------------------------------------------------------- */
+
+static void *s_look (void *arg)
+{
+    usi_discovery_t *self = arg;
+    self->found_error =
+        usi_registry_brokers (self->brokers.redis, self->brokers.look_ms, &self->found,
+                              self->found_why, sizeof self->found_why);
+    eventfd_write (self->fd, 1);
+    return NULL;
+}
+
+static void s_set_why (usi_discovery_t *self, us_err_t error, const char *why)
+{
+    self->error = error;
+    snprintf (self->why, sizeof self->why, "%s", why);
+}
+
+static void s_begin_look (usi_discovery_t *self)
+{
+    sigset_t all, before;
+    self->found_why[0] = '\0';
+    /* Signals are the program's: its own threads take them. */
+    sigfillset (&all);
+    pthread_sigmask (SIG_SETMASK, &all, &before);
+    self->looking = pthread_create (&self->thread, NULL, s_look, self) == 0;
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    if (!self->looking)
+        s_set_why (self, US_ERR_SYSTEM, "no thread can be started");
+}
+
+static void s_end_look (usi_discovery_t *self)
+{
+    pthread_join (self->thread, NULL);
+    self->looking = false;
+    if (self->found_error != US_OK)
+        s_set_why (self, self->found_error,
+                   self->found_why[0] ? self->found_why
+                                      : us_err_text (self->found_error));
+    else {
+        s_set_list (self, usi_bytes_dup_text (usi_buf_bytes (&self->found)));
+        if (self->count > 0)
+            self->next = usi_random32 () % self->count;
+        else
+            s_set_why (self, US_ERR_NOMEM, us_err_text (US_ERR_NOMEM));
+    }
+    usi_buf_free (&self->found);
+}
+
+bool usi_discovery_is_looking (const usi_discovery_t *self)
+{
+    return self->looking;
+}
+
+int usi_discovery_fd (const usi_discovery_t *self)
+{
+    return self->fd;
+}
+
+bool usi_discovery_collect (usi_discovery_t *self)
+{
+    eventfd_t value;
+    if (!self->looking)
+        return true;
+    if (eventfd_read (self->fd, &value) != 0)
+        return false;
+    s_end_look (self);
+    return true;
+}
+
+/* --- rounds ----------------------------------------------------------------------- */
+
+void usi_discovery_begin (usi_discovery_t *self)
+{
+    if (self->looking)
+        return;
+    self->tried = 0;
+    s_set_why (self, US_OK, "");
+    if (self->brokers.redis) {
+        s_set_list (self, NULL);
+        s_begin_look (self);
+    } else if (!self->brokers.in_turn)
+        self->next = 0;
+    if (!self->brokers.redis && self->count == 0)
+        s_set_why (self, US_ERR_UNREACHABLE, "none is configured");
+}
+
+usi_discovery_t *usi_discovery_new (const usi_brokers_t *brokers)
+{
+    usi_discovery_t *self = calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->brokers = *brokers;
+    self->fd = -1;
+    if (brokers->redis)
+        self->fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    else
+        s_set_list (self, strdup (brokers->endpoints));
+    if (brokers->redis ? self->fd < 0 : !self->addresses)
+        usi_discovery_destroy (&self);
+    return self;
+}
+
+void usi_discovery_destroy (usi_discovery_t **self_p)
+{
+    usi_discovery_t *self = *self_p;
+    if (!self)
+        return;
+    if (self->looking)
+        s_end_look (self);
+    if (self->fd >= 0)
+        close (self->fd);
+    free (self->addresses);
+    free (self);
+    *self_p = NULL;
+}
