@@ -26,8 +26,9 @@ static const char s_doc[] =
     "      serves this machine, with a Redis of its own\n"
     "  understudy-broker --redis redis://10.0.0.5 --bind tcp://127.0.0.1:7420\n"
     "      keeps the jobs in that Redis, which it may share with other brokers\n\n"
-    "Without --redis the broker starts a redis-server of its own in the data directory"
-    " and stops it when it ends: nothing else is needed on one machine.\n"
+    "Without --redis the broker starts a redis-server (or valkey-server) of its own in"
+    " the data directory and stops it when it ends: nothing else is needed on one"
+    " machine.\n"
     "\n" USI_SETTINGS_DOC
     "SIGTERM finishes what is under way; a second one ends at once.\n\n"
     "Exit codes:\n"
@@ -164,7 +165,7 @@ static int s_check_endpoints (app_t *self)
     return 0;
 }
 
-/* redis-server must not inherit it: whoever reads there waits for its end, too. */
+/* The private Redis must not inherit it: whoever reads there waits for its end, too. */
 static int s_take_ready_fd (app_t *self)
 {
     uint64_t fd = 0;

@@ -21,7 +21,7 @@
 #include "base/mem.h"
 #include "redis/url.h"
 
-#define LOCK_WAIT_MS   10000 /* for a redis-server that is just ending */
+#define LOCK_WAIT_MS   10000 /* for a server that is just ending */
 #define START_WAIT_MS  20000
 #define STOP_WAIT_MS   10000
 #define STEADY_MS      10000 /* ran so long: the next failure is a new one */
@@ -144,9 +144,9 @@ static int s_lock (private_redis_t *self, char **text)
     }
     if (!s_lock_within (self->lock_fd, LOCK_WAIT_MS)) {
         *text =
-            usi_sprintf ("the data directory %s is still locked by a redis-server that"
+            usi_sprintf ("the data directory %s is still locked by a %s that"
                          " does not end; stop it or name another directory with --data",
-                         self->dir);
+                         self->dir, self->program);
         return EXIT_DATA;
     }
     s_write_pid (self);
@@ -199,11 +199,14 @@ static void s_version_words (const char *program, char *words, size_t size)
         waitpid (pid, NULL, 0);
 }
 
+/* The first of the two that is new enough. */
 static int s_find_program (private_redis_t *self, char **text)
 {
     static const char *const programs[] = {"redis-server", "valkey-server"};
-    char words[256];
+    const char *old = NULL;
+    int old_major = 0;
     for (size_t i = 0; i < 2; i++) {
+        char words[256];
         s_version_words (programs[i], words, sizeof words);
         int major = private_redis_major (words);
         if (major >= LEAST_MAJOR) {
@@ -211,15 +214,18 @@ static int s_find_program (private_redis_t *self, char **text)
             return 0;
         }
         if (major > 0) {
-            *text =
-                usi_sprintf ("%s is of version %d, but Understudy needs %d or newer;"
-                             " install a newer one or name another Redis with --redis",
-                             programs[i], major, LEAST_MAJOR);
-            return EXIT_REDIS;
+            old = programs[i];
+            old_major = major;
         }
     }
-    *text = usi_strdup ("redis-server is not installed; install it (Debian: apt install"
-                        " redis-server) or name a running Redis with --redis");
+    if (old)
+        *text = usi_sprintf ("%s is of version %d, but Understudy needs %d or newer;"
+                             " install a newer one or name another Redis with --redis",
+                             old, old_major, LEAST_MAJOR);
+    else
+        *text = usi_strdup ("neither redis-server nor valkey-server is installed;"
+                            " install one of them (Debian: apt install redis-server)"
+                            " or name a running Redis with --redis");
     return EXIT_REDIS;
 }
 

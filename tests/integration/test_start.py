@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Daemons that cannot start end with one line that says what and how to mend it."""
 
+import shutil
 import socket
 import subprocess
 
 import pytest
 
 from support import BIN, clean_environment, free_port, wait_for
+from support.paths import REDIS_SERVER
 from support.processes import StartError
 
 
@@ -21,9 +23,33 @@ def refused(start, *words):
     return caught.value.code
 
 
-def test_an_old_or_missing_redis_server(broker):
-    code = refused(lambda: broker(env={"PATH": "/nonexistent"}), "redis-server")
-    assert code == 69
+def test_neither_redis_server_nor_valkey_server(broker):
+    words = ("neither", "redis-server", "valkey-server")
+    assert refused(lambda: broker(env={"PATH": "/nonexistent"}), *words) == 69
+
+
+@pytest.fixture
+def programs(directory):
+    """All that the broker finds: a redis-server that is too old."""
+    path = directory / "programs"
+    path.mkdir()
+    old = path / "redis-server"
+    old.write_text("#!/bin/sh\necho Redis server v=6.0.16 sha=00000000:0\n")
+    old.chmod(0o755)
+    return path
+
+
+def test_an_old_redis_server(programs, broker):
+    env = {"PATH": str(programs)}
+    assert refused(lambda: broker(env=env), "redis-server", "6", "7 or newer") == 69
+
+
+def test_valkey_server_beside_an_old_redis_server(programs, broker, node, client):
+    (programs / "valkey-server").symlink_to(shutil.which(REDIS_SERVER))
+    broker(env={"PATH": str(programs)})
+    node(channel="calculator")
+    job = ["submit", "--channel", "calculator", "--wait", "--shell", "echo hi"]
+    assert client().ctl(*job).stdout == "hi\n"
 
 
 def test_redis_that_is_not_there(broker, directory):
