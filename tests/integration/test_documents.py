@@ -14,7 +14,7 @@ import pytest
 
 from support import BIN, wait_for
 from support.documents import Document
-from support.paths import ROOT
+from support.paths import REDIS_CLI, REDIS_SERVER, ROOT
 
 OPERATIONS = Document("docs/operations.md")
 UNITS = ROOT / "docs/examples/systemd"
@@ -51,7 +51,7 @@ def submit(user, command):
 
 def test_operations_several_brokers(operator):
     operator.write("redis.conf", OPERATIONS.block("conf", "redis.conf"))
-    redis = start(operator, "redis-server redis.conf", "Ready to accept")
+    redis = start(operator, f"{REDIS_SERVER} redis.conf", "Ready to accept")
     one, two, node = (
         start(operator, line, ready)
         for line, ready in zip(
@@ -61,7 +61,7 @@ def test_operations_several_brokers(operator):
     )
     assert submit(operator, "echo one") == "one\n"
     allow, line = OPERATIONS.block("sh", "user").strip().splitlines()
-    operator.run(["sh", "-ec", allow])
+    operator.run(["sh", "-ec", allow.replace("redis-cli", REDIS_CLI)])
     third = start(operator, line, "broker.ready")
     run_lines(operator, OPERATIONS.block("sh", "look"))
     run_lines(operator, OPERATIONS.block("sh", "purge"))

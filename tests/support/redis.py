@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .paths import REDIS_SERVER
 from .processes import Process, clean_environment, free_port, wait_for
 
 
@@ -106,7 +107,7 @@ class RedisServer:
     def start(self) -> None:
         argv = [
             *self.prefix,
-            "redis-server",
+            REDIS_SERVER,
             "--unixsocket",
             str(self.socket),
             "--save",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A redis-server of the test's own, on a unix socket in a temporary directory, ended
- * with the test whatever happens. With cluster it is a one-node cluster that owns all
- * slots and so refuses what a plain server forgives. */
+ * A redis-server (or valkey-server, where there is no other) of the test's own, on a unix
+ * socket in a temporary directory, ended with the test whatever happens. With cluster it
+ * is a one-node cluster that owns all slots and so refuses what a plain server forgives. */
 #ifndef TESTS_REDIS_SERVER_H
 #define TESTS_REDIS_SERVER_H
 
@@ -73,8 +73,11 @@ static void redis_exec (const redis_server_t *server)
     for (size_t i = 0; i < 8 && server->extra[i]; i++)
         argv[argc++] = server->extra[i];
     prctl (PR_SET_PDEATHSIG, SIGKILL);
-    if (chdir (server->dir) == 0)
+    if (chdir (server->dir) == 0) {
         execvp (argv[0], (char **) argv);
+        argv[0] = "valkey-server";
+        execvp (argv[0], (char **) argv);
+    }
     _exit (127);
 }
 
