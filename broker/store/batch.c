@@ -11,6 +11,7 @@
 
 #define CONSTANT_ARGS 10 /* FCALL name 1 key cluster broker lease keep keep-jobs time */
 #define MAX_TRIES     3
+#define CALL_ARGS     4
 
 typedef struct batch {
     store_t *self;
@@ -95,8 +96,7 @@ static void s_list (store_t *self, uint8_t number)
 void op_queue (store_t *self, op_t *op)
 {
     op_count (self, op);
-    if (!blobs_put_behind (self, op))
-        op_queue_now (self, op);
+    op_queue_now (self, op);
 }
 
 void op_queue_now (store_t *self, op_t *op)
@@ -187,7 +187,7 @@ static void s_on_error (store_t *self, batch_t *batch, const usi_reply_t *reply)
         return;
     }
     if (usi_reply_is_error (reply, "ERR Function not found")) {
-        setup_load_library (self);
+        self->library_gone (self);
         s_again (self, batch);
         return;
     }
@@ -398,4 +398,19 @@ void store_text (store_t *self, usi_reply_fn *fn, void *arg, const char *command
     }
     va_end (list);
     store_command (self, args, count, fn, arg);
+}
+
+void store_call (store_t *self, const char *name, const char *key,
+                 const usi_bytes_t *args, size_t count, usi_reply_fn *fn, void *arg)
+{
+    char function[48];
+    usi_bytes_t all[4 + CALL_ARGS] = {text_of ("FCALL"),
+                                      {0},
+                                      text_of ("1"),
+                                      text_of (key)};
+    US_ASSERT (count <= CALL_ARGS);
+    snprintf (function, sizeof function, "us_%s_%s", self->hash, name);
+    all[1] = text_of (function);
+    memcpy (all + 4, args, count * sizeof *args);
+    store_command (self, all, 4 + count, fn, arg);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "store/guard.h"
 #include "store/store_internal.h"
 
 #define RECORD_HEADER 36 /* the short one: the job was never claimed */
@@ -14,6 +15,7 @@
 #define DONE_LEN      15  /* of its answer, before the peers */
 #define DONE_ANYHOW   128 /* with the outcome: even where log is missing */
 #define MAX_PEERS     256
+#define NO_BLOBS      usi_bytes (NULL, 0)
 
 /* --- packing ---------------------------------------------------------------------- */
 
@@ -112,7 +114,7 @@ void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn
     s_put_record (self, op, job);
     op_arg_copy (op, needs, strlen (needs));
     store_announce (self, job->channel);
-    blobs_guard (self, op, job->blobs);
+    guard_queue (self, op, job->blobs);
 }
 
 /* --- claim ------------------------------------------------------------------------ */
@@ -197,7 +199,7 @@ static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer)
     next->gathered = op->gathered ? op->gathered : usi_new (usi_buf_t);
     op->gathered = NULL;
     s_gather_claimed (next->gathered, answer);
-    op_queue (self, next);
+    guard_queue (self, next, NO_BLOBS);
 }
 
 void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
@@ -223,7 +225,7 @@ void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
         usi_put_be (at + 4 * i, claim->classes[i], 4);
     op_arg_copy (op, topic, topic_len);
     store_learn_channel (self, claim->channel);
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }
 
 /* --- while it is held ------------------------------------------------------------- */
@@ -261,7 +263,7 @@ void store_started (store_t *self, const store_fence_t *fence, store_code_fn *fn
 {
     op_t *op = s_fenced ('T', fence, 0, s_started_done, arg);
     op->fn.code = fn;
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }
 
 void store_renew (store_t *self, const store_fence_t *fence, bool started,
@@ -270,7 +272,7 @@ void store_renew (store_t *self, const store_fence_t *fence, bool started,
     op_t *op = s_fenced ('R', fence, 1, s_started_done, arg);
     s_put_int (op, started, 1);
     op->fn.code = fn;
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }
 
 /* A cancelled job ends when it is handed back. */
@@ -290,7 +292,7 @@ void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *
 {
     op_t *op = s_fenced ('H', fence, 0, s_hand_back_done, arg);
     op->fn.code = fn;
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }
 
 /* --- done ------------------------------------------------------------------------- */
@@ -304,7 +306,7 @@ static void s_done_again (store_t *self, const op_t *op)
     next->data[FENCE_LEN] |= DONE_ANYHOW;
     next->fn = op->fn;
     next->id = op->id;
-    op_queue (self, next);
+    guard_queue (self, next, NO_BLOBS);
 }
 
 static void s_done_done (store_t *self, op_t *op, us_err_t err,
@@ -378,7 +380,7 @@ void store_done (store_t *self, const store_done_t *done, store_done_fn *fn, voi
     } else if (done->body.len) {
         memcpy (at, done->body.data, done->body.len);
     }
-    blobs_guard (self, op, blobs);
+    guard_queue (self, op, blobs);
     usi_buf_free (&buf);
 }
 
@@ -403,7 +405,7 @@ void store_log (store_t *self, const store_fence_t *fence, int stream, uint64_t 
     s_put_int (op, (uint64_t) stream, 1);
     s_put_int (op, offset, 6);
     op_arg_copy (op, bytes.data, bytes.len);
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }
 
 static void s_read_done (store_t *self, op_t *op, us_err_t err,
@@ -423,7 +425,7 @@ void store_log_from (store_t *self, const usi_id_t *id, int stream, uint64_t off
     s_put_int (op, (uint64_t) stream, 1);
     s_put_int (op, offset, 6);
     s_put_int (op, size, 4);
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }
 
 /* --- cancel ----------------------------------------------------------------------- */
@@ -452,7 +454,7 @@ void store_cancel (store_t *self, const usi_id_t *id, int mode, store_cancel_fn 
     op->fn.cancel = fn;
     s_put_id (op, id);
     s_put_int (op, mode != 0, 1);
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }
 
 /* --- watch and get ---------------------------------------------------------------- */
@@ -511,7 +513,7 @@ void store_watch (store_t *self, const usi_id_t *id, uint32_t peer, unsigned fla
     s_put_id (op, id);
     s_put_int (op, peer, 4);
     s_put_int (op, flags & 0xff, 1);
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }
 
 void store_unwatch (store_t *self, const usi_id_t *id, uint32_t peer, store_code_fn *fn,
@@ -521,7 +523,7 @@ void store_unwatch (store_t *self, const usi_id_t *id, uint32_t peer, store_code
     op->fn.code = fn;
     s_put_id (op, id);
     s_put_int (op, peer, 4);
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }
 
 void store_get (store_t *self, const usi_id_t *id, bool with_body, store_job_fn *fn,
@@ -531,5 +533,5 @@ void store_get (store_t *self, const usi_id_t *id, bool with_body, store_job_fn 
     op->fn.job = fn;
     s_put_id (op, id);
     s_put_int (op, with_body, 1);
-    op_queue (self, op);
+    guard_queue (self, op, NO_BLOBS);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "proto/fields.h"
 #include "store/store_internal.h"
 
 #define FORGET_MS 600000 /* entries of the long dead are taken out by whoever reads */
@@ -35,6 +36,14 @@ void store_register_broker (store_t *self, usi_bytes_t value)
     s_set (self, USI_REGISTRY_BROKERS, self->broker_text, value);
 }
 
+/* Removes an entry if these bytes stand in it. */
+static void s_remove (store_t *self, const char *key, usi_bytes_t field,
+                      usi_bytes_t part)
+{
+    const usi_bytes_t args[] = {field, part};
+    store_call (self, "unregister", key, args, 2, NULL, NULL);
+}
+
 void store_unregister_broker (store_t *self)
 {
     store_text (self, NULL, NULL, "HDEL", USI_REGISTRY_BROKERS, self->broker_text,
@@ -48,11 +57,17 @@ void store_register_node (store_t *self, uint64_t node, usi_bytes_t value)
     s_set (self, USI_REGISTRY_NODES, field, value);
 }
 
+/* The node may have gone to another broker, which has written its entry anew. */
 void store_unregister_node (store_t *self, uint64_t node)
 {
     char field[17];
+    usi_fields_t fields = {0};
+    usi_buf_t pair = {0};
     s_node_field (node, field);
-    store_text (self, NULL, NULL, "HDEL", USI_REGISTRY_NODES, field, NULL);
+    USI_SET (&fields, BROKER, broker, self->broker);
+    usi_fields_encode_pairs (&fields, &pair);
+    s_remove (self, USI_REGISTRY_NODES, text_of (field), usi_buf_bytes (&pair));
+    usi_buf_free (&pair);
 }
 
 typedef struct look {
@@ -67,8 +82,7 @@ static void s_forget_dead (look_t *look, usi_bytes_t field, usi_bytes_t entry)
     int64_t seen = usi_registry_seen (entry);
     if (seen < 0 || store_now_ms (look->self) - seen < FORGET_MS)
         return;
-    usi_bytes_t args[] = {text_of ("HDEL"), text_of (look->key), field};
-    store_command (look->self, args, 3, NULL, NULL);
+    s_remove (look->self, look->key, field, entry);
 }
 
 static void s_on_entries (const usi_reply_t *reply, void *arg)

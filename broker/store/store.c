@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/guard.h"
 #include "store/library.h"
 #include "store/store_internal.h"
 
@@ -28,7 +29,7 @@ static void s_on_lost (void *arg, const char *why)
     self->ready = false;
     self->loading_library = false;
     s_forget_announced (self);
-    blobs_forget (self);
+    blob_memory_clear (self->known);
     if (!self->said_lost)
         usi_warning ("store.lost", "Redis is lost why=\"%s\"", why);
     self->said_lost = true;
@@ -39,8 +40,8 @@ static void s_on_lost (void *arg, const char *why)
 
 static void s_name_functions (store_t *self)
 {
-    char hash[9];
-    store_library_hash (hash);
+    const char *hash = self->hash;
+    store_library_hash (self->hash);
     snprintf (self->library, sizeof self->library, "understudy_%s", hash);
     snprintf (self->admit, sizeof self->admit, "us_%s_admit", hash);
     snprintf (self->apply, sizeof self->apply, "us_%s_apply", hash);
@@ -82,7 +83,9 @@ store_t *store_new (zloop_t *loop, const store_options_t *options,
     self->channels = zhash_new ();
     self->announced = zhash_new ();
     zhash_autofree (self->channels);
-    blobs_new (self);
+    self->library_gone = setup_load_library;
+    self->known = blob_memory_new ();
+    guard_start (self);
     usi_redis_events_t redis_events = {s_on_connected, s_on_lost, self};
     self->redis = usi_redis_new (loop, &self->url, &redis_events);
     topics_start (self);
@@ -107,7 +110,8 @@ void store_destroy (store_t **self_p)
     }
     zhash_destroy (&self->channels);
     zhash_destroy (&self->announced);
-    blobs_destroy (self);
+    blob_memory_destroy (&self->known);
+    guard_stop (self);
     usi_redis_url_free (&self->url);
     free (self->durability);
     free (self->wake_url);

@@ -5,9 +5,11 @@
 #define BROKER_STORE_STORE_INTERNAL_H
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "redis/connection.h"
 #include "redis/subscriber.h"
+#include "store/blob_memory.h"
 #include "store/health.h"
 #include "store/store.h"
 
@@ -58,8 +60,8 @@ struct op {
 op_t *op_new (char letter, uint8_t partition, size_t room, op_done_fn *done, void *arg);
 uint8_t *op_arg (op_t *op, size_t len);
 void op_arg_copy (op_t *op, const void *data, size_t len);
-/* Consumes the operation; its done runs exactly once, never within this call. Those of one
- * job are applied in the order of these calls, also where one waits for its blobs. */
+/* Consumes the operation; its done runs exactly once, never within this call. Operations
+ * of a partition are applied in the order of these calls. */
 void op_queue (store_t *self, op_t *op);
 /* What waits elsewhere counts as backlog from then on, and leaves by one of these:
  * op_queue_now, or op_finish, which runs done and frees it. */
@@ -108,7 +110,7 @@ struct store {
     bool ready;
     bool said_lost; /* the log has it already */
     /* constant arguments of every call */
-    char admit[24], apply[24], library[24];
+    char admit[24], apply[24], library[24], hash[9];
     char broker_text[9], lease_text[24], keep_text[24], keep_jobs_text[24];
     char cluster[33];
     char wake_password[65];
@@ -116,6 +118,8 @@ struct store {
     health_t health;
     char run_id[41];
     bool loading_library;
+    /* setup.c: somebody found the function library gone */
+    void (*library_gone) (store_t *self);
     /* batches */
     partition_t partitions[PARTITIONS];
     uint8_t dirty[PARTITIONS];
@@ -138,9 +142,11 @@ struct store {
     int sweep_timer;
     int64_t sweep_every_ms;
     unsigned sweep_round;
-    /* blobs seen lately: digest -> when (monotonic) */
-    zhashx_t *blobs;
-    zhashx_t *guards;         /* blobs.c: job id -> the last operation that waits */
+    /* blobs */
+    blob_memory_t *known;
+    zhashx_t *guards;         /* guard.c: job id -> the last operation that waits */
+    list_t checks;            /* blob_check.c: blobs whose sum is being made */
+    bool is_checking;         /* a chunk of the first of them is under way */
     get_t *gets, **gets_tail; /* reads of chunks that wait for their turn */
     unsigned gets_in_flight;
     int64_t collected_ms; /* last round of the collector */
@@ -157,6 +163,9 @@ void store_command (store_t *self, const usi_bytes_t *args, size_t count,
                     usi_reply_fn *fn, void *arg);
 void store_text (store_t *self, usi_reply_fn *fn, void *arg, const char *command, ...)
     __attribute__ ((sentinel));
+/* Calls one of our functions outside of batches, by its name behind us_HASH_. */
+void store_call (store_t *self, const char *name, const char *key,
+                 const usi_bytes_t *args, size_t count, usi_reply_fn *fn, void *arg);
 static inline usi_bytes_t text_of (const char *text)
 {
     return usi_bytes_of (text);
@@ -188,16 +197,11 @@ void lost_take_back (store_t *self);
 void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answer,
                       store_job_fn *fn, void *arg);
 size_t peers_from (usi_bytes_t packed, uint32_t *peers, size_t max);
-/* blobs.c */
-void blobs_new (store_t *self);
-void blobs_forget (store_t *self);
-void blobs_destroy (store_t *self);
-/* True where an operation of the same job waits for its blobs: this one goes behind it. */
-bool blobs_put_behind (store_t *self, op_t *op);
-/* Queues the operation once all blobs (32 bytes each) are known to be there; fails it
- * with US_ERR_MISSING_BLOB otherwise. */
-void blobs_guard (store_t *self, op_t *op, usi_bytes_t blobs);
-void blobs_collect (store_t *self);
-void blobs_stepped (store_t *self);
+/* blobs.c: this broker has seen it lately, and would have been told if it was lost. */
+bool blob_is_known (const store_t *self, const uint8_t digest[USI_DIGEST_LEN]);
+/* collector.c */
+void collector_round (store_t *self);
+/* What was touched before the clock stepped cannot be told from what is old. */
+void collector_stepped (store_t *self);
 
 #endif

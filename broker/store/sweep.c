@@ -122,7 +122,7 @@ static void s_round (store_t *self)
         else
             self->partitions[i].clock_offset_ms = self->clock_offset_ms;
     if (retain)
-        blobs_collect (self);
+        collector_round (self);
 }
 
 /* The two clocks went different ways: one of them stepped. */
@@ -140,7 +140,7 @@ static void s_on_time (const usi_reply_t *reply, void *arg)
         if (s_is_step (step_ms)) {
             usi_warning ("store.clock_step", "the clock of Redis stepped by_ms=%lld",
                          (long long) step_ms);
-            blobs_stepped (self);
+            collector_stepped (self);
         }
         self->clock_offset_ms = offset_ms;
     }

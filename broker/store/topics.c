@@ -18,6 +18,10 @@ static void s_broker_message (store_t *self, usi_bytes_t message)
         events->drain (events->arg, usi_get_be (message.data + 1, 8));
         return;
     }
+    if (message.len == 1 + USI_DIGEST_LEN && message.data[0] == 'F') {
+        blob_memory_lost (self->known, message.data + 1);
+        return;
+    }
     if (message.len < 1 + US_ID_LEN)
         return;
     memcpy (id.bytes, message.data + 1, US_ID_LEN);
@@ -63,6 +67,8 @@ void topics_start (store_t *self)
     char *url = usi_redis_url_text (&self->url);
     self->subscriber = usi_subscriber_new (self->loop, url, s_on_message, self);
     snprintf (topic, sizeof topic, "us:%s:b:%08x", self->cluster, self->broker);
+    usi_subscriber_add (self->subscriber, topic);
+    snprintf (topic, sizeof topic, "us:%s:b:00000000", self->cluster); /* to all */
     usi_subscriber_add (self->subscriber, topic);
     free (url);
 }

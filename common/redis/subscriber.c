@@ -20,8 +20,16 @@ struct usi_subscriber {
     size_t count, cap;
     size_t unconfirmed; /* topics whose SUBSCRIBE was not answered yet */
     int64_t heard_ms;   /* last sign of life */
+    int64_t
+        since_ms; /* all topics of this connection were confirmed first; 0: not yet */
     int tick;
 };
+
+static void s_confirm (usi_subscriber_t *self)
+{
+    if (--self->unconfirmed == 0 && !self->since_ms)
+        self->since_ms = usi_now_ms ();
+}
 
 static void s_on_message (redisAsyncContext *context, void *data, void *arg)
 {
@@ -40,7 +48,7 @@ static void s_on_message (redisAsyncContext *context, void *data, void *arg)
         self->fn (usi_reply_bytes (usi_reply_at (reply, 1)),
                   usi_reply_bytes (usi_reply_at (reply, 2)), self->arg);
     else if (usi_bytes_equal (kind, usi_bytes_of ("subscribe")) && self->unconfirmed)
-        self->unconfirmed--;
+        s_confirm (self);
 }
 
 static void s_command (usi_subscriber_t *self, const char *command, const char *topic)
@@ -63,6 +71,7 @@ static void s_on_connected (void *arg)
 {
     usi_subscriber_t *self = arg;
     self->unconfirmed = 0;
+    self->since_ms = 0;
     self->heard_ms = usi_now_ms ();
     for (size_t i = 0; i < self->count; i++)
         s_subscribe (self, self->topics[i]);
@@ -157,4 +166,11 @@ bool usi_subscriber_is_live (const usi_subscriber_t *self)
 {
     return usi_redis_is_connected (self->redis) && self->unconfirmed == 0 &&
            usi_now_ms () - self->heard_ms <= SILENT_MS;
+}
+
+int64_t usi_subscriber_since_ms (const usi_subscriber_t *self)
+{
+    bool live = usi_redis_is_connected (self->redis) &&
+                usi_now_ms () - self->heard_ms <= SILENT_MS;
+    return live ? self->since_ms : 0;
 }

@@ -24,5 +24,8 @@ void usi_subscriber_add (usi_subscriber_t *self, const char *topic);
 void usi_subscriber_remove (usi_subscriber_t *self, const char *topic);
 /* All topics are subscribed to, and Redis has answered within the last seconds. */
 bool usi_subscriber_is_live (const usi_subscriber_t *self);
+/* Since when (monotonic) nothing published to its topics has been missed, as far as can be
+ * known; 0: it is not live. */
+int64_t usi_subscriber_since_ms (const usi_subscriber_t *self);
 
 #endif

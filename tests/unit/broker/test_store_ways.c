@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What happens around the jobs: sweeps, wakes, watchers, other brokers, retention,
- * lists, blobs, the registry, and a Redis that comes and goes. On a plain server. */
+ * lists, the registry, and a Redis that comes and goes. On a plain server. */
 #include "proto/limits.h"
 #include "redis/registry.h"
 #include "redis/subscriber.h"
@@ -482,72 +482,7 @@ static void test_memory (void **state)
     assert_true ((double) used / jobs - sizeof body <= 300);
 }
 
-/* --- blobs and registry ----------------------------------------------------------- */
-
-static void s_on_size (us_err_t code, uint64_t size, void *arg)
-{
-    s_on_number (code, size, arg);
-}
-
-static got_t *s_put_blob (harness_t *h, const uint8_t *digest, uint32_t index,
-                          uint64_t size, usi_bytes_t chunk)
-{
-    store_blob_put (h->store, digest, index, size, chunk, s_on_code, s_begin (h));
-    pump (h, s_answered);
-    return &h->got;
-}
-
-static got_t *s_find_blob (harness_t *h, const uint8_t *digest)
-{
-    store_blob_find (h->store, digest, s_on_size, s_begin (h));
-    pump (h, s_answered);
-    return &h->got;
-}
-
-static void test_blobs (void **state)
-{
-    harness_t *h = *state;
-    static uint8_t big[USI_MAX_CHUNK + 10];
-    uint8_t digest[32], big_digest[32];
-    usi_sha256 ("blob", 4, digest);
-    usi_sha256 (big, sizeof big, big_digest);
-    usi_id_t id = new_id ();
-    store_submit_t job = a_job (&id);
-    job.blobs = usi_bytes (digest, 32);
-    assert_int_equal (s_find_blob (h, digest)->number, 0);
-    assert_int_equal (do_submit (h, &job)->code, US_ERR_MISSING_BLOB);
-    assert_int_equal (s_put_blob (h, digest, 0, 4, usi_bytes_of ("boom"))->code,
-                      US_ERR_INVALID);
-    assert_int_equal (s_put_blob (h, digest, 0, 4, usi_bytes_of ("blob"))->code, US_OK);
-    assert_int_equal (s_find_blob (h, digest)->number, 4);
-    assert_int_equal (do_submit (h, &job)->code, US_OK);
-    store_blob_get (h->store, digest, 0, s_on_read, s_begin (h));
-    pump (h, s_answered);
-    assert_string_equal (h->got.text, "blob");
-    assert_int_equal (h->got.length, 4);
-
-    usi_bytes_t last = usi_bytes (big + USI_MAX_CHUNK, 10);
-    assert_int_equal (s_put_blob (h, big_digest, 1, sizeof big, last)->code, US_OK);
-    assert_int_equal (s_find_blob (h, big_digest)->number, 0); /* not whole yet */
-    s_put_blob (h, big_digest, 0, sizeof big, usi_bytes (big, USI_MAX_CHUNK));
-    assert_int_equal (s_find_blob (h, big_digest)->number, sizeof big);
-    assert_int_equal (s_put_blob (h, big_digest, 2, sizeof big, last)->code,
-                      US_ERR_INVALID);
-
-    store_fence_t fence = claim_one (h, &id); /* a result that is a blob */
-    store_done_t done = a_result (&fence, USI_SUCCEEDED, 0, "");
-    done.blob = usi_bytes (big_digest, 32);
-    done.size = sizeof big;
-    assert_int_equal (do_done (h, &done)->code, US_OK);
-    do_get (h, &id);
-    assert_int_equal (h->got.result.size, sizeof big);
-    char key[32];
-    snprintf (key, sizeof key, "us:{%02x}:blobs", usi_id_partition (&id));
-    assert_int_equal (usi_reply_int (usi_ask (h->ask, "HLEN", key, NULL)), 2);
-    store_purge (h->store, NULL, 0, 0, s_on_number, s_begin (h));
-    pump (h, s_answered);
-    assert_int_equal (usi_reply_int (usi_ask (h->ask, "HLEN", key, NULL)), 0);
-}
+/* --- registry --------------------------------------------------------------------- */
 
 static void s_on_entries (us_err_t code, const usi_bytes_t *values, size_t count,
                           void *arg)
@@ -592,6 +527,42 @@ static void test_registry (void **state)
     usi_buf_free (&value);
     usi_buf_free (&list);
     usi_buf_free (&found);
+}
+
+static usi_buf_t s_node_entry (uint32_t broker)
+{
+    usi_fields_t fields = {0};
+    usi_buf_t value = {0};
+    USI_SET (&fields, NODE, node, 77);
+    USI_SET (&fields, BROKER, broker, broker);
+    usi_fields_encode (&fields, &value);
+    return value;
+}
+
+/* A node has gone to another broker; the first one notices only afterwards. */
+static void test_the_registry_entry_of_a_node_that_moved (void **state)
+{
+    harness_t *h = *state;
+    told_t told = {0};
+    usi_buf_t first = s_node_entry (BROKER), second = s_node_entry (0x22);
+    store_t *other = s_open_other (h, 0x22, &told);
+    store_register_node (h->store, 77, usi_buf_bytes (&first));
+    store_nodes (h->store, s_on_entries, s_begin (h));
+    pump (h, s_answered);
+    store_register_node (other, 77, usi_buf_bytes (&second));
+    store_nodes (other, s_on_entries, s_begin (h));
+    pump (h, s_answered);
+    store_unregister_node (h->store, 77);
+    store_nodes (h->store, s_on_entries, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (h->got.count, 1);
+    store_unregister_node (other, 77);
+    store_nodes (other, s_on_entries, s_begin (h));
+    pump (h, s_answered);
+    assert_int_equal (h->got.count, 0);
+    store_destroy (&other);
+    usi_buf_free (&first);
+    usi_buf_free (&second);
 }
 
 /* --- a Redis that comes and goes -------------------------------------------------- */
@@ -771,8 +742,8 @@ int main (void)
         cmocka_unit_test_setup (test_list_of_a_queue_that_shrinks, s_empty),
         cmocka_unit_test_setup (test_retention, s_empty),
         cmocka_unit_test_setup (test_memory, s_empty),
-        cmocka_unit_test_setup (test_blobs, s_empty),
         cmocka_unit_test_setup (test_registry, s_empty),
+        cmocka_unit_test_setup (test_the_registry_entry_of_a_node_that_moved, s_empty),
         cmocka_unit_test_setup (test_function_flush, s_empty),
         cmocka_unit_test_setup (test_redis_is_full, s_empty),
         cmocka_unit_test_setup (test_connection_is_cut, s_empty),

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The collector: once a minute it looks for blobs that nobody has touched for an hour and
+ * no job names, and removes them.
+ *
+ * Others may put such a blob again at the same moment. They touch it first and delete its
+ * key g then; the collector writes g first, takes the blob out of us:blobs if it is still
+ * old, and removes it only if g is still what it has written. So either it sees the touch
+ * or it does not find its g: whatever is put stays. */
+#include <stdlib.h>
+
+#include "store/blob_keys.h"
+#include "store/blob_memory.h"
+
+#define UNNAMED_MS    3600000
+#define COLLECT_MS    60000
+#define FIRST_MS      5000 /* a broker may not live for longer than a minute */
+#define COLLECT_COUNT "16"
+#define CLAIM_S       "60" /* how long g stays where its writer died */
+
+typedef struct collect {
+    store_t *self;
+    uint8_t digest[USI_DIGEST_LEN];
+    uint8_t token[8]; /* what g holds while this one is at work */
+    unsigned waiting;
+    bool skip; /* another broker is at work on it, or Redis does not answer */
+    bool keep; /* a job names it */
+} collect_t;
+
+/* Nobody takes the blob for lost who has put it meanwhile, or where Redis refused. */
+static void s_on_collected (const usi_reply_t *reply, void *arg)
+{
+    collect_t *collect = arg;
+    if (usi_reply_int (reply) != 1)
+        blob_touch (collect->self, collect->digest, false, NULL, NULL);
+    free (collect);
+}
+
+static void s_on_taken_out (const usi_reply_t *reply, void *arg)
+{
+    collect_t *collect = arg;
+    if (usi_reply_int (reply) != 1) {
+        free (collect); /* somebody touched it meanwhile */
+        return;
+    }
+    const usi_bytes_t token = usi_bytes (collect->token, sizeof collect->token);
+    blob_memory_forget (collect->self->known, collect->digest);
+    blob_call (collect->self, collect->digest, "blob_collect", &token, 1,
+               s_on_collected, collect);
+}
+
+static void s_take_out (collect_t *collect)
+{
+    char before[24];
+    snprintf (before, sizeof before, "%lld",
+              (long long) (store_now_ms (collect->self) - UNNAMED_MS));
+    const usi_bytes_t args[] = {usi_bytes (collect->digest, USI_DIGEST_LEN),
+                                text_of (before)};
+    store_call (collect->self, "blob_take_out", "us:blobs", args, 2, s_on_taken_out,
+                collect);
+}
+
+static void s_decide (collect_t *collect)
+{
+    if (!collect->skip && !collect->keep) {
+        s_take_out (collect);
+        return;
+    }
+    if (collect->keep)
+        blob_touch (collect->self, collect->digest, true, NULL, NULL);
+    free (collect);
+}
+
+static void s_on_claimed (const usi_reply_t *reply, void *arg)
+{
+    collect_t *collect = arg;
+    collect->skip = !usi_reply_is (reply, USI_REPLY_BYTES); /* "OK" */
+    if (--collect->waiting == 0)
+        s_decide (collect);
+}
+
+static void s_on_named_in (const usi_reply_t *reply, void *arg)
+{
+    collect_t *collect = arg;
+    if (!usi_reply_is (reply, USI_REPLY_INT) || usi_reply_int (reply) != 0)
+        collect->keep = true;
+    if (--collect->waiting == 0)
+        s_decide (collect);
+}
+
+static void s_claim (collect_t *collect)
+{
+    usi_put_be (collect->token, usi_random64 (), sizeof collect->token);
+    const usi_bytes_t args[] = {text_of ("SET"),
+                                text_of (blob_key (collect->digest, "g").text),
+                                usi_bytes (collect->token, sizeof collect->token),
+                                text_of ("NX"),
+                                text_of ("EX"),
+                                text_of (CLAIM_S)};
+    collect->waiting++;
+    store_command (collect->self, args, 6, s_on_claimed, collect);
+}
+
+static void s_look_for_names (collect_t *collect)
+{
+    store_t *self = collect->self;
+    for (unsigned i = 0; i < PARTITIONS; i++) {
+        char key[24];
+        if (!self->partitions[i].channels.len)
+            continue;
+        snprintf (key, sizeof key, "us:{%02x}:blobs", i);
+        const usi_bytes_t args[] = {text_of ("HEXISTS"), text_of (key),
+                                    usi_bytes (collect->digest, USI_DIGEST_LEN)};
+        collect->waiting++;
+        store_command (self, args, 3, s_on_named_in, collect);
+    }
+}
+
+static void s_collect (store_t *self, const uint8_t *digest)
+{
+    collect_t *collect = usi_new (collect_t);
+    collect->self = self;
+    memcpy (collect->digest, digest, USI_DIGEST_LEN);
+    s_claim (collect);
+    s_look_for_names (collect);
+}
+
+static void s_on_old (const usi_reply_t *reply, void *arg)
+{
+    store_t *self = arg;
+    for (size_t i = 0; i < usi_reply_count (reply); i++) {
+        usi_bytes_t digest = usi_reply_bytes (usi_reply_at (reply, i));
+        if (digest.len == USI_DIGEST_LEN)
+            s_collect (self, digest.data);
+    }
+}
+
+/* What was touched before the clock stepped cannot be told from what is old, and brokers
+ * take for granted for a while that what they have touched is there. */
+void collector_stepped (store_t *self)
+{
+    self->collected_ms = usi_now_ms () + UNNAMED_MS;
+}
+
+void collector_round (store_t *self)
+{
+    char before[24];
+    int64_t now_ms = usi_now_ms ();
+    if (zhash_size (self->channels) == 0)
+        return; /* which jobs there are is not known yet */
+    if (self->collected_ms && now_ms - self->collected_ms < COLLECT_MS)
+        return;
+    if (!self->collected_ms) { /* channels are being learnt */
+        self->collected_ms = now_ms - COLLECT_MS + FIRST_MS;
+        return;
+    }
+    self->collected_ms = now_ms;
+    snprintf (before, sizeof before, "%lld",
+              (long long) (store_now_ms (self) - UNNAMED_MS));
+    store_text (self, s_on_old, self, "ZRANGEBYSCORE", "us:blobs", "-inf", before,
+                "LIMIT", "0", COLLECT_COUNT, NULL);
+}
