@@ -10,6 +10,7 @@
 
 #define KNOWN_MS   ((int64_t) 600000) /* the broker keeps unnamed blobs for an hour */
 #define CHUNKS_MAX 4                  /* unacknowledged */
+#define SPOILT_MAX 5                  /* then its jobs are refused */
 
 typedef enum upload_state {
     UPLOAD_UNKNOWN,
@@ -25,6 +26,7 @@ struct upload {
     uint8_t digest[USI_DIGEST_LEN];
     upload_state_t state;
     uint32_t sent, kept, chunks;
+    unsigned spoilt;  /* how often its sum was wrong at the broker */
     int64_t since_ms; /* of its state */
 };
 
@@ -60,6 +62,7 @@ static void s_become_known (engine_t *self, upload_t *upload)
     s_stop_putting (self, upload);
     blob_unref (upload->blob);
     upload->blob = NULL;
+    upload->spoilt = 0;
     s_enter (upload, UPLOAD_KNOWN);
 }
 
@@ -266,6 +269,16 @@ static void s_delay_jobs (engine_t *self, const upload_t *upload)
     }
 }
 
+/* US_ERR_MISSING_BLOB: others have put other bytes under this name, and the broker has
+ * dropped all of them. */
+static bool s_may_put_again (upload_t *upload, us_err_t code)
+{
+    if (code == US_ERR_MISSING_BLOB && ++upload->spoilt < SPOILT_MAX)
+        return true;
+    upload->spoilt = 0;
+    return code == US_ERR_STORE || code == US_ERR_BUSY;
+}
+
 void upload_on_kept (engine_t *self, const usi_msg_t *msg)
 {
     for (size_t i = 0; i < msg->items_len; i++) {
@@ -284,7 +297,7 @@ void upload_on_kept (engine_t *self, const usi_msg_t *msg)
             continue;
         }
         s_restart (self, upload);
-        if (item->code == US_ERR_STORE || item->code == US_ERR_BUSY)
+        if (s_may_put_again (upload, (us_err_t) item->code))
             s_delay_jobs (self, upload);
         else
             s_refuse_jobs (self, upload, (us_err_t) item->code);

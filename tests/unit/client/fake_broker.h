@@ -60,10 +60,11 @@ typedef struct fake_broker {
     atomic_bool hold;          /* do not run jobs */
     atomic_int refuse;         /* code for the next SUBMITs */
     atomic_size_t max_payload; /* 0: the usual one */
-    atomic_bool forget_peer;   /* answer the next message with UNKNOWN_PEER */
-    atomic_bool mute;          /* read, but say nothing */
-    atomic_bool flood;         /* tell the last peer of errors, always */
-    atomic_bool stutter;       /* an older ENDED comes before each answer to WATCH */
+    atomic_int spoil;        /* so many blobs have a wrong sum when they are complete */
+    atomic_bool forget_peer; /* answer the next message with UNKNOWN_PEER */
+    atomic_bool mute;        /* read, but say nothing */
+    atomic_bool flood;       /* tell the last peer of errors, always */
+    atomic_bool stutter;     /* an older ENDED comes before each answer to WATCH */
     atomic_int submits, puts, watches, hellos, finished;
     const char *_Atomic log; /* of every job */
     fake_job_t *jobs[1024];
@@ -288,10 +289,18 @@ static void fake_on_put (fake_broker_t *self, const usi_msg_t *in, usi_msg_t *ou
         bool too_large = from->size > fake_max_payload (self);
         memcpy (blob->data + from->index * USI_MAX_CHUNK, chunk.data, chunk.len);
         blob->had += chunk.len;
+        bool spoilt = blob->had >= blob->size && atomic_load (&self->spoil) > 0;
+        if (spoilt) {
+            blob->had = 0;
+            atomic_fetch_sub (&self->spoil, 1);
+        }
         usi_fields_t *item = usi_msg_add (out);
         USI_SET (item, BLOB, blob, from->blob);
         USI_SET (item, INDEX, index, from->index);
-        USI_SET (item, CODE, code, too_large ? US_ERR_TOO_LARGE : 0);
+        USI_SET (item, CODE, code,
+                 too_large ? US_ERR_TOO_LARGE
+                 : spoilt  ? US_ERR_MISSING_BLOB
+                           : 0);
     }
     usi_msg_send (out, self->socket, peer);
 }

@@ -314,6 +314,33 @@ static void test_blobs (void **state)
     free (call);
 }
 
+/* Others have put other bytes under the name of the blob: it is put again, but not for
+ * ever. */
+static void test_a_blob_that_others_spoil (void **state)
+{
+    (void) state;
+    us_client_t *client = s_client ();
+    for (int times = 2; times <= 100; times += 98) {
+        us_job_t *job = s_job ("body");
+        us_result_t *result;
+        us_blob_t *blob;
+        atomic_store (&s_broker.spoil, times);
+        assert_int_equal (us_blob_new (&blob, times < 100 ? "one" : "two", 3), US_OK);
+        assert_int_equal (us_job_add_blob (job, blob), US_OK);
+        assert_int_equal (us_submit (client, &job, &result), US_OK);
+        if (times < 100) {
+            s_expect_body (result, "body");
+        } else {
+            assert_int_equal (us_result_wait (result, WAIT), US_OK);
+            assert_int_equal (us_result_code (result), US_ERR_MISSING_BLOB);
+        }
+        us_result_destroy (&result);
+        us_blob_destroy (&blob);
+    }
+    assert_int_equal (atomic_load (&s_broker.puts), 3 + 5);
+    us_client_destroy (&client);
+}
+
 static void test_too_large (void **state)
 {
     (void) state;
@@ -579,6 +606,7 @@ int main (void)
         TEST (test_cancel),
         TEST (test_query),
         TEST (test_blobs),
+        TEST (test_a_blob_that_others_spoil),
         TEST (test_too_large),
         TEST (test_limit_of_the_broker),
         TEST (test_blob_over_the_limit_of_the_broker),
