@@ -53,7 +53,7 @@ def run(job) -> None:
             blobs.append([blob.digest, str(file)])
         done = subprocess.run(
             [sys.executable, "-I", "-c", RUN, SOURCE],
-            input=pickle.dumps((job.submitted, folder, blobs)),
+            input=pickle.dumps((job.submitted, f"{folder}/bundles", blobs)),
             capture_output=True,
             timeout=60,
             check=False,
