@@ -252,7 +252,7 @@ def modules(root):
     """Maps names of modules of the package to their files."""
     base = root / PACKAGE
     names = {}
-    for file in sorted(base.rglob("*.py")):
+    for file in sorted([*base.rglob("*.py"), *base.rglob("*.pyi")]):
         parts = file.relative_to(base).with_suffix("").parts
         names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
     return names

@@ -14,7 +14,7 @@ from understudy._client import Client, client_of
 from understudy._options import Options
 from understudy._result import Result, _interrupt_all
 from understudy._serialize import Body, Code, sized
-from understudy.decorators import BoundDecorated
+from understudy._wrapper import BoundWrapper
 from understudy.exceptions import (
     InvalidArgument,
     NoUnderstudiesError,
@@ -66,7 +66,7 @@ class Caller:
         self, function: Any, args: Tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Result[Any]:
         """Of any callable: a bound method is its function with the instance first."""
-        if isinstance(function, (types.MethodType, BoundDecorated)):
+        if isinstance(function, (types.MethodType, BoundWrapper)):
             function, args = function.__func__, (function.__self__, *args)
         if not callable(function):
             raise TypeError(f"{function!r} is not callable")

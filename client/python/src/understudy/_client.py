@@ -9,19 +9,17 @@ child keeps the clients, which connect afresh there, and starts a thread of its 
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import sys
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Protocol, Tuple, cast
 
 from understudy._settings import Settings
 
 if TYPE_CHECKING:
     from understudy import _core
-    from understudy._result import Result
 
 _FLUSH_SECONDS = 5.0
 _NAMES_SHOWN = 10
@@ -30,6 +28,12 @@ _UNSENT, _REFUSED = 0, 15
 _lock = threading.Lock()
 _clients: Dict[Tuple[Optional[str], Optional[str]], Client] = {}
 generation = 0  # how many forks lie between the first process and this one
+
+
+class Listener(Protocol):
+    """Who subscribes to the events of a job: a Result."""
+
+    def _on_event(self, types: int) -> None: ...
 
 
 class Client:
@@ -64,14 +68,14 @@ class Client:
 
     # --- events -----------------------------------------------------------------------
 
-    def subscribe(self, job: _core.Job, types: int, result: Result[Any]) -> None:
+    def subscribe(self, job: _core.Job, types: int, listener: Listener) -> None:
         with self.lock:
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._take_events, name="understudy-events", daemon=True
                 )
                 self._thread.start()
-        job.subscribe(types, result)
+        job.subscribe(types, listener)
 
     def _take_events(self) -> None:
         while not self._closed:  # a wake-up without events is no reason to end
@@ -110,13 +114,10 @@ class Client:
         return lost
 
     def _lost(self) -> List[str]:
-        from understudy._result import Result
-
         self._prune()
         names = [name for _, name in self._orphans]
-        for held in gc.get_objects():
-            if type(held) is Result and held._client is self:
-                names += held._loss()
+        for find in _finders_of_losses:
+            names += find(self)
         return names + self._refused
 
     def after_fork(self) -> None:
@@ -126,11 +127,20 @@ class Client:
 
 
 def _deliver(events: List[Tuple[int, _core.Job, object]]) -> None:
-    for types, _, result in events:
+    for types, _, listener in events:
         try:
-            result._on_event(types)  # type: ignore[attr-defined]
+            cast(Listener, listener)._on_event(types)
         except Exception:
             traceback.print_exc()
+
+
+_finders_of_losses: List[Callable[[Client], List[str]]] = []
+
+
+def find_losses_with(find: Callable[[Client], List[str]]) -> None:
+    """At the end of the program find names the jobs of a client that somebody still
+    holds and that will not run."""
+    _finders_of_losses.append(find)
 
 
 def client_of(settings: Tuple[Optional[str], Optional[str]]) -> Client:

@@ -33,6 +33,11 @@ from understudy._msgpack import (
     unpack_from,
     unpackb,
 )
+from understudy.exceptions import (
+    ProtocolError,
+    PythonVersionError,
+    SerializationError,
+)
 
 Dumps = Callable[[Any], Tuple[bytes, bool]]
 Loads = Callable[[bytes], Any]
@@ -48,8 +53,6 @@ _NONE = b"\x92\xa1m\xc4\x01\xc0"
 
 
 def _malformed(what: str) -> NoReturn:
-    from understudy.exceptions import ProtocolError
-
     raise ProtocolError(f"malformed envelope: {what}")
 
 
@@ -153,8 +156,6 @@ def decode_args(
 def check_python(python: str, what: str) -> None:
     if python == PYTHON:
         return
-    from understudy.exceptions import PythonVersionError
-
     raise PythonVersionError(
         f"the {what} holds code of Python {python} and this is Python {PYTHON}: "
         "code goes only between equal minor versions"
@@ -170,8 +171,6 @@ def _dumps_or_explain(obj: Any, dumps: Dumps, name: str) -> Tuple[bytes, bool]:
 
 
 def _unpicklable(place: str, culprit: Any, cause: Exception) -> Exception:
-    from understudy.exceptions import SerializationError
-
     kind = type(culprit)
     name = kind.__qualname__
     if kind.__module__ != "builtins":

@@ -72,7 +72,7 @@ class Executor(futures.Executor):
         key = () if more is None else (more.packages, more.constraints, more.python)
         caller = self._callers.get(key)
         if caller is None:
-            from understudy._call import Caller
+            from understudy._call import Caller  # needs _core, which nodes lack
 
             options = self._options
             if more is not None:

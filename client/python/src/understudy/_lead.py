@@ -30,7 +30,7 @@ class Lead:
         waits = self._options.block if block is None else bool(block)
         caller = self._callers.get(waits)
         if caller is None:
-            from understudy._call import Caller
+            from understudy._call import Caller  # needs _core, which nodes lack
 
             caller = Caller(self._options._replace(block=waits))
             self._callers[waits] = caller

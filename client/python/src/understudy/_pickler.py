@@ -22,7 +22,7 @@ import cloudpickle
 
 from understudy import _bundle, _envelope
 from understudy._bundle import Need
-from understudy.decorators import Decorated, _rebuild
+from understudy._wrapper import BoundWrapper, Wrapper
 
 # What multiprocessing spawns knows the program's own module by another name, under
 # which no other process could import it.
@@ -62,7 +62,7 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         if isinstance(obj, types.ModuleType):
             if obj.__name__ in sys.modules:  # others go by value
                 self.need(_need_of(obj.__name__, self.root))
-        elif isinstance(obj, Decorated):
+        elif isinstance(obj, Wrapper):
             return self.decorated(obj)
         elif isinstance(obj, types.CodeType):
             self.has_code = True
@@ -93,10 +93,10 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
                 self.need(Need(module))
         return reduced
 
-    def decorated(self, obj: Decorated[Any, Any]) -> Any:
+    def decorated(self, obj: Wrapper) -> Any:
         name = importable_name(obj)
         if name is None:
-            return _rebuild, obj._parts()
+            return obj._reduce_by_value()
         self.need(Need(name[0]))
         if obj.__module__ == name[0]:
             return NotImplemented  # its own __reduce__ is the name
@@ -136,11 +136,9 @@ def find(module: str, qualname: str) -> Any:
 def unwrap(obj: Any) -> Any:
     """The plain function in what a class or module holds."""
     while True:
-        if isinstance(obj, Decorated):
+        if isinstance(obj, Wrapper):
             obj = obj.__wrapped__
-        elif (
-            isinstance(obj, types.MethodType) or type(obj).__name__ == "BoundDecorated"
-        ):
+        elif isinstance(obj, (types.MethodType, BoundWrapper)):
             obj = obj.__func__
         else:
             return obj

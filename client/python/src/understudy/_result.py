@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import gc
 import hashlib
 import sys
 import threading
@@ -419,6 +420,20 @@ class Result(Future[T]):
         if state == _REFUSED and self._outcome is None:
             return [f"{self._name} ({self._job.text})"]
         return [self._name] if state == _UNSENT else []
+
+
+def _losses_of(client: Client) -> List[str]:
+    """Looks at all Results that the program still holds: none is registered anywhere,
+    so that a Result costs nothing more while the program runs."""
+    return [
+        loss
+        for held in gc.get_objects()
+        if type(held) is Result and held._client is client
+        for loss in held._loss()
+    ]
+
+
+_client.find_losses_with(_losses_of)
 
 
 def _set(waiter: Any) -> None:

@@ -27,6 +27,8 @@ from typing import (
     Tuple,
 )
 
+import cloudpickle
+
 from understudy import _bundle, _core, _envelope, _pickler
 from understudy._bundle import Need
 from understudy._msgpack import NotPlain
@@ -281,8 +283,6 @@ _own_cloudpickle: List[_core.Blob] = []
 def _cloudpickle() -> _core.Blob:
     """The cloudpickle of this process, which nodes load for what it has pickled."""
     if not _own_cloudpickle:
-        import cloudpickle
-
         folder = os.path.dirname(os.path.abspath(cloudpickle.__file__))
         files: Dict[str, bytes] = {}
         for name in sorted(os.listdir(folder)):

@@ -25,6 +25,7 @@ from typing import (
     Generic,
     Iterable,
     List,
+    Literal,
     Optional,
     Sequence,
     Tuple,
@@ -36,10 +37,9 @@ from typing import (
 
 from understudy import _context
 from understudy._options import DEFAULT_CHANNEL, Options, make_options
+from understudy._wrapper import BoundWrapper, Wrapper
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     from understudy._call import Caller
     from understudy._result import Result
 
@@ -49,7 +49,7 @@ R = TypeVar("R")  # what the function returns
 V = TypeVar("V")  # what calling it gives: Result[R], or R where block=True
 
 
-class Decorated(Generic[R, V]):
+class Decorated(Wrapper, Generic[R, V]):
     """A function that runs elsewhere. ``__wrapped__`` is the plain function."""
 
     __wrapped__: Callable[..., R]
@@ -85,7 +85,7 @@ class Decorated(Generic[R, V]):
     def _submit(self, args: Sequence[Any], kwargs: Dict[str, Any]) -> Result[R]:
         caller = self._caller
         if caller is None:
-            from understudy._call import Caller
+            from understudy._call import Caller  # needs _core, which nodes lack
 
             caller = self._caller = Caller(self._options)
         return caller.submit(self, args, kwargs)
@@ -120,18 +120,18 @@ class Decorated(Generic[R, V]):
     def __reduce__(self) -> Any:
         return self.__qualname__
 
-    def _parts(self) -> Tuple[Any, ...]:
-        """What _rebuild needs, for wrappers that cannot be imported by name."""
-        return self.__wrapped__, _KINDS.get(self._kind, ""), tuple(self._options)
+    def _reduce_by_value(self) -> Tuple[Any, ...]:
+        kind = _KINDS.get(self._kind, "")
+        return _rebuild, (self.__wrapped__, kind, tuple(self._options))
 
 
-class BoundDecorated(Generic[R, V]):
+class BoundDecorated(BoundWrapper, Generic[R, V]):
     """A decorated method together with its instance (or class)."""
 
     __slots__ = ("__func__", "__self__")
 
     def __init__(self, function: Decorated[R, V], instance: Any) -> None:
-        self.__func__ = function
+        self.__func__: Decorated[R, V] = function
         self.__self__ = instance
 
     def __call__(self, *args: Any, **kwargs: Any) -> V:

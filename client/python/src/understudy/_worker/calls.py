@@ -30,12 +30,12 @@ from understudy._envelope import (
     split_call,
 )
 from understudy._worker import bundles
+from understudy._wrapper import Wrapper
 
 _KEPT = 256
 _NO_ARGS = b"\x92\xa1m\xc4\x03\x92\x90\x80"  # ["m", [[], {}]]
 _SOURCE = "understudy_source_"
 _IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)
-_WRAPPERS = "understudy.decorators"
 
 
 class Target:
@@ -215,7 +215,7 @@ def _unwrap(found: Any) -> Any:
     while True:
         if isinstance(found, (staticmethod, classmethod)):
             found = found.__func__
-        elif type(found).__module__ == _WRAPPERS and hasattr(found, "__wrapped__"):
+        elif isinstance(found, Wrapper):
             found = found.__wrapped__
         else:
             return found
