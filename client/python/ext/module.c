@@ -79,23 +79,52 @@ static PyMethodDef s_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyObject *s_errors (void)
+/* --- constants -------------------------------------------------------------------- */
+
+static PyObject *s_error_row (int err)
 {
-    static const int numbers[] = {
+    return Py_BuildValue ("(siss)", us_err_name (err), err, us_err_text (err),
+                          us_err_python (err));
+}
+
+static PyObject *s_state_row (int state)
+{
+    return Py_BuildValue ("(isO)", state, us_state_name (state),
+                          us_state_is_end (state) ? Py_True : Py_False);
+}
+
+/* Adds a tuple with a row for each number. */
+static int s_add_table (PyObject *module, const char *name, const int *numbers,
+                        size_t count, PyObject *(*make_row) (int) )
+{
+    PyObject *table = PyTuple_New ((Py_ssize_t) count);
+    for (size_t i = 0; table != NULL && i < count; i++) {
+        PyObject *row = make_row (numbers[i]);
+        if (row == NULL || PyTuple_SetItem (table, (Py_ssize_t) i, row) < 0)
+            Py_CLEAR (table);
+    }
+    const int rc = table == NULL ? -1 : PyModule_AddObjectRef (module, name, table);
+    Py_XDECREF (table);
+    return rc;
+}
+
+static int s_add_tables (PyObject *module)
+{
+    static const int errors[] = {
 #define X(name, number, text, python) number,
         US_ERR_MAP (X)
 #undef X
     };
-    const Py_ssize_t count = (Py_ssize_t) (sizeof numbers / sizeof numbers[0]);
-    PyObject *errors = PyTuple_New (count);
-    for (Py_ssize_t i = 0; errors != NULL && i < count; i++) {
-        const int err = numbers[i];
-        PyObject *row = Py_BuildValue ("(siss)", us_err_name (err), err,
-                                       us_err_text (err), us_err_python (err));
-        if (row == NULL || PyTuple_SetItem (errors, i, row) < 0)
-            Py_CLEAR (errors);
-    }
-    return errors;
+    static const int states[] = {
+#define X(name, number, is_end) number,
+        US_STATE_MAP (X)
+#undef X
+    };
+    const size_t errors_len = sizeof errors / sizeof errors[0];
+    const size_t states_len = sizeof states / sizeof states[0];
+    if (s_add_table (module, "ERRORS", errors, errors_len, s_error_row) < 0)
+        return -1;
+    return s_add_table (module, "STATES", states, states_len, s_state_row);
 }
 
 static int s_add_constants (PyObject *module)
@@ -112,11 +141,7 @@ static int s_add_constants (PyObject *module)
     for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++)
         if (PyModule_AddIntConstant (module, constants[i].name, constants[i].value) < 0)
             return -1;
-    PyObject *errors = s_errors ();
-    const int rc =
-        errors == NULL ? -1 : PyModule_AddObjectRef (module, "ERRORS", errors);
-    Py_XDECREF (errors);
-    return rc;
+    return s_add_tables (module);
 }
 
 static int s_add_type (PyObject *module, PyType_Spec *spec, PyTypeObject **type)

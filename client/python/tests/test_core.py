@@ -23,7 +23,7 @@ from understudy import _core, exceptions
 CALL = b"\x93\x01\x82\xa6source\xa0\xa4name\xa1f\x92\xa1m\xc4\x03\x92\x90\x80"
 # Seconds. What should be at once is so on a busy machine, what should wait is not.
 PROMPT, LONG = 25, 50
-HEADER = Path(__file__).resolve().parents[3] / "include/understudy/error.h"
+INCLUDE = Path(__file__).resolve().parents[3] / "include/understudy"
 
 
 @pytest.fixture
@@ -46,10 +46,18 @@ def descriptors():
 
 def test_errors_are_those_of_the_header():
     pattern = r'X \((\w+), (-\d+), "([^"]+)", "(\w+)"\)'
-    rows = re.findall(pattern, HEADER.read_text())
+    rows = re.findall(pattern, (INCLUDE / "error.h").read_text())
     wanted = [(f"US_ERR_{name}", int(no), text, cls) for name, no, text, cls in rows]
     assert list(_core.ERRORS) == wanted
     assert all(hasattr(exceptions, row[3]) for row in _core.ERRORS)
+
+
+def test_states_are_those_of_the_header():
+    pattern = r"X \((\w+), (\d+), (true|false)\)"
+    rows = re.findall(pattern, (INCLUDE / "understudy.h").read_text())
+    wanted = [(int(no), name, is_end == "true") for name, no, is_end in rows]
+    assert list(_core.STATES) == wanted
+    assert (0, "UNSENT", False) in wanted and (15, "REFUSED", True) in wanted
 
 
 def test_version():

@@ -14,6 +14,9 @@ EVENT_ENDED: int
 ERRORS: Sequence[tuple[str, int, str, str]]
 """(name, number, text, exception class) of include/understudy/error.h."""
 
+STATES: Sequence[tuple[int, str, bool]]
+"""(number, name, whether it is an end) of US_STATE_MAP in understudy.h."""
+
 def version() -> str: ...
 def new_id(channel: str) -> bytes: ...
 def default_broker() -> str:
