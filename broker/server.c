@@ -15,15 +15,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "core/broker.h"
 #include "core/entries.h"
 #include "core/fanout.h"
 #include "core/follows.h"
 #include "core/orders.h"
+#include "core/presence.h"
 #include "core/schedule.h"
+#include "core/served.h"
 #include "core/slow_peers.h"
-#include "handlers/handlers.h"
-#include "peers/missed.h"
+#include "handlers/dispatch.h"
 
 #define TURN_MAX       256   /* messages read in one turn */
 #define SEND_MARK      128   /* messages queued to a peer, 1 MiB each at most */
@@ -32,7 +32,6 @@
 #define BACKLOG_BYTES  (64u * 1024 * 1024)
 #define TRIM_REFRESHES 5
 #define RESUME_MS      2
-#define REFUSED_MS     1000
 #define LINGER_MS      500
 #define STORE_WAIT_MS  5000
 #define END_TICK_MS    10
@@ -41,6 +40,8 @@
 
 struct server {
     broker_t core;
+    zloop_t *loop;
+    void *socket; /* the raw ROUTER */
     server_options_t options;
     private_redis_t *redis;
     endpoints_t endpoints;
@@ -53,7 +54,6 @@ struct server {
     bool turn_timer; /* the end of the turn is set */
     bool slow_timer;
     unsigned refreshes;
-    int64_t refused_ms;    /* when the last refusal was logged */
     unsigned quiet_beats;  /* beats that must pass before peers are counted out */
     int64_t idle_since_ms; /* no node since then; -1: there is one */
     int64_t end_at_ms;
@@ -61,78 +61,12 @@ struct server {
 
 static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg);
 
-/* --- peers: what the parts call (broker.h) ------------------------------------------------ */
-
-void broker_refuse (broker_t *self, const routing_t *routing, const usi_msg_t *refused,
-                    us_err_t code, const char *text)
-{
-    usi_msg_t msg = USI_MSG_INIT;
-    usi_msg_begin (&msg, USI_ERROR);
-    USI_SET (&msg.head, CODE, code, code);
-    USI_SET (&msg.head, TEXT, text, usi_bytes_of (text ? text : us_err_text (code)));
-    if (refused)
-        USI_SET (&msg.head, COUNT, count, (uint64_t) refused->type);
-    /* who has to say HELLO first asks again after it */
-    if (refused && usi_has (&refused->head, USI_F_REF) && code != US_ERR_UNKNOWN_PEER)
-        USI_SET (&msg.head, REF, ref, refused->head.ref);
-    usi_msg_send (&msg, self->socket, usi_bytes (routing->bytes, routing->len));
-    usi_msg_free (&msg);
-}
-
-void broker_must_announce (broker_t *self, uint32_t index)
-{
-    peer_t *peer = peers_get (self->peers, index);
-    if (peer)
-        peer->must_announce = true;
-}
-
-void broker_lose_peer (broker_t *self, peer_t *peer)
-{
-    peers_mark_gone (self->peers, peer);
-}
-
-static void s_forget_node (broker_t *self, node_t *node)
-{
-    usi_info ("node.left", "gone name=%s node=%016llx", node->peer->name,
-              (unsigned long long) node->id);
-    if (node->relayed && !nodes_find (self->nodes, node->id))
-        store_relay (self->store, node->id, false);
-    nodes_remove (self->nodes, node);
-}
-
-static void s_forget (peer_t *peer, void *arg)
-{
-    broker_t *self = arg;
-    outbox_forget (self->outbox, peer);
-    follow_drop_all (self, peer);
-    missed_free (peer);
-    if (peer->node)
-        s_forget_node (self, peer->node);
-}
-
-/* It says HELLO again, as a new peer, and announces what it holds. */
-static void s_ask_announce (broker_t *self, peer_t *peer)
-{
-    broker_refuse (self, &peer->routing, NULL, US_ERR_UNKNOWN_PEER,
-                   "the store was away; say HELLO again");
-    peers_mark_gone (self->peers, peer);
-}
-
-static void s_ask_all (broker_t *self, bool everybody)
-{
-    size_t count;
-    peer_t **peers = peers_all (self->peers, &count);
-    for (size_t i = 0; i < count; i++)
-        if (!peers[i]->gone && (everybody || peers[i]->must_announce))
-            s_ask_announce (self, peers[i]);
-}
-
 /* --- the turn ----------------------------------------------------------------------------- */
 
 static void s_end_turn (server_t *self)
 {
     outbox_flush (self->core.outbox);
-    peers_reap (self->core.peers, s_forget, &self->core);
+    presence_reap (&self->core);
 }
 
 static int s_on_turn (zloop_t *loop, int timer, void *arg)
@@ -150,7 +84,7 @@ static void s_on_filled (void *arg)
 {
     server_t *self = arg;
     if (!self->turn_timer)
-        zloop_timer (self->core.loop, 0, 1, s_on_turn, self);
+        zloop_timer (self->loop, 0, 1, s_on_turn, self);
     self->turn_timer = true;
 }
 
@@ -169,130 +103,31 @@ static void s_on_unsent (peer_t *peer, const usi_msg_t *msg, void *arg)
     server_t *self = arg;
     slow_peer_unsent (&self->core, peer, msg);
     if (!self->slow_timer)
-        zloop_timer (self->core.loop, SLOW_PEERS_RETRY_MS, 0, s_on_slow, self);
+        zloop_timer (self->loop, SLOW_PEERS_RETRY_MS, 0, s_on_slow, self);
     self->slow_timer = true;
 }
 
 static void s_on_gone (peer_t *peer, const usi_msg_t *msg, void *arg)
 {
     server_t *self = arg;
-    if (msg->type == USI_JOBS && peer->node)
-        schedule_undelivered (&self->core, peer->node, msg);
-    peers_mark_gone (self->core.peers, peer);
+    presence_closed (&self->core, peer, msg);
 }
 
 /* --- receiving ---------------------------------------------------------------------------- */
 
-static void s_ping (broker_t *self, peer_t *peer, usi_msg_t *msg)
-{
-    (void) msg;
-    usi_msg_t pong = USI_MSG_INIT;
-    usi_msg_begin (&pong, USI_PONG);
-    USI_SET (&pong.head, BROKER, broker, self->id);
-    outbox_send (self->outbox, peer, &pong);
-    usi_msg_free (&pong);
-}
-
-static void s_bye (broker_t *self, peer_t *peer, usi_msg_t *msg)
-{
-    (void) msg;
-    uint64_t node = peer->node ? peer->node->id : 0;
-    broker_lose_peer (self, peer);
-    if (node && !nodes_find (self->nodes, node))
-        store_unregister_node (self->store, node);
-}
-
-static void s_nothing (broker_t *self, peer_t *peer, usi_msg_t *msg)
-{
-    (void) self;
-    (void) peer;
-    (void) msg;
-}
-
-static handler_fn *const s_handlers[64] = {
-    [USI_PING] = s_ping,
-    [USI_PONG] = s_nothing,
-    [USI_BYE] = s_bye,
-    [USI_ERROR] = s_nothing,
-    [USI_SUBMIT] = handle_submit,
-    [USI_WATCH] = handle_watch,
-    [USI_UNWATCH] = handle_unwatch,
-    [USI_CANCEL] = handle_cancel,
-    [USI_QUERY] = handle_query,
-    [USI_BLOB_FIND] = handle_blob_find,
-    [USI_BLOB_PUT] = handle_blob_put,
-    [USI_BLOB_GET] = handle_blob_get,
-    [USI_CREDIT] = handle_credit,
-    [USI_STARTED] = handle_started,
-    [USI_RESULT] = handle_result,
-    [USI_LOG] = handle_log,
-    [USI_RENEW] = handle_renew,
-    [USI_HAND_BACK] = handle_hand_back,
-    [USI_RELAY] = handle_relay,
-    [USI_STATUS] = handle_status,
-};
-
-/* Nobody answers an ERROR with an ERROR, nor a stranger's BYE. */
-static bool s_wants_answer (int type)
-{
-    return type != USI_ERROR && type != USI_BYE && type != USI_PONG;
-}
-
-/* A line a second at most: a hostile peer must not fill the journal. */
-static void s_log_refused (server_t *self, const char *text)
-{
-    int64_t now_ms = usi_now_ms ();
-    self->core.counters.malformed++;
-    if (now_ms - self->refused_ms < REFUSED_MS)
-        return;
-    self->refused_ms = now_ms;
-    usi_notice ("message.refused", "%s type=%s refused=%llu", text,
-                usi_type_name (self->msg.type),
-                (unsigned long long) self->core.counters.malformed);
-}
-
-static void s_refuse (server_t *self, const routing_t *routing, us_err_t code,
-                      const char *text)
-{
-    if (code != US_ERR_UNKNOWN_PEER)
-        s_log_refused (self, text);
-    if (s_wants_answer (self->msg.type))
-        broker_refuse (&self->core, routing, &self->msg, code, text);
-}
-
-static void s_dispatch (server_t *self, const routing_t *routing)
-{
-    usi_msg_t *msg = &self->msg;
-    unsigned senders = usi_type_senders (msg->type);
-    peer_t *peer = peers_find (self->core.peers, routing);
-    if (msg->type == USI_HELLO) {
-        handle_hello (&self->core, routing, msg);
-        return;
-    }
-    if (!peer) {
-        s_refuse (self, routing, US_ERR_UNKNOWN_PEER, "say HELLO first");
-        return;
-    }
-    peer_heard (peer);
-    if (!(senders & peer->role) || msg->type >= 64 || !s_handlers[msg->type])
-        s_refuse (self, routing, US_ERR_PROTOCOL, "this type is not yours to send");
-    else
-        s_handlers[msg->type](&self->core, peer, msg);
-}
-
-/* One message; false where there is none. */
+/* Takes one message; false where there is none. */
 static bool s_receive (server_t *self)
 {
     routing_t routing;
-    int rc = usi_msg_recv (&self->msg, self->core.socket, routing.bytes, &routing.len);
-    if (rc && rc != EPROTO && rc != ENOTSUP)
-        return false;
-    self->core.counters.messages++;
-    if (rc)
-        s_refuse (self, &routing, rc == EPROTO ? US_ERR_PROTOCOL : US_ERR_UNSUPPORTED,
-                  self->msg.why);
+    int rc = usi_msg_recv (&self->msg, self->socket, routing.bytes, &routing.len);
+    if (rc == 0)
+        dispatch (&self->core, &routing, &self->msg);
+    else if (rc == EPROTO)
+        dispatch_malformed (&self->core, &routing, &self->msg, US_ERR_PROTOCOL);
+    else if (rc == ENOTSUP)
+        dispatch_malformed (&self->core, &routing, &self->msg, US_ERR_UNSUPPORTED);
     else
-        s_dispatch (self, &routing);
+        return false;
     return true;
 }
 
@@ -307,15 +142,15 @@ static bool s_is_over (const server_t *self, unsigned part)
 
 static void s_start_reading (server_t *self)
 {
-    zloop_reader (self->core.loop, self->router, s_on_readable, self);
-    zloop_reader_set_tolerant (self->core.loop, self->router);
+    zloop_reader (self->loop, self->router, s_on_readable, self);
+    zloop_reader_set_tolerant (self->loop, self->router);
     self->reading = true;
 }
 
 static void s_stop_reading (server_t *self)
 {
     if (self->reading)
-        zloop_reader_end (self->core.loop, self->router);
+        zloop_reader_end (self->loop, self->router);
     self->reading = false;
     self->quiet_beats = QUIET_BEATS;
 }
@@ -338,7 +173,7 @@ static void s_check_backlog (server_t *self)
     if (!self->reading || !s_is_over (self, 1))
         return;
     s_stop_reading (self);
-    zloop_timer (self->core.loop, RESUME_MS, 0, s_on_resume, self);
+    zloop_timer (self->loop, RESUME_MS, 0, s_on_resume, self);
 }
 
 static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg)
@@ -356,30 +191,13 @@ static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg)
 
 /* --- beats -------------------------------------------------------------------------------- */
 
-static void s_beat_peer (server_t *self, peer_t *peer)
-{
-    switch (peer_beat (peer)) {
-    case PEER_PING: outbox_send_plain (self->core.outbox, peer, USI_PING); break;
-    case PEER_GONE:
-        usi_notice ("peer.silent", "does not answer name=%s peer=%u", peer->name,
-                    peer->index);
-        broker_lose_peer (&self->core, peer);
-        break;
-    default: break;
-    }
-}
-
+/* After a pause in reading, what peers sent meanwhile has to be read first. */
 static void s_beat_peers (server_t *self)
 {
-    size_t count;
-    peer_t **peers = peers_all (self->core.peers, &count);
-    if (self->quiet_beats > 0) {
+    if (self->quiet_beats > 0)
         self->quiet_beats--;
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (!peers[i]->gone)
-            s_beat_peer (self, peers[i]);
+    else
+        presence_beat (&self->core);
 }
 
 static bool s_is_idle_for_long (server_t *self)
@@ -403,7 +221,7 @@ static int s_on_beat (zloop_t *loop, int timer, void *arg)
     if (self->core.ending)
         return 0;
     if (store_is_ready (self->core.store))
-        s_ask_all (&self->core, false);
+        presence_ask_announce (&self->core, false);
     s_beat_peers (self);
     schedule_look (&self->core);
     s_end_turn (self);
@@ -450,7 +268,7 @@ static void s_on_ready (void *arg)
         s_begin (self);
     if (self->was_lost) {
         usi_notice ("store.back", "the store answers again");
-        s_ask_all (&self->core, true);
+        presence_ask_announce (&self->core, true);
         s_end_turn (self);
     }
     self->was_lost = false;
@@ -492,20 +310,16 @@ static void s_on_stop (void *arg, const usi_id_t *id, uint64_t node, uint32_t at
     order_stop (&self->core, id, node, attempt);
 }
 
-static void s_on_drain (void *arg, uint64_t id)
+static void s_on_drain (void *arg, uint64_t node)
 {
     server_t *self = arg;
-    node_t *node = nodes_find (self->core.nodes, id);
-    if (node)
-        order_drain (&self->core, node);
+    order_drain (&self->core, node);
 }
 
-static void s_on_wake (void *arg, uint64_t id)
+static void s_on_wake (void *arg, uint64_t node)
 {
     server_t *self = arg;
-    node_t *node = nodes_find (self->core.nodes, id);
-    if (node)
-        outbox_send_plain (self->core.outbox, node->peer, USI_WAKE);
+    order_wake (&self->core, node);
 }
 
 static void s_on_swept (const usi_id_t *id, int state, const uint32_t *peers,
@@ -518,21 +332,6 @@ static void s_on_swept (const usi_id_t *id, int state, const uint32_t *peers,
 
 /* --- ending ------------------------------------------------------------------------------- */
 
-static void s_say_bye (server_t *self)
-{
-    size_t count;
-    peer_t **peers = peers_all (self->core.peers, &count);
-    s_end_turn (self);
-    for (size_t i = 0; i < count; i++) {
-        usi_msg_t bye = USI_MSG_INIT;
-        usi_msg_begin (&bye, USI_BYE);
-        USI_SET (&bye.head, TEXT, text, usi_bytes_of ("the broker ends"));
-        usi_msg_send (&bye, self->core.socket,
-                      usi_bytes (peers[i]->routing.bytes, peers[i]->routing.len));
-        usi_msg_free (&bye);
-    }
-}
-
 /* Answers of the store are still passed on; then the peers hear BYE and the loop ends. */
 static int s_on_ending (zloop_t *loop, int timer, void *arg)
 {
@@ -542,7 +341,8 @@ static int s_on_ending (zloop_t *loop, int timer, void *arg)
     bool answered = store_backlog (self->core.store, NULL) == 0;
     if (!answered && usi_now_ms () < self->end_at_ms)
         return 0;
-    s_say_bye (self);
+    s_end_turn (self);
+    presence_say_bye (&self->core);
     return -1;
 }
 
@@ -557,7 +357,7 @@ static void s_begin_end (server_t *self)
         private_redis_ending (self->redis);
     store_flush (self->core.store);
     self->end_at_ms = usi_now_ms () + END_WAIT_MS;
-    zloop_timer (self->core.loop, END_TICK_MS, 0, s_on_ending, self);
+    zloop_timer (self->loop, END_TICK_MS, 0, s_on_ending, self);
 }
 
 static int s_on_signal (zloop_t *loop, zmq_pollitem_t *item, void *arg)
@@ -606,22 +406,22 @@ server_t *server_new (void)
     broker_t *core = &self->core;
     self->router = zsock_new (ZMQ_ROUTER);
     self->signals.fd = -1;
-    core->loop = zloop_new ();
-    core->socket = zsock_resolve (self->router);
+    self->loop = zloop_new ();
+    self->socket = zsock_resolve (self->router);
     core->peers = peers_new ();
     core->nodes = nodes_new ();
-    core->unserved = zlistx_new ();
     core->endpoints = &self->endpoints;
     core->id = usi_random32 ();
     core->started_ms = usi_now_ms ();
     follows_init (core);
+    served_init (core);
     const outbox_hooks_t hooks = {.unsent = s_on_unsent,
                                   .gone = s_on_gone,
                                   .filled = s_on_filled,
                                   .arg = self};
-    core->outbox = outbox_new (core->socket, &hooks);
-    s_set_options (core->socket);
-    zloop_set_nonstop (core->loop, true);
+    core->outbox = outbox_new (self->socket, &hooks);
+    s_set_options (self->socket);
+    zloop_set_nonstop (self->loop, true);
     return self;
 }
 
@@ -634,18 +434,13 @@ void server_destroy (server_t **self_p)
     broker_t *core = &self->core;
     core->ending = true;
     store_destroy (&core->store);
-    submit_cleanup (core);
-    size_t count;
-    peer_t **peers = peers_all (core->peers, &count);
-    for (size_t i = 0; i < count; i++) {
-        follow_drop_all (core, peers[i]);
-        missed_free (peers[i]);
-    }
+    served_destroy (core);
+    presence_clear (core);
     outbox_destroy (&core->outbox);
     nodes_destroy (&core->nodes);
     peers_destroy (&core->peers);
     follows_destroy (core);
-    zloop_destroy (&core->loop);
+    zloop_destroy (&self->loop);
     zsock_destroy (&self->router);
     usi_msg_free (&self->msg);
     endpoints_clear (&self->endpoints);
@@ -660,13 +455,12 @@ int server_bind (server_t *self, const char *endpoint, char **text)
     char *address = endpoint_to_bind (endpoint);
     char bound[256];
     /* Only where it is asked for: with it libzmq shows IPv4 addresses in IPv6 dress. */
-    s_set (self->core.socket, ZMQ_IPV6, strchr (endpoint, '[') != NULL);
+    s_set (self->socket, ZMQ_IPV6, strchr (endpoint, '[') != NULL);
     size_t len = sizeof bound;
-    int rc = zmq_bind (self->core.socket, address);
+    int rc = zmq_bind (self->socket, address);
     int reason = errno;
     free (address);
-    if (rc == 0 &&
-        zmq_getsockopt (self->core.socket, ZMQ_LAST_ENDPOINT, bound, &len) == 0) {
+    if (rc == 0 && zmq_getsockopt (self->socket, ZMQ_LAST_ENDPOINT, bound, &len) == 0) {
         endpoints_add_bound (&self->endpoints, bound);
         return 0;
     }
@@ -698,7 +492,7 @@ static int s_open_store (server_t *self, char **text)
                                    .drain = s_on_drain,
                                    .wake = s_on_wake,
                                    .arg = self};
-    core->store = store_new (core->loop, &options, &events);
+    core->store = store_new (self->loop, &options, &events);
     if (!core->store) {
         *text = usi_sprintf (
             "redis is %s, but must be redis://[user:password@]host[:port][/db]"
@@ -723,8 +517,8 @@ static void s_watch_signals (server_t *self)
         (zmq_pollitem_t){.fd = signalfd (-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
                          .events = ZMQ_POLLIN};
     US_ASSERT (self->signals.fd >= 0);
-    zloop_poller (self->core.loop, &self->signals, s_on_signal, self);
-    zloop_poller_set_tolerant (self->core.loop, &self->signals);
+    zloop_poller (self->loop, &self->signals, s_on_signal, self);
+    zloop_poller_set_tolerant (self->loop, &self->signals);
 }
 
 int server_open (server_t *self, const server_options_t *options,
@@ -739,16 +533,16 @@ int server_open (server_t *self, const server_options_t *options,
         return rc;
     s_watch_signals (self);
     if (redis)
-        private_redis_attach (redis, self->core.loop);
+        private_redis_attach (redis, self->loop);
     store_sweep_start (self->core.store, s_on_swept, self);
-    zloop_timer (self->core.loop, USI_HEARTBEAT_MS, 0, s_on_beat, self);
-    zloop_timer (self->core.loop, ENTRIES_REFRESH_MS, 0, s_on_refresh, self);
+    zloop_timer (self->loop, USI_HEARTBEAT_MS, 0, s_on_beat, self);
+    zloop_timer (self->loop, ENTRIES_REFRESH_MS, 0, s_on_refresh, self);
     return 0;
 }
 
 void server_run (server_t *self)
 {
-    zloop_start (self->core.loop);
+    zloop_start (self->loop);
 }
 
 const endpoints_t *server_endpoints (const server_t *self)

@@ -93,10 +93,3 @@ void entries_remove (broker_t *self)
         store_unregister_node (self->store, nodes_at (self->nodes, i)->id);
     store_unregister_broker (self->store);
 }
-
-void order_drain (broker_t *self, node_t *node)
-{
-    node->draining = true;
-    outbox_send_plain (self->outbox, node->peer, USI_DRAIN);
-    entry_put_node (self, node);
-}

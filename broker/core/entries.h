@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the broker tells the registry in the store: itself and its nodes. */
+ * What the registry in the store says of this broker and its nodes. Stands on the table of
+ * nodes and on the store. */
 #ifndef BROKER_REGISTRY_H
 #define BROKER_REGISTRY_H
 
@@ -9,16 +10,13 @@
 #define ENTRIES_REFRESH_MS 2000
 
 void entry_put_node (broker_t *self, const node_t *node);
-/* Itself and all its nodes. */
+/* The broker itself and all its nodes. */
 void entries_refresh (broker_t *self);
-/* The broker ends: nothing of it stays. */
+/* The broker ends: takes all its entries out. */
 void entries_remove (broker_t *self);
 
-/* Values as the registry holds them; appended to buf. */
+/* Entries as the registry holds them; appended to buf. */
 void entry_encode_broker (const broker_t *self, usi_buf_t *buf);
 void entry_encode_node (const broker_t *self, const node_t *node, usi_buf_t *buf);
-
-/* The node takes no more jobs, finishes and leaves. */
-void order_drain (broker_t *self, node_t *node);
 
 #endif

@@ -1,38 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * Telling clients what became of their jobs. Peers are named by index, as the store names
- * them; those that have left are passed over: they ask again from where they are now. */
-#ifndef BROKER_DELIVER_H
-#define BROKER_DELIVER_H
+ * Telling all peers of this broker that want to know what became of a job. The store names
+ * them by index; those that have left are passed over, since they ask again from where they
+ * are now. A peer that follows the log of the job hears of its end after the last byte.
+ * Stands on notify.h (what one peer is told) and follows.h. */
+#ifndef BROKER_FANOUT_H
+#define BROKER_FANOUT_H
 
-#include "core/broker.h"
+#include "core/notify.h"
 
-/* How a job ended; views borrow for the call. */
-typedef struct ended {
-    usi_id_t id;
-    int state;
-    int32_t code;
-    uint32_t attempt;
-    uint64_t log_end, build_end, dropped;
-    uint8_t crashes, losses;
-    int64_t started_ms, ended_ms;
-    usi_bytes_t blob; /* empty: the body holds the result */
-    uint64_t size;
-    usi_bytes_t body;
-} ended_t;
-
-/* The end is in hand (it has just been stored). */
+/* The job has ended and its end is at hand: it has just been stored. */
 void fanout_result (broker_t *self, const ended_t *ended, const uint32_t *peers,
                     size_t count);
-/* Reads it from the store first. */
+/* The job has ended; the store is asked how. */
 void fanout_ended (broker_t *self, const usi_id_t *id, const uint32_t *peers,
                    size_t count);
-void notify_job (broker_t *self, peer_t *peer, const store_job_t *job);
-void notify_state (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
-                   int state, uint32_t attempt);
 void fanout_started (broker_t *self, const usi_id_t *id, const uint32_t *peers,
                      size_t count);
-/* Its log grew, elsewhere. */
+/* A chunk of the log was just stored, and is at hand. */
+void fanout_chunk (broker_t *self, const usi_id_t *id, const uint32_t *peers,
+                   size_t count, int stream, uint64_t offset, usi_bytes_t bytes);
+/* The log grew; the store is asked what there is. */
 void fanout_logged (broker_t *self, const usi_id_t *id, const uint32_t *peers,
                     size_t count);
 

@@ -4,7 +4,7 @@
 #include "core/follows.h"
 
 #include "base/mem.h"
-#include "core/fanout.h"
+#include "core/notify.h"
 
 static size_t s_hash (const void *key)
 {
@@ -142,7 +142,7 @@ static void s_on_read (us_err_t code, usi_bytes_t bytes, uint64_t length, void *
     if (peer && follow && follow->generation == request->generation) {
         follow->streams[request->stream].reading = false;
         if (code == US_ERR_STORE) {
-            broker_must_announce (self, request->peer);
+            peer_must_announce (peer);
             follow_drop (self, follow);
         } else {
             s_take (self, peer, follow, request->stream, bytes, code ? 0 : length);
@@ -186,7 +186,7 @@ static void s_advance (broker_t *self, follow_t *follow)
             usi_id_t id = follow->key.id;
             uint32_t index = follow->key.peer;
             follow_drop (self, follow);
-            fanout_ended (self, &id, &index, 1);
+            notify_stored_end (self, &id, &index, 1);
         }
         return;
     }

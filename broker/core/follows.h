@@ -3,7 +3,8 @@
  * Logs that are sent to clients as they grow. A follow remembers for one peer and job how
  * far each stream has been sent. A chunk that just came from a node goes out directly
  * where the offsets meet; everything else is read from the store, one piece at a time, as
- * fast as the peer takes it. A job's ENDED goes out after its last byte. */
+ * fast as the peer takes it. A job's ENDED goes out after its last byte.
+ * Stands on notify.h. */
 #ifndef BROKER_FOLLOWS_H
 #define BROKER_FOLLOWS_H
 

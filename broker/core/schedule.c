@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/fence.h"
 
 typedef struct claim_request {
     broker_t *broker;
@@ -19,7 +20,7 @@ typedef struct claim_request {
 
 static void s_next_of_pass (broker_t *self, node_t *node);
 
-/* --- jobs that came --------------------------------------------------------------- */
+/* --- what a claim brought --------------------------------------------------------------- */
 
 static void s_ignore (us_err_t code, void *arg)
 {
@@ -36,12 +37,7 @@ static void s_hand_back_claimed (broker_t *self, const store_claimed_t *jobs,
                                  size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const store_record_t *record = &jobs[i].record;
-        store_fence_t fence = {.id = record->id,
-                               .node = record->node,
-                               .boot = record->boot,
-                               .attempt = record->attempt,
-                               .nonce = record->nonce};
+        store_fence_t fence = fence_of_record (&jobs[i].record);
         s_hand_back (self, &fence);
     }
 }
@@ -77,12 +73,7 @@ static void s_send_job (broker_t *self, node_t *node, const store_claimed_t *job
 void schedule_undelivered (broker_t *self, node_t *node, const usi_msg_t *jobs)
 {
     for (size_t i = 0; i < jobs->items_len; i++) {
-        const usi_fields_t *item = &jobs->items[i];
-        store_fence_t fence = {.id = item->id,
-                               .node = node->id,
-                               .boot = node->boot,
-                               .attempt = (uint32_t) item->attempt,
-                               .nonce = item->nonce};
+        store_fence_t fence = fence_of_item (node, &jobs->items[i]);
         s_hand_back (self, &fence);
     }
     node_add_credit (node, jobs->items_len);

@@ -3,7 +3,8 @@
  * Bringing jobs and credit together. Three things make a claim: new credit or a wake (a
  * pass over all channels of the node), jobs that just came in (a claim by nodes with
  * credit, in the same call of the store), and once a second a look at each channel for
- * which credit lies idle. Never more is claimed than there is credit. */
+ * which credit lies idle. No claim asks for more jobs than there is credit. Stands on the
+ * table of nodes, the outbox and the store. */
 #ifndef BROKER_SCHEDULE_H
 #define BROKER_SCHEDULE_H
 

@@ -7,7 +7,6 @@
 #include "core/fanout.h"
 #include "core/follows.h"
 #include "core/schedule.h"
-#include "handlers/handlers.h"
 #include "peers/missed.h"
 
 #define PORTION 64 /* entries sent at a time: each may bring 256 KiB */
@@ -17,7 +16,7 @@ static void s_add (broker_t *self, peer_t *peer, const missed_t *missed)
     if (missed_add (peer, missed))
         return;
     self->counters.forgotten++;
-    broker_must_announce (self, peer->index); /* the peer repeats what it waits for */
+    peer_must_announce (peer); /* the peer repeats what it waits for */
 }
 
 static void s_miss_item (broker_t *self, peer_t *peer, usi_type_t type,
@@ -65,8 +64,7 @@ static void s_send_answer (broker_t *self, const peer_t *peer, const missed_t *m
     USI_SET (&msg.head, REF, ref, missed->size);
     USI_SET (&msg.head, CODE, code, US_ERR_BUSY);
     USI_SET (&msg.head, TEXT, text, usi_bytes_of ("the answer was not read in time"));
-    usi_msg_send (&msg, self->socket,
-                  usi_bytes (peer->routing.bytes, peer->routing.len));
+    outbox_send_to (self->outbox, &peer->routing, &msg);
     usi_msg_free (&msg);
 }
 
@@ -89,7 +87,7 @@ static void s_send_portion (broker_t *self, peer_t *peer)
         if (missed->type == USI_ENDED)
             fanout_ended (self, &id, &peer->index, 1);
         else if (missed->type == USI_BLOB_DATA)
-            blob_send (self, peer, missed->key, missed->number);
+            notify_blob (self, peer, missed->key, missed->number);
         else if (missed->type == USI_ANSWER)
             s_send_answer (self, peer, missed);
         else

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "core/notify.h"
 
 typedef struct blob_request {
     broker_t *broker;
@@ -13,18 +14,6 @@ typedef struct blob_request {
     uint32_t index;
     uint8_t digest[USI_DIGEST_LEN];
 } blob_request_t;
-
-usi_bytes_t blobs_pack (const usi_list_t *list,
-                        uint8_t room[USI_MAX_BLOBS * USI_DIGEST_LEN])
-{
-    size_t at = 0, len = 0;
-    usi_bytes_t digest;
-    while (len < USI_MAX_BLOBS * USI_DIGEST_LEN && usi_list_next (list, &at, &digest)) {
-        memcpy (room + len, digest.data, USI_DIGEST_LEN);
-        len += USI_DIGEST_LEN;
-    }
-    return usi_bytes (room, len);
-}
 
 static blob_request_t *s_request (broker_t *self, const peer_t *peer,
                                   const uint8_t *digest, uint32_t index)
@@ -37,28 +26,18 @@ static blob_request_t *s_request (broker_t *self, const peer_t *peer,
     return request;
 }
 
-static usi_fields_t *s_reply (broker_t *self, peer_t *peer, usi_type_t type,
-                              const uint8_t *digest, usi_bytes_t body)
-{
-    arena_t *arena;
-    usi_fields_t *item =
-        outbox_add (self->outbox, peer, type, body, USI_DIGEST_LEN, &arena);
-    USI_SET (item, BLOB, blob, arena_copy (arena, usi_bytes (digest, USI_DIGEST_LEN)));
-    return item;
-}
-
 /* --- BLOB_FIND -------------------------------------------------------------------------- */
 
-/* A store that does not answer counts as "not there": the peer puts the blob, and is told
- * then. */
+/* Where the store does not answer, the blob counts as "not there": the peer puts it, and
+ * is told then. */
 static void s_on_found (us_err_t code, uint64_t size, void *arg)
 {
     blob_request_t *request = arg;
     broker_t *self = request->broker;
     peer_t *peer = peers_get (self->peers, request->peer);
     if (peer) {
-        usi_fields_t *item =
-            s_reply (self, peer, USI_BLOB_FOUND, request->digest, usi_bytes (NULL, 0));
+        usi_fields_t *item = outbox_add_blob (self->outbox, peer, USI_BLOB_FOUND,
+                                              request->digest, usi_bytes (NULL, 0));
         USI_SET (item, SIZE, size, code ? 0 : size);
     }
     free (request);
@@ -78,8 +57,8 @@ void handle_blob_find (broker_t *self, peer_t *peer, usi_msg_t *msg)
 static void s_kept (broker_t *self, peer_t *peer, const uint8_t *digest, uint32_t index,
                     us_err_t code)
 {
-    usi_fields_t *item =
-        s_reply (self, peer, USI_BLOB_KEPT, digest, usi_bytes (NULL, 0));
+    usi_fields_t *item = outbox_add_blob (self->outbox, peer, USI_BLOB_KEPT, digest,
+                                          usi_bytes (NULL, 0));
     USI_SET (item, INDEX, index, index);
     USI_SET (item, CODE, code, code);
 }
@@ -93,7 +72,7 @@ static void s_on_kept (us_err_t code, void *arg)
     free (request);
 }
 
-/* Every chunk but the last is whole. */
+/* Every chunk but the last has the full size. */
 static us_err_t s_check_chunk (const broker_t *self, const usi_fields_t *item,
                                size_t len)
 {
@@ -124,29 +103,9 @@ void handle_blob_put (broker_t *self, peer_t *peer, usi_msg_t *msg)
 
 /* --- BLOB_GET --------------------------------------------------------------------------- */
 
-static void s_on_chunk (us_err_t code, usi_bytes_t bytes, uint64_t length, void *arg)
-{
-    blob_request_t *request = arg;
-    broker_t *self = request->broker;
-    peer_t *peer = peers_get (self->peers, request->peer);
-    if (peer) {
-        usi_bytes_t body = code ? usi_bytes (NULL, 0) : bytes;
-        usi_fields_t *item = s_reply (self, peer, USI_BLOB_DATA, request->digest, body);
-        USI_SET (item, INDEX, index, request->index);
-        USI_SET (item, SIZE, size, code ? 0 : length);
-        USI_SET (item, CODE, code, code);
-    }
-    free (request);
-}
-
-void blob_send (broker_t *self, peer_t *peer, const uint8_t digest[32], uint32_t index)
-{
-    store_blob_get (self->store, digest, index, s_on_chunk,
-                    s_request (self, peer, digest, index));
-}
-
 void handle_blob_get (broker_t *self, peer_t *peer, usi_msg_t *msg)
 {
     for (size_t i = 0; i < msg->items_len; i++)
-        blob_send (self, peer, msg->items[i].blob.data, (uint32_t) msg->items[i].index);
+        notify_blob (self, peer, msg->items[i].blob.data,
+                     (uint32_t) msg->items[i].index);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * CANCEL: a job that waits ends now; one that runs is stopped by its node, which the
- * store tells where another broker has it. */
+ * CANCEL: a job that waits ends now. A job that runs is stopped by its node: this broker
+ * tells its own node, and the store tells the broker that holds another one. */
 #include "handlers/handlers.h"
 
 #include <stdlib.h>
@@ -19,9 +19,7 @@ typedef struct cancel_request {
 static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
                      int state)
 {
-    usi_fields_t *item =
-        outbox_add (self->outbox, peer, USI_CANCELLED, usi_bytes (NULL, 0), 0, NULL);
-    USI_SET (item, ID, id, *id);
+    usi_fields_t *item = outbox_add_id (self->outbox, peer, USI_CANCELLED, id);
     USI_SET (item, CODE, code, code);
     USI_SET (item, STATE, state, (uint64_t) state);
 }

@@ -3,7 +3,8 @@
  * One handler for each type of message that peers send (docs/protocol.md section 4). The
  * message has been decoded and checked against the table of types; a handler checks
  * what the codec cannot know, asks the store and answers in its callback. It must not
- * keep pointers to the message or the peer. */
+ * keep pointers to the message or the peer. Handlers stand on the core, and not on one
+ * another; dispatch.c calls them. */
 #ifndef BROKER_HANDLERS_H
 #define BROKER_HANDLERS_H
 
@@ -11,6 +12,7 @@
 
 typedef void handler_fn (broker_t *self, peer_t *peer, usi_msg_t *msg);
 
+handler_fn handle_ping, handle_bye;
 handler_fn handle_submit, handle_watch, handle_unwatch, handle_cancel, handle_query;
 handler_fn handle_blob_find, handle_blob_put, handle_blob_get;
 handler_fn handle_credit, handle_started, handle_result, handle_log, handle_renew,
@@ -18,18 +20,5 @@ handler_fn handle_credit, handle_started, handle_result, handle_log, handle_rene
 
 /* HELLO is the one message of somebody who is not yet a peer. */
 void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *msg);
-
-/* SUBMITs that waited for the registry are dropped: the broker ends. */
-void submit_cleanup (broker_t *self);
-
-/* Reads a chunk and sends it as BLOB_DATA. */
-void blob_send (broker_t *self, peer_t *peer, const uint8_t digest[32], uint32_t index);
-
-/* The fence of an item that a node sent. */
-store_fence_t fence_of (const node_t *node, const usi_fields_t *item);
-
-/* Digests of a list as 32 bytes each; room for USI_MAX_BLOBS of them. */
-usi_bytes_t blobs_pack (const usi_list_t *list,
-                        uint8_t room[USI_MAX_BLOBS * USI_DIGEST_LEN]);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * HELLO: a client or node introduces itself; also anew, after ERROR US_ERR_UNKNOWN_PEER. What
- * was known of it under the same connection counts no more. */
+ * HELLO, PING, BYE: a client or node introduces itself, asks whether the broker is there,
+ * and leaves. A peer says HELLO again after ERROR US_ERR_UNKNOWN_PEER; what was known of it
+ * under the same connection counts no more. */
 #include "handlers/handlers.h"
 
 #include "base/log.h"
@@ -37,12 +38,12 @@ static void s_welcome (broker_t *self, peer_t *peer)
     usi_msg_free (&msg);
 }
 
-/* The same node may still stand there under a connection that has broken unnoticed. */
+/* The same node may still be known under a connection that broke without notice. */
 static void s_drop_older (broker_t *self, uint64_t id)
 {
     node_t *older = nodes_find (self->nodes, id);
     if (older)
-        broker_lose_peer (self, older->peer);
+        peers_mark_gone (self->peers, older->peer);
 }
 
 static bool s_make_node (broker_t *self, peer_t *peer, const usi_msg_t *msg)
@@ -53,7 +54,7 @@ static bool s_make_node (broker_t *self, peer_t *peer, const usi_msg_t *msg)
     s_drop_older (self, head->node);
     us_err_t code = nodes_add (self->nodes, peer, head, &node, &why);
     if (code) {
-        broker_refuse (self, &peer->routing, msg, code, why);
+        outbox_refuse (self->outbox, &peer->routing, msg, code, why);
         return false;
     }
     entry_put_node (self, node);
@@ -69,9 +70,10 @@ void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *ms
     bool is_node = s_is (head->role, "node");
     peer_t *known = peers_find (self->peers, routing);
     if (known)
-        broker_lose_peer (self, known);
+        peers_mark_gone (self->peers, known);
     if (!is_node && !s_is (head->role, "client")) {
-        broker_refuse (self, routing, msg, US_ERR_INVALID, "role is client or node");
+        outbox_refuse (self->outbox, routing, msg, US_ERR_INVALID,
+                       "role is client or node");
         return;
     }
     peer_t *peer =
@@ -85,4 +87,23 @@ void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *ms
         usi_debug ("client.joined", "connected name=%s peer=%u", peer->name,
                    peer->index);
     s_welcome (self, peer);
+}
+
+void handle_ping (broker_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    (void) msg;
+    usi_msg_t pong = USI_MSG_INIT;
+    usi_msg_begin (&pong, USI_PONG);
+    USI_SET (&pong.head, BROKER, broker, self->id);
+    outbox_send (self->outbox, peer, &pong);
+    usi_msg_free (&pong);
+}
+
+void handle_bye (broker_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    (void) msg;
+    uint64_t node = peer->node ? peer->node->id : 0;
+    peers_mark_gone (self->peers, peer);
+    if (node && !nodes_find (self->nodes, node))
+        store_unregister_node (self->store, node);
 }

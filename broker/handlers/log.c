@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * LOG: what jobs print, chunk by chunk. Stored first; then the node hears how far, and
- * those who follow here get it straight from the message in hand. */
+ * LOG: what jobs print, chunk by chunk. A chunk is stored first. Then the node hears how
+ * far its log is kept, and those who follow it at this broker get the chunk straight from
+ * the message. */
 #include "handlers/handlers.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "core/fanout.h"
-#include "core/follows.h"
+#include "core/fence.h"
 
 typedef struct log_request {
     broker_t *broker;
@@ -23,31 +24,25 @@ static void s_kept (broker_t *self, peer_t *peer, const log_request_t *request,
                     us_err_t code, uint64_t kept)
 {
     usi_fields_t *item =
-        outbox_add (self->outbox, peer, USI_LOG_KEPT, usi_bytes (NULL, 0), 0, NULL);
-    USI_SET (item, ID, id, request->fence.id);
+        outbox_add_id (self->outbox, peer, USI_LOG_KEPT, &request->fence.id);
     USI_SET (item, ATTEMPT, attempt, request->fence.attempt);
     USI_SET (item, STREAM, stream, (uint64_t) request->stream);
     USI_SET (item, OFFSET, offset, kept);
     USI_SET (item, CODE, code, code);
 }
 
-/* What the store did not keep (a gap before it) must not be shown. */
+/* A chunk that the store did not keep, because of a gap before it, must not be shown. */
 static void s_tell (log_request_t *request, uint64_t kept, const uint32_t *peers,
                     size_t count)
 {
     broker_t *self = request->broker;
     usi_bytes_t bytes =
         usi_bytes (zmq_msg_data (&request->body), zmq_msg_size (&request->body));
-    if (kept != request->offset + bytes.len) {
+    if (kept == request->offset + bytes.len)
+        fanout_chunk (self, &request->fence.id, peers, count, request->stream,
+                      request->offset, bytes);
+    else
         fanout_logged (self, &request->fence.id, peers, count);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        peer_t *peer = peers_get (self->peers, peers[i]);
-        follow_t *follow = peer ? follow_find (self, peer, &request->fence.id) : NULL;
-        if (follow)
-            follow_chunk (self, follow, request->stream, request->offset, bytes);
-    }
 }
 
 static void s_on_logged (us_err_t code, uint64_t kept, const uint32_t *peers,
@@ -57,7 +52,7 @@ static void s_on_logged (us_err_t code, uint64_t kept, const uint32_t *peers,
     broker_t *self = request->broker;
     peer_t *peer = peers_get (self->peers, request->peer);
     if (peer && code == US_ERR_STORE)
-        broker_must_announce (self, peer->index);
+        peer_must_announce (peer);
     else if (peer)
         s_kept (self, peer, request, code, kept);
     if (code == US_OK && count > 0)
@@ -74,7 +69,7 @@ void handle_log (broker_t *self, peer_t *peer, usi_msg_t *msg)
         log_request_t *request = usi_new (log_request_t);
         request->broker = self;
         request->peer = peer->index;
-        request->fence = fence_of (peer->node, item);
+        request->fence = fence_of_item (peer->node, item);
         request->stream = (int) item->stream;
         request->offset = item->offset;
         zmq_msg_init (&request->body);

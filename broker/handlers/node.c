@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "core/entries.h"
-#include "core/fanout.h"
+#include "core/fence.h"
 #include "core/schedule.h"
 #include "proto/pack.h"
 
@@ -19,15 +19,6 @@ typedef struct fence_request {
     usi_id_t id;
     uint32_t attempt;
 } fence_request_t;
-
-store_fence_t fence_of (const node_t *node, const usi_fields_t *item)
-{
-    return (store_fence_t){.id = item->id,
-                           .node = node->id,
-                           .boot = node->boot,
-                           .attempt = (uint32_t) item->attempt,
-                           .nonce = item->nonce};
-}
 
 static fence_request_t *s_request (broker_t *self, const peer_t *peer,
                                    const usi_fields_t *item)
@@ -47,12 +38,10 @@ static void s_reply (const fence_request_t *request, usi_type_t type, us_err_t c
     if (!peer)
         return;
     if (code == US_ERR_STORE) {
-        broker_must_announce (self, peer->index);
+        peer_must_announce (peer);
         return;
     }
-    usi_fields_t *item =
-        outbox_add (self->outbox, peer, type, usi_bytes (NULL, 0), 0, NULL);
-    USI_SET (item, ID, id, request->id);
+    usi_fields_t *item = outbox_add_id (self->outbox, peer, type, &request->id);
     USI_SET (item, ATTEMPT, attempt, request->attempt);
     USI_SET (item, CODE, code, code);
 }
@@ -65,7 +54,7 @@ void handle_credit (broker_t *self, peer_t *peer, usi_msg_t *msg)
     schedule_node (self, peer->node);
 }
 
-/* --- STARTED, RENEW: something is answered only where there is something to say ------- */
+/* --- STARTED, RENEW: answered only where the attempt is not the node's any more ----- */
 
 static void s_on_renewed (us_err_t code, void *arg)
 {
@@ -77,7 +66,7 @@ static void s_on_renewed (us_err_t code, void *arg)
 void handle_started (broker_t *self, peer_t *peer, usi_msg_t *msg)
 {
     for (size_t i = 0; i < msg->items_len; i++) {
-        store_fence_t fence = fence_of (peer->node, &msg->items[i]);
+        store_fence_t fence = fence_of_item (peer->node, &msg->items[i]);
         store_started (self->store, &fence, s_on_renewed,
                        s_request (self, peer, &msg->items[i]));
     }
@@ -87,7 +76,7 @@ void handle_renew (broker_t *self, peer_t *peer, usi_msg_t *msg)
 {
     for (size_t i = 0; i < msg->items_len; i++) {
         const usi_fields_t *item = &msg->items[i];
-        store_fence_t fence = fence_of (peer->node, item);
+        store_fence_t fence = fence_of_item (peer->node, item);
         store_renew (self->store, &fence, item->flags & USI_RENEW_STARTED, s_on_renewed,
                      s_request (self, peer, item));
     }
@@ -104,7 +93,7 @@ static void s_on_handed_back (us_err_t code, void *arg)
 void handle_hand_back (broker_t *self, peer_t *peer, usi_msg_t *msg)
 {
     for (size_t i = 0; i < msg->items_len; i++) {
-        store_fence_t fence = fence_of (peer->node, &msg->items[i]);
+        store_fence_t fence = fence_of_item (peer->node, &msg->items[i]);
         store_hand_back (self->store, &fence, s_on_handed_back,
                          s_request (self, peer, &msg->items[i]));
     }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "core/entries.h"
+#include "core/orders.h"
 #include "proto/pack.h"
 #include "understudy/version.h"
 
@@ -345,7 +346,7 @@ static void s_on_elsewhere (us_err_t code, const usi_bytes_t *values, size_t cou
 
 static void s_drain (answer_t *answer, node_t *node)
 {
-    order_drain (answer->broker, node);
+    order_drain (answer->broker, node->id);
     s_answer_drain (answer, node->id, usi_bytes_of (node->peer->name), node->busy);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * RESULT: the end of an attempt. Once the store has it, the node hears COMMITTED and the
- * clients of this broker get ENDED straight from the message that is still in hand. The
- * credit that comes along leads to a claim in the same call of the store. */
+ * RESULT: the end of an attempt. Once the store has it, the node hears COMMITTED, and the
+ * clients of this broker get ENDED straight from the message, which is kept until then.
+ * The credit that comes along leads to a claim in the same call of the store. */
 #include "handlers/handlers.h"
 
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "core/fanout.h"
+#include "core/fence.h"
 #include "core/schedule.h"
 
 typedef struct result_request {
@@ -23,16 +24,14 @@ typedef struct result_request {
 static void s_commit (broker_t *self, peer_t *peer, const store_fence_t *fence,
                       us_err_t code, int state)
 {
-    usi_fields_t *item =
-        outbox_add (self->outbox, peer, USI_COMMITTED, usi_bytes (NULL, 0), 0, NULL);
-    USI_SET (item, ID, id, fence->id);
+    usi_fields_t *item = outbox_add_id (self->outbox, peer, USI_COMMITTED, &fence->id);
     USI_SET (item, ATTEMPT, attempt, fence->attempt);
     USI_SET (item, CODE, code, code);
     USI_SET (item, STATE, state, (uint64_t) state);
 }
 
-/* A first attempt has no past, so all there is to tell is in hand. Of later ones the
- * record knows more: what went wrong before. */
+/* A first attempt has no past, so the message holds all there is to tell. Of later attempts
+ * the record knows more: what went wrong before. */
 static void s_tell (result_request_t *request, const store_finished_t *reply)
 {
     broker_t *self = request->broker;
@@ -65,8 +64,7 @@ static void s_on_done (us_err_t code, const store_finished_t *reply, void *arg)
     broker_t *self = request->broker;
     peer_t *peer = peers_get (self->peers, request->peer);
     if (peer && code == US_ERR_STORE)
-        broker_must_announce (self,
-                              peer->index); /* it keeps the result and sends it again */
+        peer_must_announce (peer); /* the node keeps the result and sends it again */
     else if (peer)
         s_commit (self, peer, &request->done.fence, code, reply ? reply->state : 0);
     if (reply && reply->peers_len > 0)
@@ -91,13 +89,13 @@ static void s_store (broker_t *self, const node_t *node, usi_msg_t *msg, size_t 
     result_request_t *request = usi_new (result_request_t);
     request->broker = self;
     request->peer = node->peer->index;
-    request->done = (store_done_t){.fence = fence_of (node, item),
+    request->done = (store_done_t){.fence = fence_of_item (node, item),
                                    .outcome = (uint8_t) item->outcome,
                                    .code = (int32_t) item->code,
                                    .log_end = item->log_end,
                                    .build_end = item->build_end,
                                    .dropped = item->dropped,
-                                   .blobs = blobs_pack (&item->blobs, room),
+                                   .blobs = usi_digests_of_list (&item->blobs, room),
                                    .body = usi_msg_item_body (msg, i)};
     s_take_blob (request, item);
     zmq_msg_init (&request->body);
@@ -114,7 +112,7 @@ void handle_result (broker_t *self, peer_t *peer, usi_msg_t *msg)
         if (item->outcome >= USI_SUCCEEDED && item->outcome <= USI_STOPPED)
             s_store (self, peer->node, msg, i);
         else {
-            store_fence_t fence = fence_of (peer->node, item);
+            store_fence_t fence = fence_of_item (peer->node, item);
             s_commit (self, peer, &fence, US_ERR_INVALID, 0);
         }
     }

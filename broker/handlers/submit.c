@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * SUBMIT: jobs go into the store; where nodes with credit listen here, the claim leaves
- * in the same call. */
+ * SUBMIT: jobs go into the store. Where a node of this broker has credit for them, its
+ * claim leaves in the same call of the store. */
 #include "handlers/handlers.h"
 
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "core/fanout.h"
 #include "core/follows.h"
 #include "core/schedule.h"
+#include "core/served.h"
 
 /* A job of a SUBMIT: the item's own views, or copies while it waits for the registry. */
 typedef struct job {
@@ -24,9 +25,7 @@ typedef struct job {
 static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
                      int state, const char *text)
 {
-    usi_fields_t *item =
-        outbox_add (self->outbox, peer, USI_SUBMITTED, usi_bytes (NULL, 0), 0, NULL);
-    USI_SET (item, ID, id, *id);
+    usi_fields_t *item = outbox_add_id (self->outbox, peer, USI_SUBMITTED, id);
     USI_SET (item, CODE, code, code);
     if (text)
         USI_SET (item, TEXT, text, usi_bytes_of (text));
@@ -36,8 +35,8 @@ static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t 
 
 /* --- checks ------------------------------------------------------------------------- */
 
-/* Channel and class of a job; most jobs of a message share those of the one before, and
- * hashing is what costs here. The text says what is wrong. */
+/* Finds channel and class of a job. Most jobs of a message share those of the job before,
+ * and hashing is what costs here. The text says what is wrong. */
 static us_err_t s_resolve (job_t *job, const usi_fields_t *item, const char **text)
 {
     usi_bytes_t channel = usi_bytes_of (job->channel);
@@ -121,7 +120,7 @@ static void s_store (broker_t *self, peer_t *peer, const job_t *job)
                              .expire_ms = (uint32_t) item->expire_ms,
                              .peer = peer->index,
                              .channel = job->channel,
-                             .blobs = blobs_pack (&item->blobs, room),
+                             .blobs = usi_digests_of_list (&item->blobs, room),
                              .spec = item->spec,
                              .body = job->body};
     bool follows = (item->flags & USI_SUBMIT_STREAM_LOG) && !submit.detached;
@@ -136,98 +135,50 @@ static void s_store (broker_t *self, peer_t *peer, const job_t *job)
 
 /* --- jobs that want a node to be there ----------------------------------------------- */
 
-/* No node of this broker listens, so the registry is asked: once for all that wait. */
+/* No node of this broker serves the channel: the job waits until the registry has said
+ * whether another broker's does. */
 typedef struct unserved {
+    broker_t *broker;
     uint32_t peer;
     usi_fields_t item; /* its views are copies in arena */
     arena_t arena;
     job_t job;
 } unserved_t;
 
-static void s_unserved_free (unserved_t *waiting)
+static void s_on_served (us_err_t code, bool served, void *arg)
 {
-    arena_free (&waiting->arena);
-    free (waiting);
-}
-
-static bool s_serves (usi_bytes_t value, const char *channel)
-{
-    usi_fields_t fields;
-    size_t at = 0;
-    usi_bytes_t name;
-    if (usi_fields_decode (&fields, value, NULL))
-        return false;
-    while (usi_list_next (&fields.channels, &at, &name))
-        if (usi_bytes_equal (name, usi_bytes_of (channel)))
-            return true;
-    return false;
-}
-
-static bool s_is_listened (broker_t *self, const char *name, const usi_bytes_t *values,
-                           size_t count)
-{
-    const channel_t *channel = nodes_channel (self->nodes, usi_bytes_of (name));
-    if (channel && channel_is_served (channel))
-        return true;
-    for (size_t i = 0; i < count; i++)
-        if (s_serves (values[i], name))
-            return true;
-    return false;
-}
-
-static void s_decide (broker_t *self, unserved_t *waiting, us_err_t code,
-                      const usi_bytes_t *values, size_t count)
-{
-    peer_t *peer = peers_get (self->peers, waiting->peer);
-    if (peer && code)
-        s_reply (self, peer, &waiting->item.id, code, 0, NULL);
-    else if (peer && s_is_listened (self, waiting->job.channel, values, count)) {
-        s_store (self, peer, &waiting->job);
-        schedule_jobs (self, usi_bytes_of (waiting->job.channel), waiting->job.class_id,
-                       1);
+    unserved_t *unserved = arg;
+    broker_t *self = unserved->broker;
+    const job_t *job = &unserved->job;
+    peer_t *peer = peers_get (self->peers, unserved->peer);
+    if (peer && !code && served) {
+        s_store (self, peer, job);
+        schedule_jobs (self, usi_bytes_of (job->channel), job->class_id, 1);
     } else if (peer)
-        s_reply (self, peer, &waiting->item.id, US_ERR_NO_UNDERSTUDIES, 0, NULL);
-    s_unserved_free (waiting);
-}
-
-static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
-                        void *arg)
-{
-    broker_t *self = arg;
-    unserved_t *waiting;
-    self->asks_nodes = false;
-    while ((waiting = zlistx_detach (self->unserved, NULL)))
-        s_decide (self, waiting, code, values, count);
+        s_reply (self, peer, &job->item->id, code ? code : US_ERR_NO_UNDERSTUDIES, 0,
+                 NULL);
+    arena_free (&unserved->arena);
+    free (unserved);
 }
 
 static void s_ask (broker_t *self, const peer_t *peer, const job_t *job)
 {
-    unserved_t *waiting = usi_new (unserved_t);
-    waiting->peer = peer->index;
-    waiting->item = *job->item;
-    waiting->job = *job;
-    waiting->job.item = &waiting->item;
-    waiting->job.body = arena_copy (&waiting->arena, job->body);
-    waiting->item.spec = arena_copy (&waiting->arena, job->item->spec);
-    waiting->item.blobs.raw = arena_copy (&waiting->arena, job->item->blobs.raw);
-    zlistx_add_end (self->unserved, waiting);
-    if (!self->asks_nodes) {
-        self->asks_nodes = true;
-        store_nodes (self->store, s_on_nodes, self);
-    }
-}
-
-void submit_cleanup (broker_t *self)
-{
-    unserved_t *waiting;
-    while ((waiting = zlistx_detach (self->unserved, NULL)))
-        s_unserved_free (waiting);
-    zlistx_destroy (&self->unserved);
+    unserved_t *unserved = usi_new (unserved_t);
+    arena_t *arena = &unserved->arena;
+    unserved->broker = self;
+    unserved->peer = peer->index;
+    unserved->item = *job->item;
+    unserved->item.spec = arena_copy (arena, job->item->spec);
+    unserved->item.blobs.raw = arena_copy (arena, job->item->blobs.raw);
+    unserved->job = *job;
+    unserved->job.item = &unserved->item;
+    unserved->job.body = arena_copy (arena, job->body);
+    served_ask (self, job->channel, s_on_served, unserved);
 }
 
 /* --- the message ---------------------------------------------------------------------- */
 
-/* Jobs of one channel and class that follow one another. */
+/* Jobs of one channel and class that follow one another: scheduled together. */
 typedef struct run {
     char channel[USI_CHANNEL_MAX + 1];
     uint32_t class_id;
@@ -254,7 +205,7 @@ static void s_count (broker_t *self, run_t *run, const job_t *job)
 static bool s_must_ask (broker_t *self, const job_t *job)
 {
     return (job->item->flags & USI_SUBMIT_IF_LISTENED) &&
-           !s_is_listened (self, job->channel, NULL, 0);
+           !served_here (self, job->channel);
 }
 
 void handle_submit (broker_t *self, peer_t *peer, usi_msg_t *msg)

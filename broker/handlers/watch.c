@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * WATCH, UNWATCH: what became of a job, now and from now on. */
+ * WATCH, UNWATCH: a client wants to know what became of a job, and what becomes of it
+ * from now on. */
 #include "handlers/handlers.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "core/fanout.h"
 #include "core/follows.h"
+#include "core/notify.h"
 
 typedef struct watch_request {
     broker_t *broker;
     uint32_t peer;
     usi_id_t id;
     unsigned flags;
-    int state; /* that the client knows */
+    int state; /* as far as the client knows */
 } watch_request_t;
 
 static void s_tell (broker_t *self, peer_t *peer, const watch_request_t *request,
@@ -44,7 +45,7 @@ static void s_on_watched (us_err_t code, const store_job_t *job, void *arg)
     if (follow)
         follow_drop (self, follow);
     if (peer && code == US_ERR_STORE)
-        broker_must_announce (self, peer->index);
+        peer_must_announce (peer);
     else if (peer && code)
         notify_state (self, peer, &request->id, code, 0, 0);
     else if (peer)
@@ -63,7 +64,7 @@ void handle_watch (broker_t *self, peer_t *peer, usi_msg_t *msg)
                                      .id = item->id,
                                      .flags = (unsigned) item->flags,
                                      .state = (int) item->state};
-        /* The repeated look of each second must not start a log anew. */
+        /* A client repeats its WATCH each second; that must not start a log anew. */
         bool rewind = !(item->flags & USI_WATCH_CHANGED);
         if (item->flags & (USI_WATCH_LOG | USI_WATCH_BUILD))
             follow_open (self, peer, &item->id, (unsigned) item->flags, item->offset,

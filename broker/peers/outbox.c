@@ -174,6 +174,23 @@ usi_fields_t *outbox_add (outbox_t *self, peer_t *peer, usi_type_t type,
     return item;
 }
 
+usi_fields_t *outbox_add_id (outbox_t *self, peer_t *peer, usi_type_t type,
+                             const usi_id_t *id)
+{
+    usi_fields_t *item = outbox_add (self, peer, type, usi_bytes (NULL, 0), 0, NULL);
+    USI_SET (item, ID, id, *id);
+    return item;
+}
+
+usi_fields_t *outbox_add_blob (outbox_t *self, peer_t *peer, usi_type_t type,
+                               const uint8_t digest[USI_DIGEST_LEN], usi_bytes_t body)
+{
+    arena_t *arena;
+    usi_fields_t *item = outbox_add (self, peer, type, body, USI_DIGEST_LEN, &arena);
+    USI_SET (item, BLOB, blob, arena_copy (arena, usi_bytes (digest, USI_DIGEST_LEN)));
+    return item;
+}
+
 bool outbox_send (outbox_t *self, peer_t *peer, usi_msg_t *msg)
 {
     return s_send (self, peer, msg);
@@ -202,4 +219,27 @@ void outbox_forget (outbox_t *self, peer_t *peer)
         }
     }
     peer->dirty = false;
+}
+
+/* --- to a connection --------------------------------------------------------------- */
+
+void outbox_send_to (outbox_t *self, const routing_t *routing, usi_msg_t *msg)
+{
+    usi_msg_send (msg, self->socket, usi_bytes (routing->bytes, routing->len));
+}
+
+void outbox_refuse (outbox_t *self, const routing_t *routing, const usi_msg_t *refused,
+                    us_err_t code, const char *text)
+{
+    usi_msg_t msg = USI_MSG_INIT;
+    usi_msg_begin (&msg, USI_ERROR);
+    USI_SET (&msg.head, CODE, code, code);
+    USI_SET (&msg.head, TEXT, text, usi_bytes_of (text ? text : us_err_text (code)));
+    if (refused)
+        USI_SET (&msg.head, COUNT, count, (uint64_t) refused->type);
+    /* A question from nobody known is asked again after HELLO: this is no answer to it. */
+    if (refused && usi_has (&refused->head, USI_F_REF) && code != US_ERR_UNKNOWN_PEER)
+        USI_SET (&msg.head, REF, ref, refused->head.ref);
+    outbox_send_to (self, routing, &msg);
+    usi_msg_free (&msg);
 }

@@ -31,6 +31,12 @@ void outbox_destroy (outbox_t **self_p);
  * copied. extra: bytes of variable length in the item's fields. */
 usi_fields_t *outbox_add (outbox_t *self, peer_t *peer, usi_type_t type,
                           usi_bytes_t body, size_t extra, arena_t **arena);
+/* One more item about a job, without a body. */
+usi_fields_t *outbox_add_id (outbox_t *self, peer_t *peer, usi_type_t type,
+                             const usi_id_t *id);
+/* One more item about a blob. */
+usi_fields_t *outbox_add_blob (outbox_t *self, peer_t *peer, usi_type_t type,
+                               const uint8_t digest[USI_DIGEST_LEN], usi_bytes_t body);
 void outbox_flush (outbox_t *self);
 /* Sends a message of its own now; false where the peer did not take it. msg is cleared. */
 bool outbox_send (outbox_t *self, peer_t *peer, usi_msg_t *msg);
@@ -38,5 +44,13 @@ bool outbox_send (outbox_t *self, peer_t *peer, usi_msg_t *msg);
 bool outbox_send_plain (outbox_t *self, peer_t *peer, usi_type_t type);
 /* Drops what is gathered for the peer. */
 void outbox_forget (outbox_t *self, peer_t *peer);
+
+/* To a connection, whether or not it is a peer's. Calls no hook: what is not taken is
+ * lost. */
+void outbox_send_to (outbox_t *self, const routing_t *routing, usi_msg_t *msg);
+/* Sends ERROR the same way, in answer to this message where there is one (else NULL). On a
+ * NULL text the code's own is used. */
+void outbox_refuse (outbox_t *self, const routing_t *routing, const usi_msg_t *refused,
+                    us_err_t code, const char *text);
 
 #endif

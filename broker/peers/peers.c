@@ -186,3 +186,8 @@ void peer_heard (peer_t *peer)
     peer->heard = true;
     peer->unanswered = 0;
 }
+
+void peer_must_announce (peer_t *peer)
+{
+    peer->must_announce = true;
+}

@@ -38,7 +38,7 @@ typedef struct peer {
     unsigned unanswered; /* PINGs sent since something arrived */
     bool slow;           /* does not read: is sent nothing until it does */
     bool gone;           /* leaves at the end of the turn */
-    bool must_announce;  /* missed an answer of the store: is to say HELLO again */
+    bool must_announce;  /* peer_must_announce */
     size_t at;           /* in the table's array */
 
     struct node *node;                  /* a node's own data; nodes.c */
@@ -75,5 +75,8 @@ typedef enum peer_beat { PEER_QUIET, PEER_PING, PEER_GONE } peer_beat_t;
 peer_beat_t peer_beat (peer_t *peer);
 /* Something arrived. */
 void peer_heard (peer_t *peer);
+/* The peer missed an answer of the store. Once the store answers again the peer is asked
+ * to say HELLO and to announce what it holds, which heals whatever it missed. */
+void peer_must_announce (peer_t *peer);
 
 #endif

@@ -142,6 +142,18 @@ usi_list_t usi_list_of_digests (usi_bytes_t packed, usi_buf_t *buf)
     return usi_list_of (buf, count);
 }
 
+usi_bytes_t usi_digests_of_list (const usi_list_t *list,
+                                 uint8_t room[USI_MAX_BLOBS * USI_DIGEST_LEN])
+{
+    size_t at = 0, len = 0;
+    usi_bytes_t digest;
+    while (len < USI_MAX_BLOBS * USI_DIGEST_LEN && usi_list_next (list, &at, &digest)) {
+        memcpy (room + len, digest.data, USI_DIGEST_LEN);
+        len += USI_DIGEST_LEN;
+    }
+    return usi_bytes (room, len);
+}
+
 /* --- encoding -------------------------------------------------------------------- */
 
 unsigned usi_fields_count (const usi_fields_t *fields)

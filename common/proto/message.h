@@ -148,6 +148,9 @@ void usi_list_add_bin (usi_buf_t *buf, usi_bytes_t bytes);
 usi_list_t usi_list_of (const usi_buf_t *buf, uint32_t count);
 /* Of digests that stand behind one another. */
 usi_list_t usi_list_of_digests (usi_bytes_t packed, usi_buf_t *buf);
+/* The reverse: digests of a list behind one another, USI_MAX_BLOBS of them at most. */
+usi_bytes_t usi_digests_of_list (const usi_list_t *list,
+                                 uint8_t room[USI_MAX_BLOBS * USI_DIGEST_LEN]);
 
 /* One msgpack map of fields outside a message: the job specification, registry entries,
  * rows. Encoding appends to buf. Decoding checks kinds and limits and skips unknown keys; on

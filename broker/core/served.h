@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Whether some node serves a channel. What this broker's own nodes serve is known at once;
+ * for other nodes the registry in the store is asked, once for all who want to know at the
+ * time. Stands on the table of nodes and on the store. */
+#ifndef BROKER_SERVED_H
+#define BROKER_SERVED_H
+
+#include "core/broker.h"
+
+void served_init (broker_t *self);
+/* After the store, whose last answers still need it. */
+void served_destroy (broker_t *self);
+
+/* A node of this broker serves the channel. */
+bool served_here (const broker_t *self, const char *channel);
+/* Asks the registry; fn runs exactly once. code: why it is not known. */
+typedef void served_fn (us_err_t code, bool served, void *arg);
+void served_ask (broker_t *self, const char *channel, served_fn *fn, void *arg);
+
+#endif
