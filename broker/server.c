@@ -322,14 +322,6 @@ static void s_on_wake (void *arg, uint64_t node)
     order_wake (&self->core, node);
 }
 
-static void s_on_swept (const usi_id_t *id, int state, const uint32_t *peers,
-                        size_t count, void *arg)
-{
-    server_t *self = arg;
-    (void) state;
-    fanout_ended (&self->core, id, peers, count);
-}
-
 /* --- ending ------------------------------------------------------------------------------- */
 
 /* Answers of the store are still passed on; then the peers hear BYE and the loop ends. */
@@ -534,7 +526,7 @@ int server_open (server_t *self, const server_options_t *options,
     s_watch_signals (self);
     if (redis)
         private_redis_attach (redis, self->loop);
-    store_sweep_start (self->core.store, s_on_swept, self);
+    store_sweep_start (self->core.store);
     zloop_timer (self->loop, USI_HEARTBEAT_MS, 0, s_on_beat, self);
     zloop_timer (self->loop, ENTRIES_REFRESH_MS, 0, s_on_refresh, self);
     return 0;

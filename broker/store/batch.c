@@ -3,15 +3,14 @@
  * Operations wait by partition until the end of the loop turn and leave as one function
  * call. At most two calls of a partition are under way: what comes meanwhile waits, and
  * so batches grow with the load and never by a timer. */
+#include "store/batch.h"
+
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "store/store_internal.h"
 
 #define CONSTANT_ARGS 10 /* FCALL name 1 key cluster broker lease keep keep-jobs time */
 #define MAX_TRIES     3
-#define CALL_ARGS     4
 
 typedef struct batch {
     store_t *self;
@@ -20,12 +19,6 @@ typedef struct batch {
     op_t *ops;
     size_t count;
 } batch_t;
-
-struct deferred {
-    deferred_t *next;
-    usi_reply_fn *fn;
-    void *arg;
-};
 
 static void s_flush_later (store_t *self);
 
@@ -55,6 +48,16 @@ void op_arg_copy (op_t *op, const void *data, size_t len)
     uint8_t *at = op_arg (op, len);
     if (len)
         memcpy (at, data, len);
+}
+
+op_t *op_copy (const op_t *op)
+{
+    op_t *copy = op_new (op->letter, op->partition, op->len, op->done, op->arg);
+    for (unsigned i = 0; i < op->argc; i++)
+        op_arg_copy (copy, op->args[i].data, op->args[i].len);
+    copy->fn = op->fn;
+    copy->id = op->id;
+    return copy;
 }
 
 us_err_t op_code (const usi_reply_t *answer)
@@ -207,7 +210,8 @@ static void s_on_reply (const usi_reply_t *reply, void *arg)
     partition_t *partition = &self->partitions[batch->partition];
     partition->in_flight--;
     if (!reply) {
-        lost_note (self, batch->ops);
+        for (op_t *op = batch->ops; op; op = op->next)
+            op->is_unknown = true;
         s_fail_all (self, batch->ops, US_ERR_STORE);
     } else if (usi_reply_is (reply, USI_REPLY_ERROR))
         s_on_error (self, batch, reply);
@@ -295,18 +299,6 @@ static void s_fail_partition (store_t *self, partition_t *partition)
     s_fail_all (self, ops, US_ERR_STORE);
 }
 
-static void s_run_deferred (store_t *self)
-{
-    deferred_t *first = self->deferred;
-    self->deferred = NULL;
-    while (first) {
-        deferred_t *next = first->next;
-        first->fn (NULL, first->arg);
-        free (first);
-        first = next;
-    }
-}
-
 /* What callbacks add during this goes into the next round. */
 void store_flush (store_t *self)
 {
@@ -326,7 +318,6 @@ void store_flush (store_t *self)
             s_send_batch (self, s_take_batch (self, dirty[i]));
     }
     usi_redis_flush (self->redis);
-    s_run_deferred (self);
 }
 
 static int s_on_flush (zloop_t *loop, int timer, void *arg)
@@ -357,60 +348,11 @@ void batch_fail_waiting (store_t *self)
 {
     for (unsigned i = 0; i < PARTITIONS; i++)
         s_fail_partition (self, &self->partitions[i]);
-    s_run_deferred (self);
 }
 
 void batch_stop (store_t *self)
 {
-    for (unsigned round = 0; round < 100 && (self->backlog_ops || self->deferred);
-         round++)
-        batch_fail_waiting (self);
     if (self->flush_timer)
         zloop_timer_end (self->loop, self->flush_timer);
-}
-
-/* --- plain commands --------------------------------------------------------------- */
-
-void store_command (store_t *self, const usi_bytes_t *args, size_t count,
-                    usi_reply_fn *fn, void *arg)
-{
-    if (usi_redis_send (self->redis, args, count, fn, arg) == 0 || !fn)
-        return;
-    deferred_t *deferred = usi_new (deferred_t);
-    *deferred = (deferred_t){.fn = fn, .arg = arg};
-    if (!self->deferred)
-        self->deferred_tail = &self->deferred;
-    *self->deferred_tail = deferred;
-    self->deferred_tail = &deferred->next;
-    s_flush_later (self);
-}
-
-void store_text (store_t *self, usi_reply_fn *fn, void *arg, const char *command, ...)
-{
-    usi_bytes_t args[16] = {usi_bytes_of (command)};
-    size_t count = 1;
-    const char *text;
-    va_list list;
-    va_start (list, command);
-    while ((text = va_arg (list, const char *))) {
-        US_ASSERT (count < 16);
-        args[count++] = usi_bytes_of (text);
-    }
-    va_end (list);
-    store_command (self, args, count, fn, arg);
-}
-
-void store_call (store_t *self, const char *name, const char *key,
-                 const usi_bytes_t *args, size_t count, usi_reply_fn *fn, void *arg)
-{
-    char function[48];
-    usi_bytes_t all[4 + CALL_ARGS] = {text_of ("FCALL"),
-                                      {0},
-                                      text_of ("1"),
-                                      text_of (key)};
-    US_ASSERT (count <= CALL_ARGS);
-    snprintf (function, sizeof function, "us_%s_%s", self->hash, name);
-    all[1] = text_of (function);
-    memcpy (all + 4, args, count * sizeof *args);
-    store_command (self, all, 4 + count, fn, arg);
+    free (self->args);
 }

@@ -3,6 +3,8 @@
  * See blob_keys.h. */
 #include "store/blob_keys.h"
 
+#include "store/command.h"
+
 blob_key_t blob_key (const uint8_t digest[USI_DIGEST_LEN], const char *what)
 {
     blob_key_t key;
@@ -17,13 +19,13 @@ void blob_read_chunk (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
 {
     char number[16];
     snprintf (number, sizeof number, "%u", index);
-    store_text (self, fn, arg, "GET", blob_key (digest, number).text, NULL);
+    command_text (self, fn, arg, "GET", blob_key (digest, number).text, NULL);
 }
 
 void blob_call (store_t *self, const uint8_t digest[USI_DIGEST_LEN], const char *name,
                 const usi_bytes_t *args, size_t count, usi_reply_fn *fn, void *arg)
 {
-    store_call (self, name, blob_key (digest, "m").text, args, count, fn, arg);
+    command_call (self, name, blob_key (digest, "m").text, args, count, fn, arg);
 }
 
 us_err_t blob_reply_error (store_t *self, const usi_reply_t *reply)
@@ -46,5 +48,5 @@ void blob_touch (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
     snprintf (score, sizeof score, "%lld", (long long) store_now_ms (self));
     args[count++] = text_of (score);
     args[count++] = usi_bytes (digest, USI_DIGEST_LEN);
-    store_command (self, args, count, fn, arg);
+    command_send (self, args, count, fn, arg);
 }

@@ -5,12 +5,14 @@
  * us:blobs. There the score says when it was last put, asked for or named; the collector
  * looks only at those that nobody touched for an hour, and takes them out of us:blobs
  * before it removes them. */
+#include "store/blobs.h"
+
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "store/blob_check.h"
 #include "store/blob_keys.h"
-#include "store/blob_memory.h"
+#include "store/command.h"
 
 #define GETS_MAX   16    /* chunks of 1 MiB */
 #define CHUNKS_MAX 65536 /* of a blob */
@@ -75,8 +77,8 @@ void store_blob_find (store_t *self, const uint8_t digest[32], store_size_fn *fn
     usi_bytes_t score[] = {text_of ("ZSCORE"), text_of ("us:blobs"),
                            usi_bytes (digest, USI_DIGEST_LEN)};
     blob_touch (self, digest, true, s_on_find_touched, find);
-    store_command (self, score, 3, s_on_find_score, find);
-    store_text (self, s_on_find_mark, find, "GET", blob_key (digest, "m").text, NULL);
+    command_send (self, score, 3, s_on_find_score, find);
+    command_text (self, s_on_find_mark, find, "GET", blob_key (digest, "m").text, NULL);
 }
 
 /* --- get -------------------------------------------------------------------------- */
@@ -159,8 +161,8 @@ static void s_get_more (store_t *self)
         get_t *get = self->gets;
         self->gets = get->next;
         self->gets_in_flight++;
-        store_text (self, s_on_get_mark, get, "GET", blob_key (get->digest, "m").text,
-                    NULL);
+        command_text (self, s_on_get_mark, get, "GET", blob_key (get->digest, "m").text,
+                      NULL);
         blob_read_chunk (self, get->digest, get->index, s_on_get_chunk, get);
     }
 }
@@ -274,7 +276,7 @@ void store_blob_put (store_t *self, const uint8_t digest[32], uint32_t index,
     memcpy (put->digest, digest, USI_DIGEST_LEN);
     put->err = s_judge_chunk (put, index, chunk);
     if (put->err)
-        store_text (self, s_on_refused, put, "ECHO", "us", NULL);
+        command_text (self, s_on_refused, put, "ECHO", "us", NULL);
     else
         s_put_send (put, index, chunk);
 }

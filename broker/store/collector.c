@@ -7,10 +7,12 @@
  * key g then; the collector writes g first, takes the blob out of us:blobs if it is still
  * old, and removes it only if g is still what it has written. So either it sees the touch
  * or it does not find its g: whatever is put stays. */
+#include "store/collector.h"
+
 #include <stdlib.h>
 
 #include "store/blob_keys.h"
-#include "store/blob_memory.h"
+#include "store/command.h"
 
 #define UNNAMED_MS    3600000
 #define COLLECT_MS    60000
@@ -56,8 +58,8 @@ static void s_take_out (collect_t *collect)
               (long long) (store_now_ms (collect->self) - UNNAMED_MS));
     const usi_bytes_t args[] = {usi_bytes (collect->digest, USI_DIGEST_LEN),
                                 text_of (before)};
-    store_call (collect->self, "blob_take_out", "us:blobs", args, 2, s_on_taken_out,
-                collect);
+    command_call (collect->self, "blob_take_out", "us:blobs", args, 2, s_on_taken_out,
+                  collect);
 }
 
 static void s_decide (collect_t *collect)
@@ -98,7 +100,7 @@ static void s_claim (collect_t *collect)
                                 text_of ("EX"),
                                 text_of (CLAIM_S)};
     collect->waiting++;
-    store_command (collect->self, args, 6, s_on_claimed, collect);
+    command_send (collect->self, args, 6, s_on_claimed, collect);
 }
 
 static void s_look_for_names (collect_t *collect)
@@ -112,7 +114,7 @@ static void s_look_for_names (collect_t *collect)
         const usi_bytes_t args[] = {text_of ("HEXISTS"), text_of (key),
                                     usi_bytes (collect->digest, USI_DIGEST_LEN)};
         collect->waiting++;
-        store_command (self, args, 3, s_on_named_in, collect);
+        command_send (self, args, 3, s_on_named_in, collect);
     }
 }
 
@@ -135,8 +137,6 @@ static void s_on_old (const usi_reply_t *reply, void *arg)
     }
 }
 
-/* What was touched before the clock stepped cannot be told from what is old, and brokers
- * take for granted for a while that what they have touched is there. */
 void collector_stepped (store_t *self)
 {
     self->collected_ms = usi_now_ms () + UNNAMED_MS;
@@ -157,6 +157,6 @@ void collector_round (store_t *self)
     self->collected_ms = now_ms;
     snprintf (before, sizeof before, "%lld",
               (long long) (store_now_ms (self) - UNNAMED_MS));
-    store_text (self, s_on_old, self, "ZRANGEBYSCORE", "us:blobs", "-inf", before,
-                "LIMIT", "0", COLLECT_COUNT, NULL);
+    command_text (self, s_on_old, self, "ZRANGEBYSCORE", "us:blobs", "-inf", before,
+                  "LIMIT", "0", COLLECT_COUNT, NULL);
 }

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "store/blob_memory.h"
+#include "store/blobs.h"
 
 typedef struct guard {
     store_t *self;

@@ -5,7 +5,7 @@
 #ifndef BROKER_STORE_GUARD_H
 #define BROKER_STORE_GUARD_H
 
-#include "store/store_internal.h"
+#include "store/batch.h"
 
 void guard_start (store_t *self);
 void guard_stop (store_t *self);

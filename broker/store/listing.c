@@ -4,8 +4,9 @@
  * nothing here holds Redis up; what one step brings is copied and shown at the end. */
 #include <stdlib.h>
 
-#include "base/log.h"
-#include "store/store_internal.h"
+#include "store/batch.h"
+#include "store/channels.h"
+#include "store/command.h"
 
 #define PURGE_LIMIT 500
 #define SCAN_COUNT  "1000"
@@ -32,7 +33,7 @@ static bool s_has_channel (store_t *self, const char *channel)
  * first. */
 static void s_learn_all (store_t *self, usi_reply_fn *then, void *arg)
 {
-    store_text (self, then, arg, "SMEMBERS", "us:channels", NULL);
+    command_text (self, then, arg, "SMEMBERS", "us:channels", NULL);
 }
 
 /* --- rows ------------------------------------------------------------------------- */
@@ -134,7 +135,7 @@ static void s_list_step (listing_t *list)
         return;
     }
     size_t name_len = strlen (list->name), position_len = strlen (list->position);
-    op_t *op = op_new ('N', store_partition_of (list->name),
+    op_t *op = op_new ('N', channel_partition (list->name),
                        name_len + 11 + position_len, s_list_done, list);
     op_arg_copy (op, list->name, name_len);
     uint8_t *at = op_arg (op, 11);
@@ -148,7 +149,7 @@ static void s_list_step (listing_t *list)
 static void s_list_begin (const usi_reply_t *reply, void *arg)
 {
     listing_t *list = arg;
-    store_learn_channels (list->self, reply);
+    channels_learn (list->self, reply);
     list->names = s_channel_names (list->self);
     const char *first = list->all ? list->from : list->wanted;
     list->name = zlist_first (list->names);
@@ -268,7 +269,7 @@ static void s_find_scan (finding_t *find, usi_bytes_t cursor)
                           usi_bytes (find->pattern, find->pattern_len),
                           text_of ("COUNT"),
                           text_of (SCAN_COUNT)};
-    store_command (find->self, args, 6, s_on_scan, find);
+    command_send (find->self, args, 6, s_on_scan, find);
 }
 
 /* Every byte of the prefix is escaped: any may mean something to MATCH. */
@@ -349,7 +350,7 @@ static void s_purge_step (purging_t *purge)
     }
     size_t len = strlen (purge->name);
     op_t *op =
-        op_new ('P', store_partition_of (purge->name), len + 15, s_purge_done, purge);
+        op_new ('P', channel_partition (purge->name), len + 15, s_purge_done, purge);
     op_arg_copy (op, purge->name, len);
     uint8_t *at = op_arg (op, 15);
     at[0] = (uint8_t) purge->state;
@@ -362,7 +363,7 @@ static void s_purge_step (purging_t *purge)
 static void s_purge_begin (const usi_reply_t *reply, void *arg)
 {
     purging_t *purge = arg;
-    store_learn_channels (purge->self, reply);
+    channels_learn (purge->self, reply);
     purge->names = s_channel_names (purge->self);
     purge->name = purge->wanted ? purge->wanted : zlist_first (purge->names);
     if (!usi_reply_is (reply, USI_REPLY_ARRAY))
@@ -468,7 +469,7 @@ static void s_count_done (store_t *self, op_t *op, us_err_t err,
 static void s_count_one (counting_t *counting, const char *name, size_t number)
 {
     size_t len = strlen (name);
-    op_t *op = op_new ('V', store_partition_of (name), len, s_count_done, counting);
+    op_t *op = op_new ('V', channel_partition (name), len, s_count_done, counting);
     op->remaining = (uint32_t) number;
     op_arg_copy (op, name, len);
     counting->waiting++;
@@ -478,7 +479,7 @@ static void s_count_one (counting_t *counting, const char *name, size_t number)
 static void s_count_begin (const usi_reply_t *reply, void *arg)
 {
     counting_t *counting = arg;
-    store_learn_channels (counting->self, reply);
+    channels_learn (counting->self, reply);
     counting->names = s_channel_names (counting->self);
     counting->channels =
         usi_alloc ((zlist_size (counting->names) + 1) * sizeof *counting->channels);

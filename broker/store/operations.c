@@ -4,9 +4,12 @@
  * (docs/redis-keys.md, Functions). */
 #include <stdlib.h>
 
-#include "base/log.h"
+#include "store/batch.h"
+#include "store/channels.h"
+#include "store/claim_recovery.h"
+#include "store/events.h"
 #include "store/guard.h"
-#include "store/store_internal.h"
+#include "store/sweep.h"
 
 #define RECORD_HEADER 36 /* the short one: the job was never claimed */
 #define FLAG_SHORT    16
@@ -14,7 +17,6 @@
 #define FENCE_LEN     40
 #define DONE_LEN      15  /* of its answer, before the peers */
 #define DONE_ANYHOW   128 /* with the outcome: even where log is missing */
-#define MAX_PEERS     256
 #define NO_BLOBS      usi_bytes (NULL, 0)
 
 /* --- packing ---------------------------------------------------------------------- */
@@ -42,21 +44,10 @@ static void s_put_id (op_t *op, const usi_id_t *id)
     op->id = *id;
 }
 
-size_t peers_from (usi_bytes_t packed, uint32_t *peers, size_t max)
-{
-    size_t count = packed.len / 4;
-    if (count > max)
-        count = max;
-    for (size_t i = 0; i < count; i++)
-        peers[i] = (uint32_t) usi_get_be (packed.data + 4 * i, 4);
-    return count;
-}
-
 static size_t s_peers_at (const usi_reply_t *answer, size_t index,
-                          uint32_t peers[MAX_PEERS])
+                          uint32_t peers[RECORD_MAX_PEERS])
 {
-    return peers_from (usi_reply_bytes (usi_reply_at (answer, index)), peers,
-                       MAX_PEERS);
+    return record_peers (usi_reply_bytes (usi_reply_at (answer, index)), peers);
 }
 
 /* err where there is one, else the code of the answer */
@@ -113,7 +104,7 @@ void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn
     s_put_id (op, &job->id);
     s_put_record (self, op, job);
     op_arg_copy (op, needs, strlen (needs));
-    store_announce (self, job->channel);
+    channel_announce (self, job->channel);
     guard_queue (self, op, job->blobs);
 }
 
@@ -165,6 +156,8 @@ static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer);
 static void s_claim_done (store_t *self, op_t *op, us_err_t err,
                           const usi_reply_t *answer)
 {
+    if (op->is_unknown)
+        claim_recovery_note (self, op);
     err = s_code (err, answer);
     if (!err && usi_reply_int (usi_reply_at (answer, 0)) == 1)
         s_claim_on (self, op, answer);
@@ -188,10 +181,7 @@ static void s_gather_claimed (usi_buf_t *buf, const usi_reply_t *answer)
 static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer)
 {
     uint32_t got = (uint32_t) (usi_reply_count (answer) - 1) / 2;
-    op_t *next = op_new ('C', op->partition, op->len, s_claim_done, op->arg);
-    for (unsigned i = 0; i < op->argc; i++)
-        op_arg_copy (next, op->args[i].data, op->args[i].len);
-    next->fn = op->fn;
+    op_t *next = op_copy (op);
     next->remaining = op->remaining - got;
     /* a nonce of its own: what came is not lost where this answer is */
     usi_put_be (next->data + 12, s_nonce (), 8);
@@ -210,7 +200,7 @@ void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
     size_t name_len = strlen (claim->channel), topic_len = strlen (topic);
     size_t room = 25 + name_len + 4 * claim->classes_len + topic_len;
     op_t *op =
-        op_new ('C', store_partition_of (claim->channel), room, s_claim_done, arg);
+        op_new ('C', channel_partition (claim->channel), room, s_claim_done, arg);
     op->fn.claim = fn;
     op->remaining = claim->count;
     uint8_t *at = op_arg (op, 25);
@@ -224,7 +214,7 @@ void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
     for (size_t i = 0; i < claim->classes_len; i++)
         usi_put_be (at + 4 * i, claim->classes[i], 4);
     op_arg_copy (op, topic, topic_len);
-    store_learn_channel (self, claim->channel);
+    channel_learn (self, claim->channel);
     guard_queue (self, op, NO_BLOBS);
 }
 
@@ -242,10 +232,9 @@ static void s_code_done (store_t *self, op_t *op, us_err_t err,
 static void s_started_done (store_t *self, op_t *op, us_err_t err,
                             const usi_reply_t *answer)
 {
-    uint32_t peers[MAX_PEERS];
-    size_t count = s_peers_at (answer, 1, peers);
-    if (count && self->events.started)
-        self->events.started (self->events.arg, &op->id, peers, count);
+    usi_bytes_t peers = usi_reply_bytes (usi_reply_at (answer, 1));
+    if (peers.len)
+        events_tell (self, self->events.started, &op->id, peers);
     s_code_done (self, op, err, answer);
 }
 
@@ -279,11 +268,10 @@ void store_renew (store_t *self, const store_fence_t *fence, bool started,
 static void s_hand_back_done (store_t *self, op_t *op, us_err_t err,
                               const usi_reply_t *answer)
 {
-    uint32_t peers[MAX_PEERS];
     int state = (int) usi_reply_int (usi_reply_at (answer, 1));
-    size_t count = s_peers_at (answer, 2, peers);
-    if (us_state_is_end (state) && self->swept)
-        self->swept (&op->id, state, peers, count, self->swept_arg);
+    if (us_state_is_end (state))
+        events_tell (self, self->events.ended, &op->id,
+                     usi_reply_bytes (usi_reply_at (answer, 2)));
     s_code_done (self, op, err, answer);
 }
 
@@ -300,19 +288,15 @@ void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *
 /* The end came before log that has been put off: once more, behind it. */
 static void s_done_again (store_t *self, const op_t *op)
 {
-    op_t *next = op_new (op->letter, op->partition, op->len, op->done, op->arg);
-    for (unsigned i = 0; i < op->argc; i++)
-        op_arg_copy (next, op->args[i].data, op->args[i].len);
+    op_t *next = op_copy (op);
     next->data[FENCE_LEN] |= DONE_ANYHOW;
-    next->fn = op->fn;
-    next->id = op->id;
     guard_queue (self, next, NO_BLOBS);
 }
 
 static void s_done_done (store_t *self, op_t *op, us_err_t err,
                          const usi_reply_t *answer)
 {
-    uint32_t peers[MAX_PEERS];
+    uint32_t peers[RECORD_MAX_PEERS];
     usi_bytes_t packed = usi_reply_bytes (answer);
     if (!err && (!usi_reply_is (answer, USI_REPLY_BYTES) || packed.len < DONE_LEN))
         err = op_code (answer) ? op_code (answer) : US_ERR_STORE;
@@ -334,7 +318,7 @@ static void s_done_done (store_t *self, op_t *op, us_err_t err,
                                     .ended_ms =
                                         (int64_t) usi_get_be (packed.data + 9, 6),
                                     .peers = peers,
-                                    .peers_len = peers_from (rest, peers, MAX_PEERS)};
+                                    .peers_len = record_peers (rest, peers)};
     op->fn.done (US_OK, &reply, op->arg);
 }
 
@@ -390,7 +374,7 @@ static void s_log_done (store_t *self, op_t *op, us_err_t err,
                         const usi_reply_t *answer)
 {
     (void) self;
-    uint32_t peers[MAX_PEERS];
+    uint32_t peers[RECORD_MAX_PEERS];
     size_t count = s_peers_at (answer, 2, peers);
     op->fn.log (s_code (err, answer),
                 (uint64_t) usi_reply_int (usi_reply_at (answer, 1)), peers, count,
@@ -434,7 +418,7 @@ static void s_cancel_done (store_t *self, op_t *op, us_err_t err,
                            const usi_reply_t *answer)
 {
     (void) self;
-    uint32_t peers[MAX_PEERS];
+    uint32_t peers[RECORD_MAX_PEERS];
     store_cancelled_t reply = {0};
     err = s_code (err, answer);
     usi_bytes_t node = usi_reply_bytes (usi_reply_at (answer, 3));
@@ -476,10 +460,9 @@ static void s_fill_result (store_job_t *job, usi_bytes_t stored)
         job->result.code = record_end_code (record->state, record->crashes);
 }
 
-void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answer,
-                      store_job_fn *fn, void *arg)
+static void s_give_job (const usi_id_t *id, const usi_reply_t *answer, store_job_fn *fn,
+                        void *arg)
 {
-    (void) self;
     store_job_t job = {0};
     us_err_t err =
         record_parse (&job.record, id, usi_reply_bytes (usi_reply_at (answer, 1)));
@@ -498,11 +481,12 @@ void job_from_answer (store_t *self, const usi_id_t *id, const usi_reply_t *answ
 static void s_job_done (store_t *self, op_t *op, us_err_t err,
                         const usi_reply_t *answer)
 {
+    (void) self;
     err = s_code (err, answer);
     if (err)
         op->fn.job (err, NULL, op->arg);
     else
-        job_from_answer (self, &op->id, answer, op->fn.job, op->arg);
+        s_give_job (&op->id, answer, op->fn.job, op->arg);
 }
 
 void store_watch (store_t *self, const usi_id_t *id, uint32_t peer, unsigned flags,

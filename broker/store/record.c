@@ -119,3 +119,13 @@ us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes)
     result->size = usi_get_be (rest + USI_DIGEST_LEN, 6);
     return US_OK;
 }
+
+size_t record_peers (usi_bytes_t packed, uint32_t peers[RECORD_MAX_PEERS])
+{
+    size_t count = packed.len / 4;
+    if (count > RECORD_MAX_PEERS)
+        count = RECORD_MAX_PEERS;
+    for (size_t i = 0; i < count; i++)
+        peers[i] = (uint32_t) usi_get_be (packed.data + 4 * i, 4);
+    return count;
+}

@@ -49,4 +49,9 @@ us_err_t record_parse (store_record_t *record, const usi_id_t *id, usi_bytes_t b
 us_err_t record_end_code (int state, unsigned crashes);
 us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes);
 
+#define RECORD_MAX_PEERS 256
+
+/* Unpacks a list of peers, I4 each; returns how many, at most RECORD_MAX_PEERS. */
+size_t record_peers (usi_bytes_t packed, uint32_t peers[RECORD_MAX_PEERS]);
+
 #endif

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "proto/fields.h"
-#include "store/store_internal.h"
+#include "store/command.h"
 
 #define FORGET_MS 600000 /* entries of the long dead are taken out by whoever reads */
 
@@ -21,7 +21,7 @@ static void s_set (store_t *self, const char *key, const char *field, usi_bytes_
     } else {
         usi_bytes_t args[] = {text_of ("HSET"), text_of (key), text_of (field),
                               usi_buf_bytes (&entry)};
-        store_command (self, args, 4, NULL, NULL);
+        command_send (self, args, 4, NULL, NULL);
     }
     usi_buf_free (&entry);
 }
@@ -41,13 +41,13 @@ static void s_remove (store_t *self, const char *key, usi_bytes_t field,
                       usi_bytes_t part)
 {
     const usi_bytes_t args[] = {field, part};
-    store_call (self, "unregister", key, args, 2, NULL, NULL);
+    command_call (self, "unregister", key, args, 2, NULL, NULL);
 }
 
 void store_unregister_broker (store_t *self)
 {
-    store_text (self, NULL, NULL, "HDEL", USI_REGISTRY_BROKERS, self->broker_text,
-                NULL);
+    command_text (self, NULL, NULL, "HDEL", USI_REGISTRY_BROKERS, self->broker_text,
+                  NULL);
 }
 
 void store_register_node (store_t *self, uint64_t node, usi_bytes_t value)
@@ -108,7 +108,7 @@ static void s_look (store_t *self, const char *key, store_registry_fn *fn, void 
 {
     look_t *look = usi_new (look_t);
     *look = (look_t){.self = self, .key = key, .fn = fn, .arg = arg};
-    store_text (self, s_on_entries, look, "HGETALL", key, NULL);
+    command_text (self, s_on_entries, look, "HGETALL", key, NULL);
 }
 
 void store_brokers (store_t *self, store_registry_fn *fn, void *arg)

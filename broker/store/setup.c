@@ -4,13 +4,18 @@
  * the cluster id, the function library, the user that may only subscribe. One step
  * after the other; a step that fails gives the connection up, and it is all tried
  * again. */
+#include "store/setup.h"
+
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "redis/ask.h"
+#include "store/batch.h"
+#include "store/claim_recovery.h"
+#include "store/command.h"
 #include "store/library.h"
-#include "store/store_internal.h"
+#include "store/topics.h"
 
 static const char *const s_settings[] = {"maxmemory-policy", "appendonly",
                                          "appendfsync"};
@@ -42,9 +47,10 @@ static void s_ready (store_t *self)
     self->said_lost = false;
     char *where = usi_redis_url_shown (&self->url);
     usi_info ("store.ready", "Redis is ready at=%s version=%s cluster=%s durability=%s",
-              where, self->health.version, self->cluster, store_durability (self));
+              where, self->health.version, self->cluster,
+              health_durability (&self->health));
     free (where);
-    lost_take_back (self);
+    claim_recovery_run (self);
     batch_wake (self);
     if (self->events.ready)
         self->events.ready (self->events.arg);
@@ -91,8 +97,8 @@ static void s_on_wake_password (const usi_reply_t *reply, void *arg)
     snprintf (user, sizeof user, "us-wake-%s", self->cluster);
     snprintf (secret, sizeof secret, ">%s", self->wake_password);
     snprintf (topics, sizeof topics, "&us:%s:n:*", self->cluster);
-    store_text (self, s_on_acl, self, "ACL", "SETUSER", user, "reset", "on", secret,
-                topics, "+subscribe", "+unsubscribe", "+echo", NULL);
+    command_text (self, s_on_acl, self, "ACL", "SETUSER", user, "reset", "on", secret,
+                  topics, "+subscribe", "+unsubscribe", "+echo", NULL);
 }
 
 static void s_wake_user (store_t *self)
@@ -102,8 +108,8 @@ static void s_wake_user (store_t *self)
     usi_put_be (random, usi_random64 (), 8);
     usi_put_be (random + 8, usi_random64 (), 8);
     usi_hex (random, sizeof random, password);
-    store_text (self, NULL, NULL, "SET", "us:wake-user", password, "NX", NULL);
-    store_text (self, s_on_wake_password, self, "GET", "us:wake-user", NULL);
+    command_text (self, NULL, NULL, "SET", "us:wake-user", password, "NX", NULL);
+    command_text (self, s_on_wake_password, self, "GET", "us:wake-user", NULL);
 }
 
 /* --- the function library --------------------------------------------------------- */
@@ -129,11 +135,10 @@ static void s_load (store_t *self)
     store_library_source (&source);
     usi_bytes_t args[] = {text_of ("FUNCTION"), text_of ("LOAD"), text_of ("REPLACE"),
                           usi_buf_bytes (&source)};
-    store_command (self, args, 4, s_on_loaded, self);
+    command_send (self, args, 4, s_on_loaded, self);
     usi_buf_free (&source);
 }
 
-/* Somebody flushed the functions while we were connected. */
 void setup_load_library (store_t *self)
 {
     if (self->loading_library || !self->ready)
@@ -171,8 +176,8 @@ static void s_on_time (const usi_reply_t *reply, void *arg)
             self->partitions[i].clock_offset_ms = self->clock_offset_ms;
     }
     self->clock_known = true;
-    store_text (self, s_on_library, self, "FUNCTION", "LIST", "LIBRARYNAME",
-                self->library, NULL);
+    command_text (self, s_on_library, self, "FUNCTION", "LIST", "LIBRARYNAME",
+                  self->library, NULL);
 }
 
 static void s_on_cluster (const usi_reply_t *reply, void *arg)
@@ -189,15 +194,15 @@ static void s_on_cluster (const usi_reply_t *reply, void *arg)
     snprintf (self->cluster, sizeof self->cluster, "%s", cluster);
     if (changed)
         topics_start (self);
-    store_text (self, s_on_time, self, "TIME", NULL);
+    command_text (self, s_on_time, self, "TIME", NULL);
 }
 
 static void s_cluster (store_t *self)
 {
     char fresh[17];
     snprintf (fresh, sizeof fresh, "%016llx", (unsigned long long) usi_random64 ());
-    store_text (self, NULL, NULL, "SET", "us:cluster", fresh, "NX", NULL);
-    store_text (self, s_on_cluster, self, "GET", "us:cluster", NULL);
+    command_text (self, NULL, NULL, "SET", "us:cluster", fresh, "NX", NULL);
+    command_text (self, s_on_cluster, self, "GET", "us:cluster", NULL);
 }
 
 static void s_judge (store_t *self)
@@ -252,15 +257,15 @@ static void s_on_info (const usi_reply_t *reply, void *arg)
         return;
     self->health = (health_t){0};
     health_info (&self->health, usi_reply_bytes (reply));
-    store_text (self, s_on_policy, self, "CONFIG", "GET", s_settings[0], NULL);
-    store_text (self, s_on_appendonly, self, "CONFIG", "GET", s_settings[1], NULL);
-    store_text (self, s_on_appendfsync, self, "CONFIG", "GET", s_settings[2], NULL);
+    command_text (self, s_on_policy, self, "CONFIG", "GET", s_settings[0], NULL);
+    command_text (self, s_on_appendonly, self, "CONFIG", "GET", s_settings[1], NULL);
+    command_text (self, s_on_appendfsync, self, "CONFIG", "GET", s_settings[2], NULL);
 }
 
 void setup_start (store_t *self)
 {
     self->loading_library = false;
-    store_text (self, s_on_info, self, "INFO", NULL);
+    command_text (self, s_on_info, self, "INFO", NULL);
 }
 
 /* --- before the loop runs --------------------------------------------------------- */
@@ -380,5 +385,5 @@ void store_doctor (store_t *self, store_doctor_fn *fn, void *arg)
 {
     doctor_t *doctor = usi_new (doctor_t);
     *doctor = (doctor_t){.self = self, .fn = fn, .arg = arg};
-    store_text (self, s_on_doctor, doctor, "INFO", NULL);
+    command_text (self, s_on_doctor, doctor, "INFO", NULL);
 }

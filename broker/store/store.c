@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * The object: its life, what it knows of channels, and its connection's ups and
- * downs. */
+ * The object: its life, and its connection's ups and downs. */
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "store/batch.h"
+#include "store/channels.h"
+#include "store/claim_recovery.h"
+#include "store/command.h"
 #include "store/guard.h"
 #include "store/library.h"
-#include "store/store_internal.h"
+#include "store/setup.h"
+#include "store/sweep.h"
+#include "store/topics.h"
 
 static void s_on_connected (void *arg)
 {
     setup_start (arg);
-}
-
-static void s_forget_announced (store_t *self)
-{
-    zhash_destroy (&self->announced);
-    self->announced = zhash_new ();
 }
 
 /* Caches speak of what may be gone by the next connection. */
@@ -28,12 +26,13 @@ static void s_on_lost (void *arg, const char *why)
     bool was_ready = self->ready;
     self->ready = false;
     self->loading_library = false;
-    s_forget_announced (self);
+    channels_forget_announced (self);
     blob_memory_clear (self->known);
     if (!self->said_lost)
         usi_warning ("store.lost", "Redis is lost why=\"%s\"", why);
     self->said_lost = true;
     batch_fail_waiting (self);
+    command_fail_deferred (self);
     if (was_ready && self->events.lost)
         self->events.lost (self->events.arg, why);
 }
@@ -80,9 +79,7 @@ store_t *store_new (zloop_t *loop, const store_options_t *options,
     self->wake_url = usi_strdup ("");
     s_constants (self, options);
     s_name_functions (self);
-    self->channels = zhash_new ();
-    self->announced = zhash_new ();
-    zhash_autofree (self->channels);
+    channels_start (self);
     self->library_gone = setup_load_library;
     self->known = blob_memory_new ();
     guard_start (self);
@@ -90,6 +87,18 @@ store_t *store_new (zloop_t *loop, const store_options_t *options,
     self->redis = usi_redis_new (loop, &self->url, &redis_events);
     topics_start (self);
     return self;
+}
+
+/* Fails all that waits, and what the callbacks ask for in turn. The bound is for a caller
+ * that would ask again each time. */
+static void s_fail_all (store_t *self)
+{
+    for (unsigned round = 0; round < 100; round++) {
+        bool deferred = command_fail_deferred (self);
+        batch_fail_waiting (self);
+        if (!deferred && self->backlog_ops == 0)
+            return;
+    }
 }
 
 void store_destroy (store_t **self_p)
@@ -100,22 +109,18 @@ void store_destroy (store_t **self_p)
     self->ready = false;
     sweep_stop (self);
     usi_subscriber_destroy (&self->subscriber);
-    /* pending callbacks run now; what they ask for in turn fails as well */
+    /* callbacks of what was sent run now */
     usi_redis_close (self->redis);
+    s_fail_all (self);
     batch_stop (self);
     usi_redis_destroy (&self->redis);
-    for (unsigned i = 0; i < PARTITIONS; i++) {
-        usi_buf_free (&self->partitions[i].channels);
-        usi_buf_free (&self->partitions[i].lost);
-    }
-    zhash_destroy (&self->channels);
-    zhash_destroy (&self->announced);
+    claim_recovery_stop (self);
+    channels_stop (self);
     blob_memory_destroy (&self->known);
     guard_stop (self);
     usi_redis_url_free (&self->url);
     free (self->durability);
     free (self->wake_url);
-    free (self->args);
     free (self);
     *self_p = NULL;
 }
@@ -145,48 +150,4 @@ size_t store_backlog (const store_t *self, size_t *bytes)
     if (bytes)
         *bytes = self->backlog_bytes + usi_redis_pending_bytes (self->redis);
     return self->backlog_ops;
-}
-
-/* --- channels --------------------------------------------------------------------- */
-
-uint8_t store_partition_of (const char *channel)
-{
-    return usi_partition (usi_bytes_of (channel));
-}
-
-void store_learn_channel (store_t *self, const char *channel)
-{
-    if (zhash_lookup (self->channels, channel))
-        return;
-    zhash_insert (self->channels, channel, (void *) channel);
-    usi_buf_t *names = &self->partitions[store_partition_of (channel)].channels;
-    if (names->len)
-        usi_buf_text (names, ",");
-    usi_buf_text (names, channel);
-}
-
-void store_learn_channels (store_t *self, const usi_reply_t *names)
-{
-    for (size_t i = 0; i < usi_reply_count (names); i++) {
-        usi_bytes_t name = usi_reply_bytes (usi_reply_at (names, i));
-        if (usi_channel_valid (name))
-            store_learn_channel (self, (const char *) name.data);
-    }
-}
-
-/* Refused (Redis is full): the next submit to any channel announces it again. */
-static void s_on_announced (const usi_reply_t *reply, void *arg)
-{
-    store_t *self = arg;
-    if (usi_reply_is (reply, USI_REPLY_ERROR))
-        s_forget_announced (self);
-}
-
-void store_announce (store_t *self, const char *channel)
-{
-    store_learn_channel (self, channel);
-    if (!self->ready || zhash_lookup (self->announced, channel))
-        return;
-    zhash_insert (self->announced, channel, self);
-    store_text (self, s_on_announced, self, "SADD", "us:channels", channel, NULL);
 }

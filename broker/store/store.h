@@ -32,7 +32,8 @@ typedef struct store_events {
     void (*ready) (void *arg);
     /* The connection is lost; the store reconnects by itself. */
     void (*lost) (void *arg, const char *why);
-    /* From other brokers, through our topic. */
+    /* Ended through another broker, by a sweep (dead, expired, cancelled with its node), or
+     * handed back although it was to be cancelled. */
     void (*ended) (void *arg, const usi_id_t *id, const uint32_t *peers, size_t count);
     /* Also for what our own nodes started (store_started, store_renew). */
     void (*started) (void *arg, const usi_id_t *id, const uint32_t *peers,
@@ -186,13 +187,9 @@ typedef void store_read_fn (us_err_t code, usi_bytes_t bytes, uint64_t length,
 void store_log_from (store_t *self, const usi_id_t *id, int stream, uint64_t offset,
                      uint32_t size, store_read_fn *fn, void *arg);
 
-/* Ended by a sweep (dead, expired, cancelled with its node), or handed back although it
- * was to be cancelled. */
-typedef void store_swept_fn (const usi_id_t *id, int state, const uint32_t *peers,
-                             size_t count, void *arg);
-/* Sweeps every partition of the known channels; the store calls this itself each
- * min(1 s, lease/4) once store_sweep_start was called. */
-void store_sweep_start (store_t *self, store_swept_fn *fn, void *arg);
+/* Sweeps every partition of the known channels each min(1 s, lease/4) from now on, and
+ * tells what ended by it (events). */
+void store_sweep_start (store_t *self);
 
 typedef void store_purge_fn (us_err_t code, uint64_t removed, void *arg);
 /* channel NULL = all; state 0 = all end states. */

@@ -4,13 +4,15 @@
  * channel; the time of Redis against ours; whether it is still the same Redis. Between
  * rounds a partition is cared for when something falls due (a retry, the end of a
  * lease). */
-#include <stdlib.h>
+#include "store/sweep.h"
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "store/store_internal.h"
+#include "store/batch.h"
+#include "store/channels.h"
+#include "store/collector.h"
+#include "store/command.h"
+#include "store/events.h"
 
-#define MAX_PEERS       256
 #define RETAIN_EVERY_MS 5000
 #define LEAST_WAIT_MS   5
 #define JUMP_MS         1000 /* as STEP_MS of the functions */
@@ -25,24 +27,6 @@ static bool s_is_step (int64_t ms)
 
 /* --- one partition ---------------------------------------------------------------- */
 
-void sweep_tell_ended (store_t *self, const usi_reply_t *list)
-{
-    uint32_t peers[MAX_PEERS];
-    if (!self->swept)
-        return;
-    for (size_t i = 0; i + 2 < usi_reply_count (list); i += 3) {
-        usi_id_t id;
-        usi_bytes_t name = usi_reply_bytes (usi_reply_at (list, i));
-        if (name.len != US_ID_LEN)
-            continue;
-        memcpy (id.bytes, name.data, US_ID_LEN);
-        int state = (int) usi_reply_int (usi_reply_at (list, i + 1));
-        size_t count =
-            peers_from (usi_reply_bytes (usi_reply_at (list, i + 2)), peers, MAX_PEERS);
-        self->swept (&id, state, peers, count, self->swept_arg);
-    }
-}
-
 static void s_cared (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
 {
     partition_t *partition = &self->partitions[op->partition];
@@ -50,9 +34,9 @@ static void s_cared (store_t *self, op_t *op, us_err_t err, const usi_reply_t *a
     if (err || !usi_reply_is (answer, USI_REPLY_ARRAY))
         return;
     partition->clock_offset_ms = partition->told_offset_ms;
-    if (!self->swept)
+    if (!self->sweep_timer)
         return;
-    sweep_tell_ended (self, usi_reply_at (answer, 1));
+    events_tell_ended (self, usi_reply_at (answer, 1));
     if (usi_reply_int (usi_reply_at (answer, 0)) >= SWEEP_ITEMS) {
         s_care (self, op->partition, true); /* there is more */
         return;
@@ -97,7 +81,7 @@ static int s_on_due (zloop_t *loop, int timer, void *arg)
 void sweep_after (store_t *self, uint8_t number, int64_t wait_ms)
 {
     partition_t *partition = &self->partitions[number];
-    if (!self->swept || wait_ms >= self->sweep_every_ms)
+    if (!self->sweep_timer || wait_ms >= self->sweep_every_ms)
         return; /* the next round comes before */
     if (wait_ms < LEAST_WAIT_MS)
         wait_ms = LEAST_WAIT_MS;
@@ -158,7 +142,7 @@ static void s_on_cluster (const usi_reply_t *reply, void *arg)
 
 static void s_on_channels (const usi_reply_t *reply, void *arg)
 {
-    store_learn_channels (arg, reply);
+    channels_learn (arg, reply);
 }
 
 static int s_on_round (zloop_t *loop, int timer, void *arg)
@@ -169,17 +153,15 @@ static int s_on_round (zloop_t *loop, int timer, void *arg)
     if (!self->ready)
         return 0;
     self->clock_asked_ms = usi_now_ms ();
-    store_text (self, s_on_cluster, self, "GET", "us:cluster", NULL);
+    command_text (self, s_on_cluster, self, "GET", "us:cluster", NULL);
     if (self->sweep_round % 4 == 0)
-        store_text (self, s_on_channels, self, "SMEMBERS", "us:channels", NULL);
-    store_text (self, s_on_time, self, "TIME", NULL);
+        command_text (self, s_on_channels, self, "SMEMBERS", "us:channels", NULL);
+    command_text (self, s_on_time, self, "TIME", NULL);
     return 0;
 }
 
-void store_sweep_start (store_t *self, store_swept_fn *fn, void *arg)
+void store_sweep_start (store_t *self)
 {
-    self->swept = fn;
-    self->swept_arg = arg;
     if (!self->sweep_timer)
         self->sweep_timer = zloop_timer (self->loop, (size_t) self->sweep_every_ms, 0,
                                          s_on_round, self);
@@ -187,10 +169,12 @@ void store_sweep_start (store_t *self, store_swept_fn *fn, void *arg)
 
 void sweep_stop (store_t *self)
 {
-    self->swept = NULL;
     if (self->sweep_timer)
         zloop_timer_end (self->loop, self->sweep_timer);
-    for (unsigned i = 0; i < PARTITIONS; i++)
+    self->sweep_timer = 0;
+    for (unsigned i = 0; i < PARTITIONS; i++) {
         if (self->partitions[i].care)
             zloop_timer_end (self->loop, self->partitions[i].care);
+        self->partitions[i].care = 0;
+    }
 }

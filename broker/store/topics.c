@@ -2,16 +2,15 @@
  *
  * What other brokers tell us, and wakes that we receive for nodes which cannot. Topics
  * are named by the cluster, which is known once Redis has answered. */
+#include "store/topics.h"
+
 #include <stdlib.h>
 
-#include "base/log.h"
-#include "store/store_internal.h"
-
-#define MAX_PEERS 256
+#include "store/command.h"
+#include "store/events.h"
 
 static void s_broker_message (store_t *self, usi_bytes_t message)
 {
-    uint32_t peers[MAX_PEERS];
     usi_id_t id;
     const store_events_t *events = &self->events;
     if (message.len == 9 && message.data[0] == 'D' && events->drain) {
@@ -33,13 +32,12 @@ static void s_broker_message (store_t *self, usi_bytes_t message)
                           (uint32_t) usi_get_be (rest.data + 8, 4));
         return;
     }
-    size_t count = peers_from (rest, peers, MAX_PEERS);
-    if (message.data[0] == 'E' && events->ended)
-        events->ended (events->arg, &id, peers, count);
-    else if (message.data[0] == 'S' && events->started)
-        events->started (events->arg, &id, peers, count);
-    else if (message.data[0] == 'L' && events->logged)
-        events->logged (events->arg, &id, peers, count);
+    if (message.data[0] == 'E')
+        events_tell (self, events->ended, &id, rest);
+    else if (message.data[0] == 'S')
+        events_tell (self, events->started, &id, rest);
+    else if (message.data[0] == 'L')
+        events_tell (self, events->logged, &id, rest);
 }
 
 static void s_on_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
@@ -86,7 +84,7 @@ void store_tell_drain (store_t *self, uint32_t broker, uint64_t node)
     usi_put_be (message + 1, node, 8);
     usi_bytes_t args[] = {usi_bytes_of ("PUBLISH"), usi_bytes_of (topic),
                           usi_bytes (message, sizeof message)};
-    store_command (self, args, 3, NULL, NULL);
+    command_send (self, args, 3, NULL, NULL);
 }
 
 void store_relay (store_t *self, uint64_t node, bool on)

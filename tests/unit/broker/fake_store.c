@@ -324,9 +324,9 @@ void store_flush (store_t *self)
     (void) self;
 }
 
-void store_sweep_start (store_t *self, store_swept_fn *fn, void *arg)
+void store_sweep_start (store_t *self)
 {
-    CALL (NOTHING);
+    CALL_NOTHING ();
 }
 
 /* --- store.h: jobs -------------------------------------------------------------------- */

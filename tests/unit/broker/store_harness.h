@@ -52,13 +52,12 @@ typedef struct got {
 
 /* What the store told unasked. */
 typedef struct told {
-    unsigned ready, lost, ended, started, logged, stops, wakes, swept;
+    unsigned ready, lost, ended, started, logged, stops, wakes;
     usi_id_t id;
     uint32_t peers[16];
     size_t peers_len;
     uint64_t node;
     uint32_t attempt;
-    int state;
 } told_t;
 
 typedef struct harness {
@@ -165,15 +164,6 @@ static void s_ev_wake (void *arg, uint64_t node)
     told_t *told = arg;
     told->wakes++;
     told->node = node;
-}
-
-static void s_ev_swept (const usi_id_t *id, int state, const uint32_t *peers,
-                        size_t count, void *arg)
-{
-    told_t *told = arg;
-    told->swept++;
-    told->state = state;
-    s_note (told, id, peers, count);
 }
 
 /* --- life ------------------------------------------------------------------------- */

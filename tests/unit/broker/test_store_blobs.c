@@ -3,7 +3,7 @@
  * Blobs in the store: what was accepted stays as it is, whoever puts what over it, and
  * what is lost is told as lost by every broker. */
 #include "proto/limits.h"
-#include "store/store_internal.h"
+#include "store/blobs.h"
 #include "store_harness.h"
 
 #define CHUNKS 3

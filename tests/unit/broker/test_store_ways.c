@@ -5,7 +5,7 @@
 #include "proto/limits.h"
 #include "redis/registry.h"
 #include "redis/subscriber.h"
-#include "store/store_internal.h"
+#include "store/sweep.h"
 #include "store_harness.h"
 
 static int s_setup (void **state)
@@ -131,22 +131,22 @@ static void test_times_to_start_after_a_pause (void **state)
     assert_int_equal (state_of (h, &id), US_STATE_EXPIRED);
 }
 
-static bool s_was_swept (harness_t *h)
+static bool s_has_ended (harness_t *h)
 {
-    return h->told.swept > 0;
+    return h->told.ended > 0;
 }
 
 static void test_rounds_of_a_store (void **state)
 {
     harness_t *h = *state;
-    store_sweep_start (h->store, s_ev_swept, &h->told);
+    store_sweep_start (h->store);
     usi_id_t id = new_id ();
     store_submit_t job = a_job (&id);
     job.expire_ms = 30;
     do_submit (h, &job);
-    pump (h, s_was_swept); /* expiry, without anybody's help */
-    assert_int_equal (h->told.state, US_STATE_EXPIRED);
+    pump (h, s_has_ended); /* expiry, without anybody's help */
     assert_int_equal (h->told.peers[0], 7);
+    assert_int_equal (state_of (h, &id), US_STATE_EXPIRED);
 
     /* A worker dies: the next attempt does not wait for the next round. One may come
      * meanwhile, but not each time. */
@@ -162,7 +162,7 @@ static void test_rounds_of_a_store (void **state)
         assert_int_equal (h->got.state, US_STATE_QUEUED);
         claim_one (h, &id);
     } while (h->store->sweep_round != round);
-    store_sweep_start (h->store, NULL, NULL);
+    sweep_stop (h->store);
 }
 
 /* --- wakes ------------------------------------------------------------------------ */
@@ -668,12 +668,12 @@ static bool s_new_cluster (harness_t *h)
 static void test_flushall (void **state)
 {
     harness_t *h = *state;
-    store_sweep_start (h->store, s_ev_swept, &h->told);
+    store_sweep_start (h->store);
     usi_ask (h->ask, "FLUSHALL", NULL);
     pump (h, s_new_cluster); /* noticed within a round */
     usi_id_t id = submit_one (h);
     claim_one (h, &id);
-    store_sweep_start (h->store, NULL, NULL);
+    sweep_stop (h->store);
 }
 
 /* --- check ------------------------------------------------------------------------ */

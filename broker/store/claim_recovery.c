@@ -5,8 +5,10 @@
  * claim stands in all that it took; on the next connection the store asks for these
  * jobs and they go back into their queues, uncounted. A broker that dies before that
  * leaves them to the end of their lease. */
+#include "store/claim_recovery.h"
+
 #include "base/log.h"
-#include "store/store_internal.h"
+#include "store/events.h"
 
 #define CLAIM_LEN 20                 /* node 8, boot 4, nonce 8: how a claim begins */
 #define LOST_MAX  (4096 * CLAIM_LEN) /* beyond that the lease heals */
@@ -18,11 +20,9 @@ static void s_add (store_t *self, uint8_t partition, const uint8_t *claims, size
         usi_buf_append (lost, claims, len);
 }
 
-void lost_note (store_t *self, const op_t *ops)
+void claim_recovery_note (store_t *self, const op_t *claim)
 {
-    for (const op_t *op = ops; op; op = op->next)
-        if (op->letter == 'C')
-            s_add (self, op->partition, op->data, CLAIM_LEN);
+    s_add (self, claim->partition, claim->data, CLAIM_LEN);
 }
 
 static void s_on_taken_back (store_t *self, op_t *op, us_err_t err,
@@ -37,10 +37,10 @@ static void s_on_taken_back (store_t *self, op_t *op, us_err_t err,
         usi_notice ("store.taken_back",
                     "claimed while the connection was lost, and given back jobs=%lld",
                     (long long) count);
-    sweep_tell_ended (self, usi_reply_at (answer, 1));
+    events_tell_ended (self, usi_reply_at (answer, 1));
 }
 
-void lost_take_back (store_t *self)
+void claim_recovery_run (store_t *self)
 {
     for (unsigned i = 0; i < PARTITIONS; i++) {
         usi_buf_t *lost = &self->partitions[i].lost;
@@ -51,4 +51,10 @@ void lost_take_back (store_t *self)
         usi_buf_free (lost);
         op_queue (self, op);
     }
+}
+
+void claim_recovery_stop (store_t *self)
+{
+    for (unsigned i = 0; i < PARTITIONS; i++)
+        usi_buf_free (&self->partitions[i].lost);
 }

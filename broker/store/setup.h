@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Makes a new connection ready, and the function library be there. */
+#ifndef BROKER_STORE_SETUP_H
+#define BROKER_STORE_SETUP_H
+
+#include "store/store_internal.h"
+
+void setup_start (store_t *self);
+/* Somebody flushed the functions while we were connected. */
+void setup_load_library (store_t *self);
+
+#endif
