@@ -6,12 +6,21 @@ from __future__ import annotations
 import hashlib
 import os
 import queue
+import re
 import threading
+from pathlib import Path
 
 from understudy import _envelope, exceptions
 
 EVENT_ACCEPTED, EVENT_RUNNING, EVENT_LOG, EVENT_ENDED = 1, 2, 4, 8
 RUNNING = -15
+HEADER = Path(__file__).resolve().parents[3] / "include/understudy/understudy.h"
+STATES = tuple(
+    (int(number), name, is_end == "true")
+    for name, number, is_end in re.findall(
+        r"X \((\w+), (\d+), (true|false)\)", HEADER.read_text()
+    )
+)
 
 
 def new_id(channel: str) -> bytes:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _FLUSH_SECONDS = 5.0
 _NAMES_SHOWN = 10
-_UNSENT, _REFUSED = 0, 15
 
 _lock = threading.Lock()
 _clients: Dict[Tuple[Optional[str], Optional[str]], Client] = {}
@@ -31,9 +30,11 @@ generation = 0  # how many forks lie between the first process and this one
 
 
 class Listener(Protocol):
-    """Who subscribes to the events of a job: a Result."""
+    """Who subscribes to the events of a job: a Result. Told in the client's thread."""
 
-    def _on_event(self, types: int) -> None: ...
+    def _on_running(self) -> None: ...
+
+    def _on_end(self) -> None: ...
 
 
 class Client:
@@ -46,6 +47,8 @@ class Client:
         self.core = _core.Client(
             broker=self.settings.broker, redis=self.settings.redis, name=_program()
         )
+        self._status_of = {number: name for number, name, _ in _core.STATES}
+        self._running, self._ended = _core.EVENT_RUNNING, _core.EVENT_ENDED
         self.lock = threading.Lock()
         self.connected = -1  # the generation that has connected
         self._thread: Optional[threading.Thread] = None
@@ -66,20 +69,34 @@ class Client:
         """Bytes; the broker's limit where that is lower than ours."""
         return self.core.max_payload
 
+    def status_of(self, job: _core.Job) -> str:
+        """The name of the state that the job is in."""
+        return self._status_of.get(job.state, "?")
+
     # --- events -----------------------------------------------------------------------
 
-    def subscribe(self, job: _core.Job, types: int, listener: Listener) -> None:
+    def subscribe(self, job: _core.Job, listener: Listener) -> None:
         with self.lock:
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._take_events, name="understudy-events", daemon=True
                 )
                 self._thread.start()
-        job.subscribe(types, listener)
+        job.subscribe(self._running | self._ended, listener)
 
     def _take_events(self) -> None:
         while not self._closed:  # a wake-up without events is no reason to end
-            _deliver(self.core.wait_events(None))
+            for types, _, listener in self.core.wait_events(None):
+                try:
+                    self._pass_on(types, cast(Listener, listener))
+                except Exception:
+                    traceback.print_exc()
+
+    def _pass_on(self, types: int, listener: Listener) -> None:
+        if types & self._ended:
+            listener._on_end()
+        elif types & self._running:
+            listener._on_running()
 
     # --- the end ----------------------------------------------------------------------
 
@@ -93,10 +110,10 @@ class Client:
     def _prune(self) -> None:
         kept = []
         for job, name in self._orphans:
-            state = job.state
-            if state == _UNSENT:
+            status = self.status_of(job)
+            if status == "UNSENT":
                 kept.append((job, name))
-            elif state == _REFUSED:
+            elif status == "REFUSED":
                 self._refused.append(f"{name} ({job.text})")
         self._orphans = kept
 
@@ -124,14 +141,6 @@ class Client:
         self.lock = threading.Lock()
         self._thread = None
         self._orphans, self._refused = [], []
-
-
-def _deliver(events: List[Tuple[int, _core.Job, object]]) -> None:
-    for types, _, listener in events:
-        try:
-            cast(Listener, listener)._on_event(types)
-        except Exception:
-            traceback.print_exc()
 
 
 _finders_of_losses: List[Callable[[Client], List[str]]] = []

@@ -32,6 +32,8 @@ from understudy._settings import Settings, check_channel, settings_for
 from understudy.exceptions import (
     InvalidArgument,
     JobCancelled,
+    JobEnded,
+    JobRunning,
     SerializationError,
     UnderstudyError,
     WaitTimeout,
@@ -43,23 +45,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_STATES = {
-    0: "UNSENT",
-    1: "QUEUED",
-    2: "LEASED",
-    3: "RUNNING",
-    4: "BACKOFF",
-    5: "SUCCEEDED",
-    6: "FAILED",
-    7: "CANCELLED",
-    8: "DEAD",
-    9: "EXPIRED",
-    15: "REFUSED",
-}
-_UNSENT, _QUEUED, _RUNNING, _CANCELLED, _REFUSED = 0, 1, 3, 7, 15
-_NOT_ENDED = -15  # what Job.code says before the end
-_ENDED, _STILL_RUNS = -14, -15  # what cancel answers
-_EVENT_RUNNING, _EVENT_ENDED = 2, 8
+_NOT_ENDED = JobRunning.code  # what Job.code says before the end
 _CHUNK = 65536
 _ANSWER_SECONDS = 5.0  # a broker's answer to a cancel
 _CTRL_C_SECONDS = 2.0
@@ -132,7 +118,7 @@ class Result(Future[T]):
     def status(self) -> str:
         """UNSENT, QUEUED, LEASED, RUNNING, BACKOFF, or how it ended: SUCCEEDED, FAILED,
         CANCELLED, DEAD, EXPIRED, REFUSED."""
-        return _STATES.get(self._job.state, "?")
+        return self._client.status_of(self._job)
 
     @property
     def info(self) -> dict[str, int]:
@@ -183,10 +169,10 @@ class Result(Future[T]):
         return self._job.code != _NOT_ENDED
 
     def running(self) -> bool:
-        return self._job.state == _RUNNING
+        return self.status == "RUNNING"
 
     def cancelled(self) -> bool:
-        return self._job.state == _CANCELLED
+        return self.status == "CANCELLED"
 
     def __await__(self) -> Generator[Any, None, T]:
         """Cancelling the task that waits does not cancel the job."""
@@ -260,7 +246,7 @@ class Result(Future[T]):
 
     def _ask_to_end(self, mode: int, timeout: float) -> Tuple[int, int]:
         code, state = self._job.cancel(mode, timeout)
-        if code not in (0, _ENDED, _STILL_RUNS):
+        if code not in (0, JobEnded.code, JobRunning.code):
             raise _from_code(code, self._job.text)
         return code, state
 
@@ -271,7 +257,7 @@ class Result(Future[T]):
         """What the job has written so far, all of it once it has ended; without the
         newline at the end."""
         job = self._job
-        if job.state in (_UNSENT, _QUEUED):
+        if self.status in ("UNSENT", "QUEUED"):
             return ""
         first = not self._streaming[0]
         self._stream(0)
@@ -363,17 +349,18 @@ class Result(Future[T]):
             self._done_callbacks = callbacks
             self._generation = _client.generation
         if self.done():
-            self._on_event(_EVENT_ENDED)
+            self._on_end()
         else:
-            self._client.subscribe(self._job, _EVENT_RUNNING | _EVENT_ENDED, self)
+            self._client.subscribe(self._job, self)
 
-    def _on_event(self, types: int) -> None:
+    def _on_running(self) -> None:
+        with self._condition:
+            if self._state == "PENDING":
+                self._state = "RUNNING"
+
+    def _on_end(self) -> None:
         with self._condition:
             if self._state in ("CANCELLED_AND_NOTIFIED", "FINISHED"):
-                return
-            if not types & _EVENT_ENDED:
-                if types & _EVENT_RUNNING:
-                    self._state = "RUNNING"
                 return
             self._finish()
             self._condition.notify_all()
@@ -410,16 +397,16 @@ class Result(Future[T]):
         job = self.__dict__.get("_job")
         if job is None or _client is None:
             return
-        state = job.state
-        if state == _UNSENT or (state == _REFUSED and self._outcome is None):
+        status = self.status
+        if status == "UNSENT" or (status == "REFUSED" and self._outcome is None):
             self._client.orphan(job, self._name)
 
     def _loss(self) -> List[str]:
         """What to say at the end of the program about a job that will not run."""
-        state = self._job.state
-        if state == _REFUSED and self._outcome is None:
+        status = self.status
+        if status == "REFUSED" and self._outcome is None:
             return [f"{self._name} ({self._job.text})"]
-        return [self._name] if state == _UNSENT else []
+        return [self._name] if status == "UNSENT" else []
 
 
 def _losses_of(client: Client) -> List[str]:
