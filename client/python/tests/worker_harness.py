@@ -28,6 +28,10 @@ DEADLINE = 20.0
 INLINE = 64 * 1024
 TOKEN = bytes(range(100, 116))
 
+# Outcomes and flags of RESULT.
+SUCCEEDED, FAILED, CANCELLED = 1, 2, 4
+CHILDREN_LEFT, REPLACE_ME = 2, 4
+
 
 def pair():
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -275,6 +279,11 @@ def worker(files=None, **more):
 def source_call(source, function, *args, **kwargs):
     code = _envelope.code_source(source, function)
     return _envelope.encode_call(code, _envelope.encode_args(args, kwargs))
+
+
+def echo(source):
+    """Calls f of a source text."""
+    return source_call(source, "f")
 
 
 def bundle_call(digest, function, *args, **kwargs):
