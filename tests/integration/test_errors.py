@@ -3,7 +3,7 @@
 
 import pytest
 
-from support import free_port
+from support import PATIENCE, free_port
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def test_no_broker(client):
             Lead("calculator").shell("true").get()
         except BrokerUnreachable as error:
             print(error)
-        print(time.monotonic() - start < 20)
+        print(time.monotonic() - start)
         """)
-    words, soon = said.splitlines()
+    words, seconds = said.splitlines()
     assert f"127.0.0.1:{port}" in words
     assert "understudy-broker" in words
-    assert soon == "True"
+    assert float(seconds) < 20 * PATIENCE
 
 
 @pytest.mark.core

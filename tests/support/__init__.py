@@ -3,7 +3,7 @@
 condition, and nothing left behind."""
 
 from .clock import SteppedClock
-from .paths import BIN, PYTHON, ROOT, UV
+from .paths import BIN, PATIENCE, PYTHON, ROOT, UV
 from .processes import (
     Process,
     StartError,
@@ -19,6 +19,7 @@ from .wheels import WheelIndex
 
 __all__ = [
     "BIN",
+    "PATIENCE",
     "PYTHON",
     "ROOT",
     "UV",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from support import PATIENCE
 from understudy import Understudy, _understudy
 from understudy.exceptions import (
     BrokerUnreachable,
@@ -71,7 +72,7 @@ def programs(tmp_path, monkeypatch):
 
 
 def wait_for(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -24,7 +24,8 @@ if str(SOURCES) not in sys.path:
 from understudy import _envelope, _msgpack  # noqa: E402
 
 MAIN = SOURCES / "understudy" / "_worker" / "main.py"
-DEADLINE = 20.0
+# Seconds; longer where whoever runs the tests says that the machine is slow.
+DEADLINE = 20.0 * float(os.environ.get("UNDERSTUDY_TEST_PATIENCE", "1"))
 INLINE = 64 * 1024
 TOKEN = bytes(range(100, 116))
 
