@@ -24,10 +24,11 @@ static void s_flush_later (store_t *self);
 
 /* --- operations ------------------------------------------------------------------- */
 
-op_t *op_new (char letter, uint8_t partition, size_t room, op_done_fn *done, void *arg)
+op_t *op_new (opcode_t opcode, uint8_t partition, size_t room, op_done_fn *done,
+              void *arg)
 {
     op_t *op = usi_alloc (sizeof *op + room);
-    op->letter = letter;
+    op->opcode = (char) opcode;
     op->partition = partition;
     op->done = done;
     op->arg = arg;
@@ -52,7 +53,8 @@ void op_arg_copy (op_t *op, const void *data, size_t len)
 
 op_t *op_copy (const op_t *op)
 {
-    op_t *copy = op_new (op->letter, op->partition, op->len, op->done, op->arg);
+    op_t *copy =
+        op_new ((opcode_t) op->opcode, op->partition, op->len, op->done, op->arg);
     for (unsigned i = 0; i < op->argc; i++)
         op_arg_copy (copy, op->args[i].data, op->args[i].len);
     copy->fn = op->fn;
@@ -161,7 +163,7 @@ static void s_refuse_submits (store_t *self, batch_t *batch)
     self->partitions[batch->partition].full = true;
     for (op_t *op = batch->ops; op;) {
         op_t *next = op->next;
-        if (op->letter == 'S') {
+        if (op->opcode == OP_SUBMIT) {
             op_finish (self, op, US_ERR_BUSY, NULL);
         } else {
             op->next = NULL;
@@ -237,7 +239,7 @@ static batch_t *s_take_batch (store_t *self, uint8_t number)
     op_t **end = &partition->head;
     while (*end && batch->count < BATCH_ITEMS &&
            (batch->count == 0 || bytes + (*end)->len <= BATCH_BYTES)) {
-        bool submits = (*end)->letter == 'S';
+        bool submits = (*end)->opcode == OP_SUBMIT;
         if (partition->full && batch->count > 0 && submits != batch->admit)
             break; /* what is not refused must not wait for what is */
         bytes += (*end)->len;
@@ -282,7 +284,7 @@ static void s_send_batch (store_t *self, batch_t *batch)
     }
     size_t count = s_constant_args (self, batch, key, time);
     for (op_t *op = batch->ops; op; op = op->next) {
-        self->args[count++] = usi_bytes (&op->letter, 1);
+        self->args[count++] = usi_bytes (&op->opcode, 1);
         for (unsigned i = 0; i < op->argc; i++)
             self->args[count++] = op->args[i];
     }

@@ -5,6 +5,7 @@
 #ifndef BROKER_STORE_BATCH_H
 #define BROKER_STORE_BATCH_H
 
+#include "store/opcode.h"
 #include "store/store_internal.h"
 
 #define OP_MAX_ARGS 4
@@ -26,7 +27,7 @@ typedef union op_fn {
 
 struct op {
     op_t *next;
-    char letter;
+    char opcode; /* opcode_t, in the byte that is sent */
     uint8_t partition;
     uint8_t tries;
     uint8_t argc;
@@ -43,7 +44,8 @@ struct op {
 };
 
 /* room: for the bytes of all arguments, which op_arg then hands out. */
-op_t *op_new (char letter, uint8_t partition, size_t room, op_done_fn *done, void *arg);
+op_t *op_new (opcode_t opcode, uint8_t partition, size_t room, op_done_fn *done,
+              void *arg);
 uint8_t *op_arg (op_t *op, size_t len);
 void op_arg_copy (op_t *op, const void *data, size_t len);
 /* A new one with the same opcode, partition, arguments and callbacks. */

@@ -46,7 +46,7 @@ void claim_recovery_run (store_t *self)
         usi_buf_t *lost = &self->partitions[i].lost;
         if (lost->len == 0)
             continue;
-        op_t *op = op_new ('B', (uint8_t) i, lost->len, s_on_taken_back, NULL);
+        op_t *op = op_new (OP_TAKE_BACK, (uint8_t) i, lost->len, s_on_taken_back, NULL);
         op_arg_copy (op, lost->data, lost->len);
         usi_buf_free (lost);
         op_queue (self, op);

@@ -3,6 +3,7 @@
 
 #include "base/id.h"
 #include "store/job_state.h"
+#include "store/opcode.h"
 #include "understudy/error.h"
 
 static void s_render_errors (usi_buf_t *buf)
@@ -14,10 +15,28 @@ static void s_render_errors (usi_buf_t *buf)
     usi_buf_text (buf, "}\n");
 }
 
+static void s_render_opcodes (usi_buf_t *buf)
+{
+    usi_buf_text (buf, "local OP = {");
+#define X(name, letter, arguments) usi_buf_printf (buf, #name " = '%c', ", letter);
+    OPCODE_MAP (X)
+#undef X
+    usi_buf_text (buf, "}\nlocal ARGUMENTS = {");
+#define X(name, letter, arguments) usi_buf_printf (buf, #name " = %d, ", arguments);
+    OPCODE_MAP (X)
+#undef X
+    usi_buf_text (buf, "}\nlocal NEWS = {");
+#define X(name, letter) usi_buf_printf (buf, #name " = '%c', ", letter);
+    NEWS_MAP (X)
+#undef X
+    usi_buf_text (buf, "}\n");
+}
+
 static void s_render_body (usi_buf_t *buf)
 {
     job_state_render_lua (buf);
     s_render_errors (buf);
+    s_render_opcodes (buf);
     usi_buf_text (buf, store_functions_lua);
 }
 

@@ -135,7 +135,7 @@ static void s_list_step (listing_t *list)
         return;
     }
     size_t name_len = strlen (list->name), position_len = strlen (list->position);
-    op_t *op = op_new ('N', channel_partition (list->name),
+    op_t *op = op_new (OP_LIST, channel_partition (list->name),
                        name_len + 11 + position_len, s_list_done, list);
     op_arg_copy (op, list->name, name_len);
     uint8_t *at = op_arg (op, 11);
@@ -227,7 +227,7 @@ static void s_find_record (store_t *self, op_t *op, us_err_t err,
 
 static void s_find_get (finding_t *find, const uint8_t *id)
 {
-    op_t *op = op_new ('G', id[US_ID_LEN - 1], US_ID_LEN + 1, s_find_record, find);
+    op_t *op = op_new (OP_GET, id[US_ID_LEN - 1], US_ID_LEN + 1, s_find_record, find);
     op_arg_copy (op, id, US_ID_LEN);
     memcpy (op->id.bytes, id, US_ID_LEN);
     *op_arg (op, 1) = 0;
@@ -349,8 +349,8 @@ static void s_purge_step (purging_t *purge)
         return;
     }
     size_t len = strlen (purge->name);
-    op_t *op =
-        op_new ('P', channel_partition (purge->name), len + 15, s_purge_done, purge);
+    op_t *op = op_new (OP_PURGE, channel_partition (purge->name), len + 15,
+                       s_purge_done, purge);
     op_arg_copy (op, purge->name, len);
     uint8_t *at = op_arg (op, 15);
     at[0] = (uint8_t) purge->state;
@@ -469,7 +469,8 @@ static void s_count_done (store_t *self, op_t *op, us_err_t err,
 static void s_count_one (counting_t *counting, const char *name, size_t number)
 {
     size_t len = strlen (name);
-    op_t *op = op_new ('V', channel_partition (name), len, s_count_done, counting);
+    op_t *op =
+        op_new (OP_CHANNEL, channel_partition (name), len, s_count_done, counting);
     op->remaining = (uint32_t) number;
     op_arg_copy (op, name, len);
     counting->waiting++;

@@ -99,7 +99,8 @@ void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn
     const char *needs = job->needs ? job->needs : "";
     size_t room = US_ID_LEN + RECORD_HEADER + strlen (job->channel) + job->blobs.len +
                   job->spec.len + job->body.len + strlen (needs);
-    op_t *op = op_new ('S', usi_id_partition (&job->id), room, s_submit_done, arg);
+    op_t *op =
+        op_new (OP_SUBMIT, usi_id_partition (&job->id), room, s_submit_done, arg);
     op->fn.submit = fn;
     s_put_id (op, &job->id);
     s_put_record (self, op, job);
@@ -200,7 +201,7 @@ void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
     size_t name_len = strlen (claim->channel), topic_len = strlen (topic);
     size_t room = 25 + name_len + 4 * claim->classes_len + topic_len;
     op_t *op =
-        op_new ('C', channel_partition (claim->channel), room, s_claim_done, arg);
+        op_new (OP_CLAIM, channel_partition (claim->channel), room, s_claim_done, arg);
     op->fn.claim = fn;
     op->remaining = claim->count;
     uint8_t *at = op_arg (op, 25);
@@ -238,11 +239,11 @@ static void s_started_done (store_t *self, op_t *op, us_err_t err,
     s_code_done (self, op, err, answer);
 }
 
-static op_t *s_fenced (char letter, const store_fence_t *fence, size_t room,
+static op_t *s_fenced (opcode_t opcode, const store_fence_t *fence, size_t room,
                        op_done_fn *done, void *arg)
 {
     op_t *op =
-        op_new (letter, usi_id_partition (&fence->id), FENCE_LEN + room, done, arg);
+        op_new (opcode, usi_id_partition (&fence->id), FENCE_LEN + room, done, arg);
     s_put_fence (op, fence);
     return op;
 }
@@ -250,7 +251,7 @@ static op_t *s_fenced (char letter, const store_fence_t *fence, size_t room,
 void store_started (store_t *self, const store_fence_t *fence, store_code_fn *fn,
                     void *arg)
 {
-    op_t *op = s_fenced ('T', fence, 0, s_started_done, arg);
+    op_t *op = s_fenced (OP_STARTED, fence, 0, s_started_done, arg);
     op->fn.code = fn;
     guard_queue (self, op, NO_BLOBS);
 }
@@ -258,7 +259,7 @@ void store_started (store_t *self, const store_fence_t *fence, store_code_fn *fn
 void store_renew (store_t *self, const store_fence_t *fence, bool started,
                   store_code_fn *fn, void *arg)
 {
-    op_t *op = s_fenced ('R', fence, 1, s_started_done, arg);
+    op_t *op = s_fenced (OP_RENEW, fence, 1, s_started_done, arg);
     s_put_int (op, started, 1);
     op->fn.code = fn;
     guard_queue (self, op, NO_BLOBS);
@@ -278,7 +279,7 @@ static void s_hand_back_done (store_t *self, op_t *op, us_err_t err,
 void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *fn,
                       void *arg)
 {
-    op_t *op = s_fenced ('H', fence, 0, s_hand_back_done, arg);
+    op_t *op = s_fenced (OP_HAND_BACK, fence, 0, s_hand_back_done, arg);
     op->fn.code = fn;
     guard_queue (self, op, NO_BLOBS);
 }
@@ -343,7 +344,7 @@ void store_done (store_t *self, const store_done_t *done, store_done_fn *fn, voi
     usi_bytes_t blobs = s_result_blobs (done, &buf);
     size_t tail_len = done->blob.len ? USI_DIGEST_LEN + 6 : done->body.len;
     size_t result_len = RESULT_HEADER + blobs.len + tail_len;
-    op_t *op = s_fenced ('D', &done->fence, 1 + result_len, s_done_done, arg);
+    op_t *op = s_fenced (OP_DONE, &done->fence, 1 + result_len, s_done_done, arg);
     op->fn.done = fn;
     s_put_int (op, done->outcome, 1);
     uint8_t *at = op_arg (op, result_len);
@@ -384,7 +385,7 @@ static void s_log_done (store_t *self, op_t *op, us_err_t err,
 void store_log (store_t *self, const store_fence_t *fence, int stream, uint64_t offset,
                 usi_bytes_t bytes, store_log_fn *fn, void *arg)
 {
-    op_t *op = s_fenced ('L', fence, 7 + bytes.len, s_log_done, arg);
+    op_t *op = s_fenced (OP_LOG, fence, 7 + bytes.len, s_log_done, arg);
     op->fn.log = fn;
     s_put_int (op, (uint64_t) stream, 1);
     s_put_int (op, offset, 6);
@@ -403,7 +404,8 @@ static void s_read_done (store_t *self, op_t *op, us_err_t err,
 void store_log_from (store_t *self, const usi_id_t *id, int stream, uint64_t offset,
                      uint32_t size, store_read_fn *fn, void *arg)
 {
-    op_t *op = op_new ('F', usi_id_partition (id), US_ID_LEN + 11, s_read_done, arg);
+    op_t *op =
+        op_new (OP_LOG_FROM, usi_id_partition (id), US_ID_LEN + 11, s_read_done, arg);
     op->fn.read = fn;
     s_put_id (op, id);
     s_put_int (op, (uint64_t) stream, 1);
@@ -434,7 +436,8 @@ static void s_cancel_done (store_t *self, op_t *op, us_err_t err,
 void store_cancel (store_t *self, const usi_id_t *id, int mode, store_cancel_fn *fn,
                    void *arg)
 {
-    op_t *op = op_new ('X', usi_id_partition (id), US_ID_LEN + 1, s_cancel_done, arg);
+    op_t *op =
+        op_new (OP_CANCEL, usi_id_partition (id), US_ID_LEN + 1, s_cancel_done, arg);
     op->fn.cancel = fn;
     s_put_id (op, id);
     s_put_int (op, mode != 0, 1);
@@ -492,7 +495,7 @@ static void s_job_done (store_t *self, op_t *op, us_err_t err,
 void store_watch (store_t *self, const usi_id_t *id, uint32_t peer, unsigned flags,
                   store_job_fn *fn, void *arg)
 {
-    op_t *op = op_new ('W', usi_id_partition (id), US_ID_LEN + 5, s_job_done, arg);
+    op_t *op = op_new (OP_WATCH, usi_id_partition (id), US_ID_LEN + 5, s_job_done, arg);
     op->fn.job = fn;
     s_put_id (op, id);
     s_put_int (op, peer, 4);
@@ -503,7 +506,8 @@ void store_watch (store_t *self, const usi_id_t *id, uint32_t peer, unsigned fla
 void store_unwatch (store_t *self, const usi_id_t *id, uint32_t peer, store_code_fn *fn,
                     void *arg)
 {
-    op_t *op = op_new ('U', usi_id_partition (id), US_ID_LEN + 4, s_code_done, arg);
+    op_t *op =
+        op_new (OP_UNWATCH, usi_id_partition (id), US_ID_LEN + 4, s_code_done, arg);
     op->fn.code = fn;
     s_put_id (op, id);
     s_put_int (op, peer, 4);
@@ -513,7 +517,7 @@ void store_unwatch (store_t *self, const usi_id_t *id, uint32_t peer, store_code
 void store_get (store_t *self, const usi_id_t *id, bool with_body, store_job_fn *fn,
                 void *arg)
 {
-    op_t *op = op_new ('G', usi_id_partition (id), US_ID_LEN + 1, s_job_done, arg);
+    op_t *op = op_new (OP_GET, usi_id_partition (id), US_ID_LEN + 1, s_job_done, arg);
     op->fn.job = fn;
     s_put_id (op, id);
     s_put_int (op, with_body, 1);

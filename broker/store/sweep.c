@@ -57,7 +57,7 @@ static void s_care (store_t *self, uint8_t number, bool retain)
         step_ms = 0;
     usi_bytes_t names =
         retain ? usi_buf_bytes (&partition->channels) : usi_bytes ("", 0);
-    op_t *op = op_new ('K', number, 12 + names.len, s_cared, NULL);
+    op_t *op = op_new (OP_SWEEP, number, 12 + names.len, s_cared, NULL);
     uint8_t *at = op_arg (op, 12);
     usi_put_be (at, SWEEP_ITEMS, 4);
     usi_put_be (at + 4, (uint64_t) step_ms, 8);

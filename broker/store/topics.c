@@ -8,16 +8,17 @@
 
 #include "store/command.h"
 #include "store/events.h"
+#include "store/opcode.h"
 
 static void s_broker_message (store_t *self, usi_bytes_t message)
 {
     usi_id_t id;
     const store_events_t *events = &self->events;
-    if (message.len == 9 && message.data[0] == 'D' && events->drain) {
+    if (message.len == 9 && message.data[0] == NEWS_DRAIN && events->drain) {
         events->drain (events->arg, usi_get_be (message.data + 1, 8));
         return;
     }
-    if (message.len == 1 + USI_DIGEST_LEN && message.data[0] == 'F') {
+    if (message.len == 1 + USI_DIGEST_LEN && message.data[0] == NEWS_BLOB_LOST) {
         blob_memory_lost (self->known, message.data + 1);
         return;
     }
@@ -26,17 +27,17 @@ static void s_broker_message (store_t *self, usi_bytes_t message)
     memcpy (id.bytes, message.data + 1, US_ID_LEN);
     usi_bytes_t rest =
         usi_bytes (message.data + 1 + US_ID_LEN, message.len - 1 - US_ID_LEN);
-    if (message.data[0] == 'X') {
+    if (message.data[0] == NEWS_STOP) {
         if (rest.len == 12 && events->stop)
             events->stop (events->arg, &id, usi_get_be (rest.data, 8),
                           (uint32_t) usi_get_be (rest.data + 8, 4));
         return;
     }
-    if (message.data[0] == 'E')
+    if (message.data[0] == NEWS_ENDED)
         events_tell (self, events->ended, &id, rest);
-    else if (message.data[0] == 'S')
+    else if (message.data[0] == NEWS_STARTED)
         events_tell (self, events->started, &id, rest);
-    else if (message.data[0] == 'L')
+    else if (message.data[0] == NEWS_LOGGED)
         events_tell (self, events->logged, &id, rest);
 }
 
@@ -79,7 +80,7 @@ void store_wake_topic (const store_t *self, uint64_t node, char topic[129])
 void store_tell_drain (store_t *self, uint32_t broker, uint64_t node)
 {
     char topic[129];
-    uint8_t message[9] = {'D'};
+    uint8_t message[9] = {NEWS_DRAIN};
     snprintf (topic, sizeof topic, "us:%s:b:%08x", self->cluster, broker);
     usi_put_be (message + 1, node, 8);
     usi_bytes_t args[] = {usi_bytes_of ("PUBLISH"), usi_bytes_of (topic),

@@ -2,7 +2,7 @@
 --
 -- What every operation stands on: the run (arguments, time, what is gathered), records,
 -- queues, counters, and who is to be told. The lines before this one are made by
--- store_library_source: HASH, the table of states (NEXT, END, NAME, STATE) and ERR.
+-- store_library_source: HASH, the table of states (NEXT, END, NAME, STATE), ERR, OP, ARGUMENTS and NEWS.
 --
 -- One call applies a batch. An operation checks first and writes afterwards; changes of
 -- queues, counters, indexes and blobs are gathered and written once, by `settle`. New
@@ -394,6 +394,29 @@ local function held (fence)
     return job
 end
 
+-- An operation on a job that a node holds: its first argument is the fence. run gets the
+-- job and the index of the next argument.
+local function with_fence (run)
+    return function (a, i)
+        local job, why = held (a[i])
+        if not job then
+            return why
+        end
+        return run (job, a, i + 1)
+    end
+end
+
+-- The same for any job: the first argument is its id.
+local function with_job (run)
+    return function (a, i)
+        local job, why = load (a[i])
+        if not job then
+            return why
+        end
+        return run (job, a, i + 1)
+    end
+end
+
 local function header_len (job)
     return job.short and SHORT or HEADER
 end
@@ -418,7 +441,7 @@ local function publish (broker, message)
     call ('PUBLISH', format ('us:%s:b:%08x', cluster, broker), message)
 end
 
-local function tell_watchers (job, letter, stream_bit)
+local function tell_watchers (job, news, stream_bit)
     local peers, seen = {}, {}
     local function add (broker, peer)
         if not seen[broker .. peer] then
@@ -437,7 +460,7 @@ local function tell_watchers (job, letter, stream_bit)
     end
     for broker, list in pairs (peers) do
         if broker ~= me_packed then
-            publish (unpack ('>I4', broker), letter .. job.id .. list)
+            publish (unpack ('>I4', broker), news .. job.id .. list)
         end
     end
     return peers[me_packed] or ''
@@ -445,9 +468,9 @@ end
 
 -- Tells other brokers; returns the packed peers of this one. stream_bit: only those who
 -- watch that stream, which the origin does not by itself.
-local function tell (job, letter, stream_bit)
+local function tell (job, news, stream_bit)
     if has (job.flags, FLAG_WATCHED) then
-        return tell_watchers (job, letter, stream_bit)
+        return tell_watchers (job, news, stream_bit)
     elseif stream_bit or has (job.flags, FLAG_DETACHED) then
         return ''
     end
@@ -455,7 +478,7 @@ local function tell (job, letter, stream_bit)
     if origin == me_packed then
         return peer
     elseif origin ~= ZERO4 then
-        publish (unpack ('>I4', origin), letter .. job.id .. peer)
+        publish (unpack ('>I4', origin), news .. job.id .. peer)
     end
     return ''
 end
@@ -521,7 +544,7 @@ local function finish (job, event, code)
         call ('SET', prefix .. 'r:' .. job.id, r)
     end
     move (job, event)
-    local peers = tell (job, 'E')
+    local peers = tell (job, NEWS.ENDED)
     if has (job.flags, FLAG_WATCHED) then
         call ('DEL', prefix .. 'w:' .. job.id)
     end

@@ -166,7 +166,7 @@ local function refuse (id, raw, holder)
     end
     local peers = finish (job, 'EXPIRE')
     if #peers > 0 then
-        publish (me, 'E' .. id .. peers)
+        publish (me, NEWS.ENDED .. id .. peers)
     end
     return true
 end
@@ -280,32 +280,25 @@ local function start (job)
     end
     job.started, job.holder = now, me
     move (job, 'START')
-    return tell (job, 'S')
+    return tell (job, NEWS.STARTED)
 end
 
-local function started (a, i)
-    local job, why = held (a[i])
-    if not job then
-        return why
-    elseif not NEXT[job.state].START then
+local function started (job)
+    if not NEXT[job.state].START then
         return ERR.STALE
     end
     channel_of (job.channel)
     return {0, start (job)}
 end
 
-local function renew (a, i)
-    local job, why = held (a[i])
-    if not job then
-        return why
-    end
+local function renew (job, a, i)
     local leased = NEXT[job.state].LOSE
-    if not NEXT[job.state].START or (a[i + 1] ~= '\1' and not leased) then
+    if not NEXT[job.state].START or (a[i] ~= '\1' and not leased) then
         return ERR.STALE
     end
     channel_of (job.channel)
     local peers = ''
-    if a[i + 1] == '\1' then
+    if a[i] == '\1' then
         peers = start (job)
     else
         due[job.id] = lease_end
@@ -388,7 +381,7 @@ local function done_again (job, result)
         sub (stored, 33) ~= sub (result, 33) then
         return ERR.STALE
     end
-    return done_answer (job, 0, tell (job, 'E'))
+    return done_answer (job, 0, tell (job, NEWS.ENDED))
 end
 
 -- Another run is due. This attempt has been counted: nothing of it is taken again.
@@ -401,19 +394,16 @@ end
 
 -- The result comes as it is to be stored but for its state, the log's ends and the
 -- time. With 128 in the outcome it has been put off once: what log is missing is lost.
-local function done (a, i)
-    local outcome, result = byte (a[i + 1]) % 128, a[i + 2]
-    local job, why = held (a[i])
-    if not job then
-        return why
-    elseif END[job.state] then
+local function done (job, a, i)
+    local outcome, result = byte (a[i]) % 128, a[i + 1]
+    if END[job.state] then
         return done_again (job, result)
     end
     local event = verdict (job, outcome, result)
     local to = event and NEXT[job.state][event]
     if not to then
         return ERR.INVALID
-    elseif byte (a[i + 1]) < 128 and is_ahead (job, result) then
+    elseif byte (a[i]) < 128 and is_ahead (job, result) then
         return ERR.BUSY
     end
     channel_of (job.channel)
@@ -450,11 +440,8 @@ local function give_back (job)
     return ''
 end
 
-local function hand_back (a, i)
-    local job, why = held (a[i])
-    if not job then
-        return why
-    elseif not NEXT[job.state].HAND_BACK then
+local function hand_back (job)
+    if not NEXT[job.state].HAND_BACK then
         return ERR.STALE
     end
     local peers = give_back (job)
@@ -510,18 +497,14 @@ local function cancelled (job, code, holder, peers)
     return {code, job.state, holder, job.node, job.attempt, peers}
 end
 
-local function cancel (a, i)
-    local job, why = load (a[i])
-    if not job then
-        return why
-    end
+local function cancel (job, a, i)
     local to = NEXT[job.state].CANCEL
     if not to then
         return cancelled (job, ERR.ENDED, 0, '')
     elseif END[to] then
         local peers = finish (job, 'CANCEL')
         return cancelled (job, 0, 0, peers)
-    elseif job.state == STATE.RUNNING and a[i + 1] == '\0' then
+    elseif job.state == STATE.RUNNING and a[i] == '\0' then
         return cancelled (job, ERR.RUNNING, job.holder, '')
     end
     if not has (job.flags, FLAG_CANCEL) then
@@ -529,7 +512,7 @@ local function cancel (a, i)
         save (job)
     end
     if job.holder ~= me then
-        publish (job.holder, 'X' .. job.id .. job.node .. pack ('>I4', job.attempt))
+        publish (job.holder, NEWS.STOP .. job.id .. job.node .. pack ('>I4', job.attempt))
     end
     return cancelled (job, 0, job.holder, '')
 end

@@ -10,12 +10,8 @@ end
 
 -- Offsets count from the start of the stream. What is there already is skipped; behind
 -- a gap nothing is taken, and the answer says from where to send again.
-local function log (a, i)
-    local job, why = held (a[i])
-    if not job then
-        return why
-    end
-    local stream, offset, bytes = byte (a[i + 1]), unpack ('>I6', a[i + 2]), a[i + 3]
+local function log (job, a, i)
+    local stream, offset, bytes = byte (a[i]), unpack ('>I6', a[i + 1]), a[i + 2]
     if not STREAM_BIT[stream] then
         return ERR.INVALID
     end
@@ -28,7 +24,7 @@ local function log (a, i)
         return {0, kept, ''}
     end
     kept = call ('APPEND', key, sub (bytes, kept - offset + 1))
-    return {0, kept, tell (job, 'L', STREAM_BIT[stream])}
+    return {0, kept, tell (job, NEWS.LOGGED, STREAM_BIT[stream])}
 end
 
 local function log_from (a, i)
@@ -56,9 +52,8 @@ local function describe (job, with_body)
             call ('STRLEN', prefix .. 'l1:' .. job.id)}
 end
 
-local function get (a, i)
-    local job, why = load (a[i])
-    return job and describe (job, a[i + 1] == '\1') or why
+local function get (job, a, i)
+    return describe (job, a[i] == '\1')
 end
 
 local function forget_watcher (id, peer)
@@ -69,12 +64,8 @@ end
 
 -- flags: 2 log, 8 build log, 32 become the origin. A job that has ended needs no
 -- watcher.
-local function watch (a, i)
-    local job, why = load (a[i])
-    if not job then
-        return why
-    end
-    local peer, flags = a[i + 1], byte (a[i + 2])
+local function watch (job, a, i)
+    local peer, flags = a[i], byte (a[i + 1])
     local streams = (has (flags, 2) and 2 or 0) + (has (flags, 8) and 8 or 0)
     if END[job.state] then
         return describe (job, false)
@@ -91,12 +82,9 @@ local function watch (a, i)
     return describe (job, false)
 end
 
-local function unwatch (a, i)
-    local job, why = load (a[i])
-    if not job then
-        return why
-    elseif has (job.flags, FLAG_WATCHED) and not END[job.state] then
-        forget_watcher (job.id, a[i + 1])
+local function unwatch (job, a, i)
+    if has (job.flags, FLAG_WATCHED) and not END[job.state] then
+        forget_watcher (job.id, a[i])
         if call ('EXISTS', prefix .. 'w:' .. job.id) == 0 then
             job.flags = without (job.flags, FLAG_WATCHED)
             save (job)

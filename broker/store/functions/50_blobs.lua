@@ -127,7 +127,7 @@ do
             return 0
         end
         drop_whole (mark)
-        call ('PUBLISH', 'us:' .. args[2] .. ':b:00000000', 'F' .. args[3])
+        call ('PUBLISH', 'us:' .. args[2] .. ':b:00000000', NEWS.BLOB_LOST .. args[3])
         return 1
     end
 

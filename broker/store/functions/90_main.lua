@@ -1,17 +1,32 @@
 -- SPDX-License-Identifier: MIT
 --
--- The dispatcher: letter -> function and number of its arguments.
+-- The dispatcher: opcode -> function and number of its arguments.
 
 -- Those that cannot mean a job which nobody has claimed; before all others new jobs are
 -- written.
-local MEANS_NO_NEW =
-    {S = true, C = true, T = true, R = true, D = true, L = true, H = true}
+local MEANS_NO_NEW = {
+    [OP.SUBMIT] = true, [OP.CLAIM] = true, [OP.STARTED] = true, [OP.RENEW] = true,
+    [OP.DONE] = true, [OP.LOG] = true, [OP.HAND_BACK] = true,
+}
 
 local OPERATIONS = {
-    S = {submit, 3}, C = {claim, 4}, T = {started, 1}, R = {renew, 2}, D = {done, 3},
-    L = {log, 4}, H = {hand_back, 1}, X = {cancel, 2}, W = {watch, 3}, U = {unwatch, 2},
-    G = {get, 2}, F = {log_from, 4}, K = {sweep, 2}, P = {purge, 2}, N = {list, 3},
-    V = {channel, 1}, B = {take_back, 1},
+    [OP.SUBMIT] = {submit, ARGUMENTS.SUBMIT},
+    [OP.CLAIM] = {claim, ARGUMENTS.CLAIM},
+    [OP.STARTED] = {with_fence (started), ARGUMENTS.STARTED},
+    [OP.RENEW] = {with_fence (renew), ARGUMENTS.RENEW},
+    [OP.DONE] = {with_fence (done), ARGUMENTS.DONE},
+    [OP.LOG] = {with_fence (log), ARGUMENTS.LOG},
+    [OP.HAND_BACK] = {with_fence (hand_back), ARGUMENTS.HAND_BACK},
+    [OP.TAKE_BACK] = {take_back, ARGUMENTS.TAKE_BACK},
+    [OP.CANCEL] = {with_job (cancel), ARGUMENTS.CANCEL},
+    [OP.WATCH] = {with_job (watch), ARGUMENTS.WATCH},
+    [OP.UNWATCH] = {with_job (unwatch), ARGUMENTS.UNWATCH},
+    [OP.GET] = {with_job (get), ARGUMENTS.GET},
+    [OP.LOG_FROM] = {log_from, ARGUMENTS.LOG_FROM},
+    [OP.SWEEP] = {sweep, ARGUMENTS.SWEEP},
+    [OP.PURGE] = {purge, ARGUMENTS.PURGE},
+    [OP.LIST] = {list, ARGUMENTS.LIST},
+    [OP.CHANNEL] = {channel, ARGUMENTS.CHANNEL},
 }
 
 -- What stands under our keys may be anybody's: that fails one operation, not the batch.

@@ -581,7 +581,7 @@ static void set_due (harness_t *h, const usi_id_t *id, int64_t ms)
 }
 
 /* One operation on the channel's partition, as a broker with this lease would send it; the
- * answer is borrowed. op: its letter and arguments. */
+ * answer is borrowed. op: its opcode and arguments. */
 static const usi_reply_t *apply_with (harness_t *h, int64_t lease_ms,
                                       const char *keep_jobs, const usi_bytes_t *op,
                                       size_t count)
