@@ -39,19 +39,13 @@ static void s_learn_all (store_t *self, usi_reply_fn *then, void *arg)
 /* --- rows ------------------------------------------------------------------------- */
 
 typedef struct rows {
-    usi_buf_t bytes; /* id, length I4, record */
+    usi_buf_t bytes;
     size_t count;
 } rows_t;
 
 static void s_add_row (rows_t *rows, usi_bytes_t id, usi_bytes_t record)
 {
-    uint8_t len[4];
-    if (id.len != US_ID_LEN)
-        return;
-    usi_put_be (len, record.len, sizeof len);
-    usi_buf_append (&rows->bytes, id.data, id.len);
-    usi_buf_append (&rows->bytes, len, sizeof len);
-    usi_buf_append (&rows->bytes, record.data, record.len);
+    record_add_row (&rows->bytes, id, record);
     rows->count++;
 }
 
@@ -59,17 +53,9 @@ static void s_show_rows (rows_t *rows, us_err_t err, const char *cursor,
                          store_list_fn *fn, void *arg)
 {
     store_record_t *records = usi_alloc ((rows->count + 1) * sizeof *records);
-    const uint8_t *at = rows->bytes.data;
-    size_t shown = 0;
-    for (size_t i = 0; i < rows->count; i++) {
-        usi_id_t id;
-        size_t len = (size_t) usi_get_be (at + US_ID_LEN, 4);
-        memcpy (id.bytes, at, US_ID_LEN);
-        at += US_ID_LEN + 4;
-        if (record_parse (&records[shown], &id, usi_bytes (at, len)) == US_OK)
-            shown++;
-        at += len;
-    }
+    size_t at = 0, shown = 0;
+    while (record_next_row (usi_buf_bytes (&rows->bytes), &at, &records[shown]))
+        shown++;
     fn (err, records, shown, cursor, arg);
     free (records);
     usi_buf_free (&rows->bytes);

@@ -11,27 +11,11 @@
 #include "store/guard.h"
 #include "store/sweep.h"
 
-#define RECORD_HEADER 36 /* the short one: the job was never claimed */
-#define FLAG_SHORT    16
-#define RESULT_HEADER 32
-#define FENCE_LEN     40
-#define DONE_LEN      15  /* of its answer, before the peers */
-#define DONE_ANYHOW   128 /* with the outcome: even where log is missing */
-#define NO_BLOBS      usi_bytes (NULL, 0)
+#define DONE_LEN    15  /* of its answer, before the peers */
+#define DONE_ANYHOW 128 /* with the outcome: even where log is missing */
+#define NO_BLOBS    usi_bytes (NULL, 0)
 
 /* --- packing ---------------------------------------------------------------------- */
-
-static void s_put_fence (op_t *op, const store_fence_t *fence)
-{
-    uint8_t *at = op_arg (op, FENCE_LEN);
-    memcpy (at, fence->id.bytes, US_ID_LEN);
-    usi_put_be (at + 16, fence->attempt, 4);
-    usi_put_be (at + 20, fence->node, 8);
-    usi_put_be (at + 28, fence->boot, 4);
-    /* ours are odd; zero stands for none in a record and must not match */
-    usi_put_be (at + 32, fence->nonce ? fence->nonce : 2, 8);
-    op->id = fence->id;
-}
 
 static void s_put_int (op_t *op, uint64_t value, unsigned size)
 {
@@ -66,80 +50,57 @@ static void s_submit_done (store_t *self, op_t *op, us_err_t err,
     op->fn.submit (err, err ? 0 : (int) usi_reply_int (answer), op->arg);
 }
 
-static void s_put_record (store_t *self, op_t *op, const store_submit_t *job)
-{
-    size_t name_len = strlen (job->channel);
-    uint8_t *at = op_arg (op, RECORD_HEADER + name_len + job->blobs.len +
-                                  job->spec.len + job->body.len);
-    at[0] = 1; /* schema */
-    at[2] = FLAG_SHORT | (job->detached ? RECORD_FLAG_DETACHED : 0);
-    at[3] = (uint8_t) name_len;
-    at[4] = job->retries;
-    at[5] = (uint8_t) (job->blobs.len / USI_DIGEST_LEN);
-    usi_put_be (at + 6, job->class_id, 4);
-    usi_put_be (at + 10, job->spec.len, 4);
-    usi_put_be (at + 14, job->body.len, 4);
-    usi_put_be (at + 18, job->expire_ms, 4);
-    usi_put_be (at + 28, self->broker, 4);
-    usi_put_be (at + 32, job->peer, 4);
-    at += RECORD_HEADER;
-    memcpy (at, job->channel, name_len);
-    at += name_len;
-    const usi_bytes_t parts[] = {job->blobs, job->spec, job->body};
-    for (size_t i = 0; i < 3; i++) {
-        if (parts[i].len)
-            memcpy (at, parts[i].data, parts[i].len);
-        at += parts[i].len;
-    }
-}
-
 void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn,
                    void *arg)
 {
-    const char *needs = job->needs ? job->needs : "";
-    size_t room = US_ID_LEN + RECORD_HEADER + strlen (job->channel) + job->blobs.len +
-                  job->spec.len + job->body.len + strlen (needs);
-    op_t *op =
-        op_new (OP_SUBMIT, usi_id_partition (&job->id), room, s_submit_done, arg);
+    usi_bytes_t needs = text_of (job->needs ? job->needs : "");
+    size_t len = record_len (job);
+    op_t *op = op_new (OP_SUBMIT, usi_id_partition (&job->id),
+                       US_ID_LEN + len + needs.len, s_submit_done, arg);
     op->fn.submit = fn;
     s_put_id (op, &job->id);
-    s_put_record (self, op, job);
-    op_arg_copy (op, needs, strlen (needs));
+    record_write (op_arg (op, len), job, self->broker);
+    op_arg_copy (op, needs.data, needs.len);
     channel_announce (self, job->channel);
     guard_queue (self, op, job->blobs);
 }
 
 /* --- claim ------------------------------------------------------------------------ */
 
-static void s_give_claimed (op_t *op, us_err_t err, const usi_buf_t *gathered,
-                            const usi_reply_t *answer)
+/* What came with this answer and, where it was cut before, with earlier ones. */
+static void s_gather_claimed (usi_buf_t *rows, const usi_reply_t *answer)
 {
-    size_t more = usi_reply_count (answer), max = more / 2, count = 0;
-    size_t position = 0;
-    if (gathered)
-        max += gathered->len / (US_ID_LEN + RECORD_HEADER);
+    for (size_t i = 1; i + 1 < usi_reply_count (answer); i += 2)
+        record_add_row (rows, usi_reply_bytes (usi_reply_at (answer, i)),
+                        usi_reply_bytes (usi_reply_at (answer, i + 1)));
+}
+
+static void s_add_claimed (store_claimed_t *job, const store_record_t *record)
+{
+    *job = (store_claimed_t){.record = *record,
+                             .log_len = record->log_base,
+                             .build_len = record->build_base};
+}
+
+static void s_give_claimed (op_t *op, us_err_t err, const usi_reply_t *answer)
+{
+    usi_bytes_t rows =
+        op->gathered ? usi_buf_bytes (op->gathered) : usi_bytes (NULL, 0);
+    size_t more = usi_reply_count (answer), count = 0, at = 0;
+    size_t max = more / 2 + rows.len / (US_ID_LEN + 4);
     store_claimed_t *jobs = usi_alloc ((max + 1) * sizeof *jobs);
-    while (gathered && position < gathered->len) {
-        const uint8_t *at = gathered->data + position;
-        usi_id_t id;
-        size_t len = (size_t) usi_get_be (at, 4);
-        memcpy (id.bytes, at + 4, US_ID_LEN);
-        if (record_parse (&jobs[count].record, &id, usi_bytes (at + 20, len)) == US_OK)
-            count++;
-        position += 20 + len;
-    }
+    store_record_t record;
+    while (record_next_row (rows, &at, &record))
+        s_add_claimed (&jobs[count++], &record);
     for (size_t i = 1; i + 1 < more; i += 2) {
-        usi_id_t id = {{0}};
+        usi_id_t id;
         usi_bytes_t name = usi_reply_bytes (usi_reply_at (answer, i));
-        if (name.len == US_ID_LEN)
-            memcpy (id.bytes, name.data, US_ID_LEN);
-        if (record_parse (&jobs[count].record, &id,
+        if (name.len != US_ID_LEN)
+            continue;
+        memcpy (id.bytes, name.data, US_ID_LEN);
+        if (record_parse (&record, &id,
                           usi_reply_bytes (usi_reply_at (answer, i + 1))) == US_OK)
-            count++;
-    }
-    for (size_t i = 0; i < count; i++) {
-        jobs[i].log_len = jobs[i].record.log_base;
-        jobs[i].build_len = jobs[i].record.build_base;
+            s_add_claimed (&jobs[count++], &record);
     }
     op->fn.claim (count ? US_OK : err, jobs, count, op->arg);
     free (jobs);
@@ -163,20 +124,7 @@ static void s_claim_done (store_t *self, op_t *op, us_err_t err,
     if (!err && usi_reply_int (usi_reply_at (answer, 0)) == 1)
         s_claim_on (self, op, answer);
     else
-        s_give_claimed (op, err, op->gathered, err ? NULL : answer);
-}
-
-static void s_gather_claimed (usi_buf_t *buf, const usi_reply_t *answer)
-{
-    for (size_t i = 1; i + 1 < usi_reply_count (answer); i += 2) {
-        usi_bytes_t id = usi_reply_bytes (usi_reply_at (answer, i));
-        usi_bytes_t record = usi_reply_bytes (usi_reply_at (answer, i + 1));
-        uint8_t len[4];
-        usi_put_be (len, record.len, 4);
-        usi_buf_append (buf, len, sizeof len);
-        usi_buf_append (buf, id.data, id.len);
-        usi_buf_append (buf, record.data, record.len);
-    }
+        s_give_claimed (op, err, err ? NULL : answer);
 }
 
 static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer)
@@ -242,9 +190,10 @@ static void s_started_done (store_t *self, op_t *op, us_err_t err,
 static op_t *s_fenced (opcode_t opcode, const store_fence_t *fence, size_t room,
                        op_done_fn *done, void *arg)
 {
-    op_t *op =
-        op_new (opcode, usi_id_partition (&fence->id), FENCE_LEN + room, done, arg);
-    s_put_fence (op, fence);
+    op_t *op = op_new (opcode, usi_id_partition (&fence->id), RECORD_FENCE_LEN + room,
+                       done, arg);
+    record_write_fence (op_arg (op, RECORD_FENCE_LEN), fence);
+    op->id = fence->id;
     return op;
 }
 
@@ -290,7 +239,7 @@ void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *
 static void s_done_again (store_t *self, const op_t *op)
 {
     op_t *next = op_copy (op);
-    next->data[FENCE_LEN] |= DONE_ANYHOW;
+    next->data[RECORD_FENCE_LEN] |= DONE_ANYHOW;
     guard_queue (self, next, NO_BLOBS);
 }
 
@@ -301,7 +250,7 @@ static void s_done_done (store_t *self, op_t *op, us_err_t err,
     usi_bytes_t packed = usi_reply_bytes (answer);
     if (!err && (!usi_reply_is (answer, USI_REPLY_BYTES) || packed.len < DONE_LEN))
         err = op_code (answer) ? op_code (answer) : US_ERR_STORE;
-    if (err == US_ERR_BUSY && !(op->data[FENCE_LEN] & DONE_ANYHOW)) {
+    if (err == US_ERR_BUSY && !(op->data[RECORD_FENCE_LEN] & DONE_ANYHOW)) {
         s_done_again (self, op);
         return;
     }
@@ -342,29 +291,11 @@ void store_done (store_t *self, const store_done_t *done, store_done_fn *fn, voi
 {
     usi_buf_t buf = {0};
     usi_bytes_t blobs = s_result_blobs (done, &buf);
-    size_t tail_len = done->blob.len ? USI_DIGEST_LEN + 6 : done->body.len;
-    size_t result_len = RESULT_HEADER + blobs.len + tail_len;
-    op_t *op = s_fenced (OP_DONE, &done->fence, 1 + result_len, s_done_done, arg);
+    size_t len = record_result_len (done, blobs);
+    op_t *op = s_fenced (OP_DONE, &done->fence, 1 + len, s_done_done, arg);
     op->fn.done = fn;
     s_put_int (op, done->outcome, 1);
-    uint8_t *at = op_arg (op, result_len);
-    at[0] = 1; /* schema */
-    at[2] = done->blob.len ? 1 : 0;
-    at[3] = (uint8_t) (blobs.len / USI_DIGEST_LEN);
-    usi_put_be (at + 4, (uint32_t) done->code, 4);
-    usi_put_be (at + 8, done->log_end, 6);
-    usi_put_be (at + 14, done->build_end, 6);
-    usi_put_be (at + 20, done->dropped, 6);
-    at += RESULT_HEADER;
-    if (blobs.len)
-        memcpy (at, blobs.data, blobs.len);
-    at += blobs.len;
-    if (done->blob.len) {
-        memcpy (at, done->blob.data, USI_DIGEST_LEN);
-        usi_put_be (at + USI_DIGEST_LEN, done->size, 6);
-    } else if (done->body.len) {
-        memcpy (at, done->body.data, done->body.len);
-    }
+    record_write_result (op_arg (op, len), done, blobs);
     guard_queue (self, op, blobs);
     usi_buf_free (&buf);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The layouts of docs/redis-keys.md. What stands in Redis may be anybody's, so every
- * length is checked. */
+ * See record.h. What stands in Redis may be anybody's, so every length is checked. */
 #include "store/record.h"
 
 #define SCHEMA         1
@@ -45,14 +44,10 @@ static void s_rest_of_header (store_record_t *r, const uint8_t *at)
     r->build_base = usi_get_be (at + 85, 6);
 }
 
+/* States that stand in Redis. */
 static bool s_is_state (uint8_t state)
 {
-    return state >= US_STATE_QUEUED && state <= US_STATE_EXPIRED;
-}
-
-static bool s_is_end_state (uint8_t state)
-{
-    return state >= US_STATE_SUCCEEDED && state <= US_STATE_EXPIRED;
+    return state > US_STATE_UNSENT && state <= US_STATE_EXPIRED;
 }
 
 us_err_t record_parse (store_record_t *record, const usi_id_t *id, usi_bytes_t bytes)
@@ -94,7 +89,8 @@ us_err_t record_end_code (int state, unsigned crashes)
 us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes)
 {
     const uint8_t *at = bytes.data;
-    if (bytes.len < RESULT_LEN || at[0] != SCHEMA || !s_is_end_state (at[1]))
+    if (bytes.len < RESULT_LEN || at[0] != SCHEMA || !s_is_state (at[1]) ||
+        !us_state_is_end (at[1]))
         return US_ERR_STORE;
     size_t blobs_len = (size_t) at[3] * USI_DIGEST_LEN;
     *result = (store_result_t){
@@ -120,6 +116,77 @@ us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes)
     return US_OK;
 }
 
+/* --- writing ---------------------------------------------------------------------- */
+
+static uint8_t *s_append (uint8_t *at, usi_bytes_t bytes)
+{
+    if (bytes.len)
+        memcpy (at, bytes.data, bytes.len);
+    return at + bytes.len;
+}
+
+size_t record_len (const store_submit_t *job)
+{
+    return SHORT_LEN + strlen (job->channel) + job->blobs.len + job->spec.len +
+           job->body.len;
+}
+
+void record_write (uint8_t *at, const store_submit_t *job, uint32_t broker)
+{
+    usi_bytes_t channel = usi_bytes_of (job->channel);
+    memset (at, 0, SHORT_LEN);
+    at[0] = SCHEMA;
+    at[2] = FLAG_SHORT | (job->detached ? RECORD_FLAG_DETACHED : 0);
+    at[3] = (uint8_t) channel.len;
+    at[4] = job->retries;
+    at[5] = (uint8_t) (job->blobs.len / USI_DIGEST_LEN);
+    usi_put_be (at + 6, job->class_id, 4);
+    usi_put_be (at + 10, job->spec.len, 4);
+    usi_put_be (at + 14, job->body.len, 4);
+    usi_put_be (at + 18, job->expire_ms, 4);
+    usi_put_be (at + 28, broker, 4);
+    usi_put_be (at + 32, job->peer, 4);
+    at = s_append (at + SHORT_LEN, channel);
+    at = s_append (at, job->blobs);
+    at = s_append (at, job->spec);
+    s_append (at, job->body);
+}
+
+size_t record_result_len (const store_done_t *done, usi_bytes_t blobs)
+{
+    size_t tail_len = done->blob.len ? USI_DIGEST_LEN + 6 : done->body.len;
+    return RESULT_LEN + blobs.len + tail_len;
+}
+
+void record_write_result (uint8_t *at, const store_done_t *done, usi_bytes_t blobs)
+{
+    memset (at, 0, RESULT_LEN);
+    at[0] = SCHEMA;
+    at[2] = done->blob.len ? RESULT_IS_BLOB : 0;
+    at[3] = (uint8_t) (blobs.len / USI_DIGEST_LEN);
+    usi_put_be (at + 4, (uint32_t) done->code, 4);
+    usi_put_be (at + 8, done->log_end, 6);
+    usi_put_be (at + 14, done->build_end, 6);
+    usi_put_be (at + 20, done->dropped, 6);
+    at = s_append (at + RESULT_LEN, blobs);
+    if (done->blob.len)
+        usi_put_be (s_append (at, done->blob), done->size, 6);
+    else
+        s_append (at, done->body);
+}
+
+void record_write_fence (uint8_t *at, const store_fence_t *fence)
+{
+    memcpy (at, fence->id.bytes, US_ID_LEN);
+    usi_put_be (at + 16, fence->attempt, 4);
+    usi_put_be (at + 20, fence->node, 8);
+    usi_put_be (at + 28, fence->boot, 4);
+    /* ours are odd; zero stands for none in a record and must not match */
+    usi_put_be (at + 32, fence->nonce ? fence->nonce : 2, 8);
+}
+
+/* --- lists ------------------------------------------------------------------------ */
+
 size_t record_peers (usi_bytes_t packed, uint32_t peers[RECORD_MAX_PEERS])
 {
     size_t count = packed.len / 4;
@@ -128,4 +195,30 @@ size_t record_peers (usi_bytes_t packed, uint32_t peers[RECORD_MAX_PEERS])
     for (size_t i = 0; i < count; i++)
         peers[i] = (uint32_t) usi_get_be (packed.data + 4 * i, 4);
     return count;
+}
+
+void record_add_row (usi_buf_t *rows, usi_bytes_t id, usi_bytes_t record)
+{
+    uint8_t len[4];
+    if (id.len != US_ID_LEN)
+        return;
+    usi_put_be (len, record.len, sizeof len);
+    usi_buf_append (rows, id.data, id.len);
+    usi_buf_append (rows, len, sizeof len);
+    usi_buf_append (rows, record.data, record.len);
+}
+
+bool record_next_row (usi_bytes_t rows, size_t *at, store_record_t *record)
+{
+    while (*at < rows.len) {
+        const uint8_t *row = rows.data + *at;
+        usi_id_t id;
+        usi_bytes_t bytes =
+            usi_bytes (row + US_ID_LEN + 4, (size_t) usi_get_be (row + US_ID_LEN, 4));
+        memcpy (id.bytes, row, US_ID_LEN);
+        *at += US_ID_LEN + 4 + bytes.len;
+        if (record_parse (record, &id, bytes) == US_OK)
+            return true;
+    }
+    return false;
 }

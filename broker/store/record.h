@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Packed job records and results as they stand in Redis (docs/redis-keys.md): reading
- * them in C. They are written by the functions alone. Views borrow from the bytes. */
+ * The packed layouts of docs/redis-keys.md, read and written in one place: records of
+ * jobs, results, fences, lists of peers, and rows of records as the store gathers them.
+ * The functions in Redis fill in what only they know (state and times). Pure: views
+ * borrow from the bytes. */
 #ifndef BROKER_STORE_RECORD_H
 #define BROKER_STORE_RECORD_H
 
@@ -43,15 +45,68 @@ typedef struct store_result {
     usi_bytes_t body;
 } store_result_t;
 
+/* A job that is handed in. */
+typedef struct store_submit {
+    usi_id_t id;
+    uint32_t class_id;
+    const char *needs; /* "python=3.11", "" for class 0 */
+    uint8_t retries;
+    bool detached;
+    uint32_t expire_ms;
+    uint32_t peer; /* origin: who is told */
+    const char *channel;
+    usi_bytes_t blobs; /* 32 bytes each */
+    usi_bytes_t spec;
+    usi_bytes_t body;
+} store_submit_t;
+
+/* Names one attempt at a job. */
+typedef struct store_fence {
+    usi_id_t id;
+    uint64_t node;
+    uint32_t boot;
+    uint32_t attempt;
+    uint64_t nonce;
+} store_fence_t;
+
+/* The end of an attempt, as its node reports it. */
+typedef struct store_done {
+    store_fence_t fence;
+    uint8_t outcome; /* protocol.md section 5 */
+    int32_t code;
+    uint64_t log_end, build_end, dropped;
+    usi_bytes_t blobs; /* named by the result */
+    usi_bytes_t blob;  /* 32 bytes where the result is a blob, else empty */
+    uint64_t size;     /* of that blob */
+    usi_bytes_t body;
+} store_done_t;
+
+#define RECORD_FENCE_LEN 40
+#define RECORD_MAX_PEERS 256
+
 /* US_ERR_STORE: not a record of a schema that we know. */
 us_err_t record_parse (store_record_t *record, const usi_id_t *id, usi_bytes_t bytes);
 /* What an end means for which no result gives a code. */
 us_err_t record_end_code (int state, unsigned crashes);
 us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes);
 
-#define RECORD_MAX_PEERS 256
+/* How long the record of a new job is, and the record, but for state and time. */
+size_t record_len (const store_submit_t *job);
+void record_write (uint8_t *at, const store_submit_t *job, uint32_t broker);
+
+/* The same for a result, which names these blobs. */
+size_t record_result_len (const store_done_t *done, usi_bytes_t blobs);
+void record_write_result (uint8_t *at, const store_done_t *done, usi_bytes_t blobs);
+
+/* RECORD_FENCE_LEN bytes. */
+void record_write_fence (uint8_t *at, const store_fence_t *fence);
 
 /* Unpacks a list of peers, I4 each; returns how many, at most RECORD_MAX_PEERS. */
 size_t record_peers (usi_bytes_t packed, uint32_t peers[RECORD_MAX_PEERS]);
+
+/* Ids and records that come in parts are gathered as rows. What has no id is left out. */
+void record_add_row (usi_buf_t *rows, usi_bytes_t id, usi_bytes_t record);
+/* The next row at *at that can be read; false behind the last. */
+bool record_next_row (usi_bytes_t rows, size_t *at, store_record_t *record);
 
 #endif

@@ -167,8 +167,7 @@ static void s_on_time (const usi_reply_t *reply, void *arg)
     store_t *self = arg;
     if (s_failed (self, reply, "time"))
         return;
-    int64_t time_ms = usi_reply_int (usi_reply_at (reply, 0)) * 1000 +
-                      usi_reply_int (usi_reply_at (reply, 1)) / 1000;
+    int64_t time_ms = usi_reply_time_ms (reply);
     /* Whether it has stepped meanwhile is for the next round to see. */
     if (!self->clock_known) {
         self->clock_offset_ms = time_ms - usi_now_ms ();

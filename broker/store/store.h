@@ -46,14 +46,6 @@ typedef struct store_events {
     void *arg;
 } store_events_t;
 
-typedef struct store_fence {
-    usi_id_t id;
-    uint64_t node;
-    uint32_t boot;
-    uint32_t attempt;
-    uint64_t nonce;
-} store_fence_t;
-
 /* Connects (in the background; NULL: not a URL). store_check looks at the server at
  * once, by a connection of its own, before the loop runs: US_OK or the reason, with a
  * line for the operator in *text (the caller frees it) that says what is wrong and how
@@ -75,20 +67,6 @@ const char *store_durability (const store_t *self);
 size_t store_backlog (const store_t *self, size_t *bytes);
 /* Sends what is gathered now, without waiting for the end of the turn. */
 void store_flush (store_t *self);
-
-typedef struct store_submit {
-    usi_id_t id;
-    uint32_t class_id;
-    const char *needs; /* "python=3.11", "" for class 0 */
-    uint8_t retries;
-    bool detached;
-    uint32_t expire_ms;
-    uint32_t peer; /* origin: who is told */
-    const char *channel;
-    usi_bytes_t blobs; /* 32 bytes each */
-    usi_bytes_t spec;
-    usi_bytes_t body;
-} store_submit_t;
 
 /* state: 0 new, else the state of the same job submitted earlier. */
 typedef void store_submit_fn (us_err_t code, int state, void *arg);
@@ -124,17 +102,6 @@ void store_renew (store_t *self, const store_fence_t *fence, bool started,
                   store_code_fn *fn, void *arg);
 void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *fn,
                       void *arg);
-
-typedef struct store_done {
-    store_fence_t fence;
-    uint8_t outcome; /* protocol.md section 5 */
-    int32_t code;
-    uint64_t log_end, build_end, dropped;
-    usi_bytes_t blobs; /* named by the result */
-    usi_bytes_t blob;  /* 32 bytes where the result is a blob, else empty */
-    uint64_t size;     /* of that blob */
-    usi_bytes_t body;
-} store_done_t;
 
 typedef struct store_finished {
     int state;                    /* of the job, now */

@@ -113,11 +113,9 @@ static void s_round (store_t *self)
 static void s_on_time (const usi_reply_t *reply, void *arg)
 {
     store_t *self = arg;
-    if (usi_reply_count (reply) != 2 || !self->ready)
+    int64_t now_ms = usi_now_ms (), time_ms = usi_reply_time_ms (reply);
+    if (time_ms < 0 || !self->ready)
         return;
-    int64_t now_ms = usi_now_ms ();
-    int64_t time_ms = usi_reply_int (usi_reply_at (reply, 0)) * 1000 +
-                      usi_reply_int (usi_reply_at (reply, 1)) / 1000;
     int64_t offset_ms = time_ms - now_ms;
     int64_t step_ms = offset_ms - self->clock_offset_ms;
     if (now_ms - self->clock_asked_ms < SLOW_REPLY_MS) {

@@ -86,12 +86,10 @@ static void s_add_broker (usi_bytes_t entry, usi_buf_t *endpoints)
 static us_err_t s_collect (usi_ask_t *ask, usi_buf_t *endpoints, char *why,
                            size_t why_len)
 {
-    const usi_reply_t *reply = usi_ask (ask, "TIME", NULL);
-    if (usi_reply_count (reply) != 2)
+    int64_t now_ms = usi_reply_time_ms (usi_ask (ask, "TIME", NULL));
+    if (now_ms < 0)
         return US_ERR_UNREACHABLE;
-    int64_t now_ms = usi_reply_int (usi_reply_at (reply, 0)) * 1000 +
-                     usi_reply_int (usi_reply_at (reply, 1)) / 1000;
-    reply = usi_ask (ask, "HGETALL", USI_REGISTRY_BROKERS, NULL);
+    const usi_reply_t *reply = usi_ask (ask, "HGETALL", USI_REGISTRY_BROKERS, NULL);
     if (!usi_reply_is (reply, USI_REPLY_ARRAY))
         return US_ERR_UNREACHABLE;
     size_t before = endpoints->len;

@@ -55,3 +55,11 @@ bool usi_reply_is_error (const usi_reply_t *reply, const char *prefix)
     return usi_reply_is (reply, USI_REPLY_ERROR) &&
            strncmp (s_real (reply)->str, prefix, strlen (prefix)) == 0;
 }
+
+int64_t usi_reply_time_ms (const usi_reply_t *reply)
+{
+    if (usi_reply_count (reply) != 2)
+        return -1;
+    return usi_reply_int (usi_reply_at (reply, 0)) * 1000 +
+           usi_reply_int (usi_reply_at (reply, 1)) / 1000;
+}

@@ -33,6 +33,8 @@ usi_bytes_t usi_reply_bytes (const usi_reply_t *reply);
 size_t usi_reply_count (const usi_reply_t *reply);
 /* NULL beyond the end. */
 const usi_reply_t *usi_reply_at (const usi_reply_t *reply, size_t index);
+/* The answer to TIME in milliseconds; -1 where it is none. */
+int64_t usi_reply_time_ms (const usi_reply_t *reply);
 /* An error whose text begins with prefix. */
 bool usi_reply_is_error (const usi_reply_t *reply, const char *prefix);
 
