@@ -127,8 +127,9 @@ void watch_pump (engine_t *self);
 void watch_up (engine_t *self);
 void watch_down (engine_t *self);
 void watch_tick (engine_t *self, int64_t now);
-/* Takes an accepted result out of what it waited for; with the lock. */
-void watch_accepted (engine_t *self, us_result_t *result);
+/* Takes an accepted result out of what it waited for; with the lock. False: nobody waits
+ * for it any more, and it may be gone. */
+bool watch_accepted (engine_t *self, us_result_t *result);
 void watch_on_state (engine_t *self, const usi_msg_t *msg);
 void watch_on_ended (engine_t *self, const usi_msg_t *msg);
 void watch_on_logged (engine_t *self, const usi_msg_t *msg);

@@ -169,10 +169,11 @@ static void s_on_item (engine_t *self, us_result_t *result, const usi_fields_t *
             s_on_code (self, result, item);
         return;
     }
-    watch_accepted (self, result);
+    if (!watch_accepted (self, result))
+        return;
     /* It was there already and has gone on: ask how far. */
-    if (result->tracked && usi_has (item, USI_F_STATE) &&
-        item->state > US_STATE_QUEUED && result->link.list == &self->watched)
+    if (usi_has (item, USI_F_STATE) && item->state > US_STATE_QUEUED &&
+        result->link.list == &self->watched)
         engine_move (&self->announce, result);
 }
 

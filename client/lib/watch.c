@@ -145,7 +145,7 @@ static bool s_is_alone (const us_result_t *result)
     return atomic_load_explicit (&result->refs, memory_order_relaxed) == 1;
 }
 
-void watch_accepted (engine_t *self, us_result_t *result)
+bool watch_accepted (engine_t *self, us_result_t *result)
 {
     bool has_stream =
         result->streams[US_STREAM_LOG] || result->streams[US_STREAM_BUILD];
@@ -157,15 +157,16 @@ void watch_accepted (engine_t *self, us_result_t *result)
     result_accept (result);
     if (result->detached && !has_stream && !result->waiters) {
         engine_untrack (self, result);
-        return;
+        return false;
     }
     if (s_is_alone (result)) {
         usi_buf_append (&self->unwatch, result->id.bytes, sizeof result->id.bytes);
         engine_untrack (self, result);
-        return;
+        return false;
     }
     bool ask = late_log || result->streams[US_STREAM_BUILD] || result->detached;
     engine_move (ask ? &self->announce : &self->watched, result);
+    return true;
 }
 
 /* The store lost an accepted job (it may run with less durability): submit it again. */
@@ -205,9 +206,8 @@ static void s_on_state (engine_t *self, us_result_t *result, const usi_msg_t *ms
             s_on_unknown (self, result, (us_err_t) item->code);
         return;
     }
-    if (is_unsent && !result->accepted && result->link.list != &self->fetching)
-        watch_accepted (self, result);
-    if (!result->tracked)
+    if (is_unsent && !result->accepted && result->link.list != &self->fetching &&
+        !watch_accepted (self, result))
         return;
     result_accept (result);
     if (usi_has (item, USI_F_ATTEMPT))
@@ -279,9 +279,7 @@ static void s_on_ended (engine_t *self, us_result_t *result, const usi_msg_t *ms
         watch_settle (self, result);
         return;
     }
-    if (!result->accepted)
-        watch_accepted (self, result);
-    if (!result->tracked)
+    if (!result->accepted && !watch_accepted (self, result))
         return;
     s_take_info (result, item);
     ending_t ending = {.state = state, .code = (us_err_t) item->code};

@@ -118,6 +118,21 @@ static void test_many (void **state)
     free (results);
 }
 
+/* The last handle goes before the broker has answered: the engine alone holds the job
+ * then, and lets go of it at the answer. */
+static void test_destroyed_before_accepted (void **state)
+{
+    (void) state;
+    us_client_t *client = s_client ();
+    for (int i = 0; i < 100; i++) {
+        us_result_t *result = s_submit (client, "x");
+        us_result_destroy (&result);
+    }
+    assert_int_equal (us_client_flush (client, WAIT, NULL), US_OK);
+    us_client_destroy (&client);
+    assert_true (atomic_load (&s_broker.finished) >= 100);
+}
+
 static void test_unreachable (void **state)
 {
     (void) state;
@@ -597,6 +612,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         TEST (test_round_trip),
         TEST (test_many),
+        TEST (test_destroyed_before_accepted),
         TEST (test_unreachable),
         TEST (test_second_address),
         TEST (test_refusals),
