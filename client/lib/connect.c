@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the client does with its connection to a broker (net/connection.h): the options
- * of it, what callers and the log are told of it, and which part of the engine takes
- * which message. */
-#define ENGINE_INTERNAL
+ * The connection and the engine: see connect.h. */
+#include "connect.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "engine.h"
+#include "download.h"
+#include "questions.h"
+#include "shared.h"
+#include "submit.h"
+#include "upload.h"
+#include "watch.h"
 
 #define PAUSE_MIN_MS   50
 #define PAUSE_MAX_MS   2000
@@ -57,7 +61,7 @@ static void s_on_down (engine_t *self)
     s_publish (self, false);
     upload_down (self);
     download_down (self);
-    answer_down (self);
+    questions_down (self);
     watch_down (self);
 }
 
@@ -86,13 +90,6 @@ static void s_say_unreachable (const engine_t *self, char *text, size_t size)
                   shown, why, shown);
 }
 
-static void s_refuse_all (engine_t *self, const char *text)
-{
-    us_result_t *result;
-    while ((result = table_any (&self->table)))
-        engine_refuse (self, result, US_ERR_UNREACHABLE, text);
-}
-
 static void s_on_give_up (engine_t *self)
 {
     us_client_t *client = self->client;
@@ -101,8 +98,8 @@ static void s_on_give_up (engine_t *self)
     client_log (client, US_LOG_WARNING, "%s", text);
     upload_free (self);
     engine_lock (self);
-    s_refuse_all (self, text);
-    answer_fail_all (self, US_ERR_UNREACHABLE, text);
+    track_refuse_all (&self->track, US_ERR_UNREACHABLE, text);
+    questions_fail_all (self, US_ERR_UNREACHABLE, text);
     client->want_connect = false;
     client->failures++;
     memcpy (client->failure, text, strlen (text) + 1);
@@ -152,13 +149,13 @@ static void s_on_message (void *arg, const usi_msg_t *msg)
 {
     engine_t *self = arg;
     switch (msg->type) {
-    case USI_ERROR: answer_on_error (self, msg); break;
+    case USI_ERROR: questions_on_error (self, msg); break;
     case USI_SUBMITTED: submit_on_submitted (self, msg); break;
     case USI_STATE: watch_on_state (self, msg); break;
     case USI_ENDED: watch_on_ended (self, msg); break;
     case USI_LOGGED: watch_on_logged (self, msg); break;
-    case USI_CANCELLED: answer_on_cancelled (self, msg); break;
-    case USI_ANSWER: answer_on_answer (self, msg); break;
+    case USI_CANCELLED: questions_on_cancelled (self, msg); break;
+    case USI_ANSWER: questions_on_answer (self, msg); break;
     case USI_BLOB_FOUND: upload_on_found (self, msg); break;
     case USI_BLOB_KEPT: upload_on_kept (self, msg); break;
     case USI_BLOB_DATA: download_on_data (self, msg); break;

@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who takes the engine's turns: one driver at a time.
- *
- * By itself that is the engine's thread. But a caller that waits for its only job would
- * be woken by a thread that was woken for it; so such a caller drives until its wait is
- * over, and one that submits while nothing is under way sends by itself. Between such
- * calls nobody drives, so that the next one finds the engine free; whoever then waits
- * otherwise, subscribes, asks or looks has the thread take over at once, and the thread
- * does it by itself after a moment. The lock guards who drives; only the driver touches
- * the engine. */
-#define ENGINE_INTERNAL
+ * The driver: see drive.h. */
+#include "drive.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -18,6 +11,7 @@
 
 #include "base/clock.h"
 #include "engine.h"
+#include "engine_internal.h"
 
 #define LENT_MS 5 /* nobody watches the connection for longer */
 
@@ -76,16 +70,16 @@ static void s_give_back (us_client_t *client)
     eventfd_write (client->engine->back_fd, 1);
 }
 
-void engine_watch (us_client_t *client)
+void drive_by_thread (us_client_t *client)
 {
     if (client->engine && client->driver == DRIVER_NOBODY)
         s_give_back (client);
 }
 
-void engine_wake (us_client_t *client)
+void drive_wake (us_client_t *client)
 {
     client->called = true;
-    engine_watch (client);
+    drive_by_thread (client);
     if (!client->asleep)
         return;
     client->asleep = false;
@@ -94,7 +88,7 @@ void engine_wake (us_client_t *client)
 
 /* --- callers ---------------------------------------------------------------------- */
 
-bool engine_drive (us_client_t *client, size_t under_way)
+bool drive_begin (us_client_t *client, size_t under_way)
 {
     bool busy = client->driver == DRIVER_CALLER ||
                 (client->driver == DRIVER_THREAD && !client->asleep);
@@ -109,14 +103,14 @@ bool engine_drive (us_client_t *client, size_t under_way)
     return true;
 }
 
-void engine_drive_turn (us_client_t *client)
+void drive_turn (us_client_t *client)
 {
     engine_unlock (client->engine);
     engine_turn (client->engine, false);
     engine_lock (client->engine);
 }
 
-us_err_t engine_drive_sleep (us_client_t *client, int64_t end, const sigset_t *signals)
+us_err_t drive_sleep (us_client_t *client, int64_t end, const sigset_t *signals)
 {
     engine_t *self = client->engine;
     int64_t until = engine_due_ms (self);
@@ -124,16 +118,16 @@ us_err_t engine_drive_sleep (us_client_t *client, int64_t end, const sigset_t *s
     client->asleep = false;
     if (rc < 0)
         return errno == EINTR ? US_ERR_INTERRUPTED : US_ERR_SYSTEM;
-    engine_drive_turn (client);
+    drive_turn (client);
     return end >= 0 && usi_now_ms () >= end ? US_ERR_TIMEOUT : US_OK;
 }
 
-void engine_drive_end (us_client_t *client, size_t under_way)
+void drive_end (us_client_t *client, size_t under_way)
 {
     engine_t *self = client->engine;
     bool needed = client->stop || client->called || client->waiters ||
                   !client->connected || client->tracked > under_way ||
-                  self->asks.len > 0 || self->more;
+                  self->questions.len > 0 || self->more;
     client->driver = DRIVER_NOBODY;
     if (needed)
         s_give_back (client);
@@ -195,7 +189,7 @@ static void s_free (engine_t *self)
     free (self);
 }
 
-us_err_t engine_start (us_client_t *client)
+us_err_t drive_start (us_client_t *client)
 {
     engine_t *self = calloc (1, sizeof *self);
     sigset_t all, before;
@@ -222,7 +216,7 @@ us_err_t engine_start (us_client_t *client)
     return US_OK;
 }
 
-void engine_join (engine_t **self_p)
+void drive_join (engine_t **self_p)
 {
     if (!*self_p)
         return;

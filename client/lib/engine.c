@@ -1,80 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * The engine's turn: mailbox, messages, what is due, what is to be sent; see engine.h.
- * Who takes turns is drive.c's matter. */
-#define ENGINE_INTERNAL
+ * The engine's turn: see engine.h. */
 #include "engine.h"
 
-#include "ask.h"
 #include "base/clock.h"
-
-/* --- results ---------------------------------------------------------------------- */
-
-us_result_t *engine_first (const list_t *list)
-{
-    return list->first ? LIST_ELEMENT (list->first, us_result_t, link) : NULL;
-}
-
-us_result_t *engine_next (const us_result_t *result)
-{
-    list_node_t *next = result->link.next;
-    return next ? LIST_ELEMENT (next, us_result_t, link) : NULL;
-}
-
-void engine_move (list_t *list, us_result_t *result)
-{
-    result->since_ms = usi_now_ms ();
-    list_append (list, &result->link);
-}
-
-/* A result of the sent list leaves it. */
-static void s_leave (engine_t *self, us_result_t *result)
-{
-    if (result->link.list == &self->sent && result->job)
-        self->sent_bytes -= result->job->cost;
-    list_remove (&result->link);
-}
-
-void engine_untrack (engine_t *self, us_result_t *result)
-{
-    if (!result->tracked)
-        return;
-    s_leave (self, result);
-    table_remove (&self->table, result);
-    download_drop (self, result);
-    result_set_tracked (result, false);
-    result_unref (result);
-}
-
-void engine_refuse (engine_t *self, us_result_t *result, us_err_t code,
-                    const char *text)
-{
-    s_leave (self, result);
-    result_end (result, US_STATE_REFUSED, code, text, NULL, 0);
-    engine_untrack (self, result);
-}
+#include "connect.h"
+#include "download.h"
+#include "questions.h"
+#include "submit.h"
+#include "upload.h"
+#include "watch.h"
 
 /* --- mailbox ---------------------------------------------------------------------- */
-
-/* Its last handle is gone. What is not yet accepted still has to be. */
-static void s_release (engine_t *self, us_result_t *result)
-{
-    if (atomic_load_explicit (&result->refs, memory_order_relaxed) > 1)
-        return; /* somebody took it up again: an event, another command */
-    if (!result->accepted && result->job)
-        return;
-    if (!result_ended (result))
-        usi_buf_append (&self->unwatch, result->id.bytes, sizeof result->id.bytes);
-    engine_untrack (self, result);
-}
-
-static bool s_is_known (const engine_t *self, const us_result_t *result)
-{
-    const us_result_t *other = table_find (&self->table, &result->id);
-    while (other && other != result)
-        other = table_next (other);
-    return other != NULL;
-}
 
 /* The count of the mailbox goes back, or becomes the engine's where that one has let go
  * of the result meanwhile. false: there is nothing to do any more. */
@@ -96,19 +33,17 @@ static void s_take_command (engine_t *self, us_result_t *result)
     result->queued = false;
     if (!s_take_count (result, wants))
         return;
-    if (!s_is_known (self, result) && !table_add (&self->table, result)) {
-        engine_refuse (self, result, US_ERR_NOMEM, NULL);
-        return;
-    }
-    if ((wants & WANT_SUBMIT) && !result->link.list)
-        submit_take (self, result);
-    else if ((wants & WANT_WATCH) && !result->link.list)
-        engine_move (&self->announce, result);
-    if ((wants & WANT_STREAM) &&
-        (!result->link.list || result->link.list == &self->watched))
-        engine_move (&self->announce, result);
+    track_t *track = &self->track;
+    if (!track_knows (track, result)) {
+        place_t place = wants & WANT_SUBMIT ? PLACE_READY : PLACE_ANNOUNCE;
+        if (!track_enter (track, result, place)) {
+            track_refuse (track, result, US_ERR_NOMEM, NULL);
+            return;
+        }
+    } else if ((wants & WANT_STREAM) && result->place == PLACE_WATCHED)
+        track_move (track, result, PLACE_ANNOUNCE);
     if (wants & WANT_RELEASE)
-        s_release (self, result);
+        track_release (track, result);
 }
 
 /* With the lock. */
@@ -123,16 +58,17 @@ static void s_take_mailbox (engine_t *self)
         s_take_command (self, result);
         result = next;
     }
-    while (client->asks.first) {
-        list_append (&self->asks, client->asks.first);
-        self->asks_unsent = true;
+    while (client->questions.first) {
+        list_append (&self->questions, client->questions.first);
+        self->questions_unsent = true;
     }
 }
 
 /* With the lock. */
 static bool s_has_work (const engine_t *self)
 {
-    return self->table.len > 0 || self->asks.len > 0 || self->client->want_connect;
+    return self->track.table.len > 0 || self->questions.len > 0 ||
+           self->client->want_connect;
 }
 
 /* --- loop ------------------------------------------------------------------------- */
@@ -144,7 +80,7 @@ static void s_pump (engine_t *self)
     if (usi_conn_is_ready (self->conn))
         upload_pump (self);
     if (usi_conn_is_ready (self->conn))
-        answer_pump (self); /* after SUBMIT: a CANCEL must not overtake it */
+        questions_pump (self); /* after SUBMIT: a CANCEL must not overtake it */
     if (usi_conn_is_ready (self->conn))
         watch_pump (self);
     if (usi_conn_is_ready (self->conn))
@@ -154,8 +90,8 @@ static void s_pump (engine_t *self)
 static void s_tick (engine_t *self)
 {
     int64_t now = usi_now_ms ();
-    if (now >= self->delayed_until)
-        submit_due (self, now);
+    if (now >= self->track.delayed_until)
+        track_resume (&self->track, now);
     if (now < self->tick_at)
         return;
     self->tick_at = now + TICK_MS;
@@ -165,7 +101,7 @@ static void s_tick (engine_t *self)
         download_tick (self, now);
         watch_tick (self, now);
     }
-    answer_tick (self, now);
+    questions_tick (self, now);
 }
 
 void engine_turn (engine_t *self, bool connect)
@@ -190,29 +126,24 @@ int64_t engine_due_ms (const engine_t *self)
     int64_t due = usi_conn_due_ms (self->conn);
     if (self->has_work && self->tick_at < due)
         due = self->tick_at;
-    return self->delayed_until < due ? self->delayed_until : due;
+    return self->track.delayed_until < due ? self->track.delayed_until : due;
 }
 
 bool engine_open (engine_t *self)
 {
-    self->delayed_until = INT64_MAX;
+    track_init (&self->track);
     return connect_open (self);
 }
 
 void engine_end (engine_t *self)
 {
-    us_result_t *result;
     engine_lock (self);
     s_take_mailbox (self);
-    answer_fail_all (self, US_ERR_CLOSED, NULL);
-    while ((result = table_any (&self->table))) {
-        waiters_wake (result->waiters);
-        engine_untrack (self, result);
-    }
+    questions_fail_all (self, US_ERR_CLOSED, NULL);
+    track_clear (&self->track);
     engine_unlock (self);
     upload_free (self);
-    table_free (&self->table);
+    track_free (&self->track);
     usi_msg_free (&self->out);
-    usi_buf_free (&self->unwatch);
     usi_buf_free (&self->finding);
 }

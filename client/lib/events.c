@@ -1,44 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Events: a list of results to which something happened, and a descriptor that is
- * readable while the list is not empty. A result stands in it once, with all that
- * happened. */
+ * The API of events: a list of results to which something happened, and a descriptor that
+ * is readable while the list is not empty. A result stands in it once, with all that
+ * happened; the engine puts it there (event_post). */
 #include <sys/eventfd.h>
-#include <unistd.h>
 
-#include "engine.h"
-#include "result.h"
-
-static void s_append (us_client_t *client, us_result_t *result)
-{
-    bool was_empty = !client->events;
-    result->in_events = true;
-    result->next_event = NULL;
-    result_ref (result);
-    *client->events_end = result;
-    client->events_end = &result->next_event;
-    if (was_empty)
-        eventfd_write (client->event_fd, 1);
-}
-
-void event_post (us_result_t *result, unsigned types)
-{
-    result->event_pending |= types & result->event_types;
-    if (result->event_pending && !result->in_events)
-        s_append (result->client, result);
-}
-
-void events_clear (us_client_t *client)
-{
-    while (client->events) {
-        us_result_t *result = client->events;
-        client->events = result->next_event;
-        result->in_events = false;
-        result->event_pending = 0;
-        result_unref (result);
-    }
-    client->events_end = &client->events;
-}
+#include "drive.h"
+#include "shared.h"
+#include "wait.h"
 
 /* What has happened so far, as far as a state can tell. */
 static unsigned s_past (const us_result_t *result)
@@ -67,7 +36,7 @@ us_err_t us_result_subscribe (us_result_t *result, unsigned types, void *user)
         result->event_types = types;
         result->user = user;
         event_post (result, s_past (result));
-        engine_watch (client);
+        drive_by_thread (client);
     }
     client_unlock (client);
     return err;

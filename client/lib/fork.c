@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * fork: the child has neither the engine's thread nor a usable ZeroMQ context, and a
- * mutex that another thread held at that moment would stay locked for ever. So all
- * clients are locked around the fork, which also leaves what the mutexes guard
- * consistent, and the child counts a new generation; each client notices it at its next
- * call (client_lock). */
-#include "client.h"
+ * fork: see fork.h. */
+#include "fork.h"
 
 static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
 static us_client_t *s_clients;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queries: one question or, where there are more rows, several along the cursor. */
+ * The API of queries: one question or, where there are more rows, several along the
+ * cursor. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ask.h"
 #include "base/clock.h"
 #include "proto/pack.h"
+#include "shared.h"
+#include "wait.h"
 
 #define PAGE 500
 
@@ -19,7 +21,7 @@ struct us_query {
     uint8_t prefix[US_ID_LEN];
     size_t prefix_len;
     /* The answer. */
-    usi_buf_t rows; /* as in ask.h */
+    usi_buf_t rows; /* as in question.h */
     size_t *offsets;
     size_t rows_len;
     uint64_t count;
@@ -118,43 +120,44 @@ us_err_t us_query_set_prefix (us_query_t *query, const void *bytes, size_t len)
     return US_OK;
 }
 
-static ask_t *s_ask (const us_query_t *query, const char *cursor, unsigned limit)
+static question_t *s_question (const us_query_t *query, const char *cursor,
+                               unsigned limit)
 {
-    ask_t *ask = ask_new_query ();
-    if (!ask)
+    question_t *question = question_new_query ();
+    if (!question)
         return NULL;
-    memcpy (ask->what, query->what, sizeof ask->what);
-    memcpy (ask->channel, query->channel, sizeof ask->channel);
-    memcpy (ask->name, query->name, sizeof ask->name);
-    snprintf (ask->cursor, sizeof ask->cursor, "%s", cursor);
-    memcpy (ask->prefix, query->prefix, sizeof ask->prefix);
-    ask->prefix_len = query->prefix_len;
-    ask->id = query->id;
-    ask->has_id = query->has_id;
-    ask->query_state = query->state;
-    ask->older_ms = query->older_ms;
-    ask->limit = limit;
-    return ask;
+    memcpy (question->what, query->what, sizeof question->what);
+    memcpy (question->channel, query->channel, sizeof question->channel);
+    memcpy (question->name, query->name, sizeof question->name);
+    snprintf (question->cursor, sizeof question->cursor, "%s", cursor);
+    memcpy (question->prefix, query->prefix, sizeof question->prefix);
+    question->prefix_len = query->prefix_len;
+    question->id = query->id;
+    question->has_id = query->has_id;
+    question->query_state = query->state;
+    question->older_ms = query->older_ms;
+    question->limit = limit;
+    return question;
 }
 
 /* One page; its cursor replaces the one that was given. */
 static us_err_t s_page (us_client_t *client, us_query_t *query, char cursor[257],
                         unsigned limit, int64_t timeout_ms)
 {
-    ask_t *ask = s_ask (query, cursor, limit);
-    if (!ask)
+    question_t *question = s_question (query, cursor, limit);
+    if (!question)
         return US_ERR_NOMEM;
     client_lock (client);
-    us_err_t err = ask_run (client, ask, timeout_ms);
+    us_err_t err = question_run (client, question, timeout_ms);
     if (err == US_OK) {
-        usi_buf_append (&query->rows, ask->rows.data, ask->rows.len);
-        query->rows_len += ask->rows_len;
-        query->count += ask->count;
-        snprintf (cursor, 257, "%s", ask->cursor);
-        if (query->rows.failed || ask->rows.failed)
+        usi_buf_append (&query->rows, question->rows.data, question->rows.len);
+        query->rows_len += question->rows_len;
+        query->count += question->count;
+        snprintf (cursor, 257, "%s", question->cursor);
+        if (query->rows.failed || question->rows.failed)
             err = US_ERR_NOMEM;
     }
-    ask_unref (ask);
+    question_unref (question);
     client_unlock (client);
     return err;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Submitting: jobs travel many in a message, as many as are there, within a window of
- * unacknowledged ones. */
-#define ENGINE_INTERNAL
+ * Submitting: see submit.h. */
+#include "submit.h"
+
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "engine.h"
+#include "items.h"
+#include "upload.h"
 
 #define WINDOW_JOBS  1024
 #define WINDOW_BYTES ((size_t) 8 * 1024 * 1024)
@@ -14,56 +15,12 @@
 #define BATCH_SPECS  ((size_t) 512 * 1024)
 #define ITEM_BYTES   1024 /* of the header frame, at most, beside the spec */
 
-void submit_take (engine_t *self, us_result_t *result)
-{
-    engine_move (&self->ready, result);
-}
-
-/* Back to the front, before what was never sent. */
-static void s_again (engine_t *self, us_result_t *result)
-{
-    if (result->link.list == &self->sent)
-        self->sent_bytes -= result->job->cost;
-    list_prepend (&self->ready, &result->link);
-}
-
-void submit_delay (engine_t *self, us_result_t *result)
-{
-    int64_t wait_ms = (int64_t) RETRY_MIN_MS
-                      << (result->attempts < 4 ? result->attempts : 4);
-    if (wait_ms > RETRY_MAX_MS)
-        wait_ms = RETRY_MAX_MS;
-    result->attempts++;
-    if (result->link.list == &self->sent)
-        self->sent_bytes -= result->job->cost;
-    list_append (&self->delayed, &result->link);
-    result->since_ms = usi_now_ms () + usi_jitter_ms (wait_ms); /* here: until */
-    if (result->since_ms < self->delayed_until)
-        self->delayed_until = result->since_ms;
-}
-
-void submit_due (engine_t *self, int64_t now)
-{
-    us_result_t *next;
-    self->delayed_until = INT64_MAX;
-    for (us_result_t *result = engine_first (&self->delayed); result; result = next) {
-        next = engine_next (result);
-        if (result->since_ms <= now)
-            submit_take (self, result);
-        else if (result->since_ms < self->delayed_until)
-            self->delayed_until = result->since_ms;
-    }
-}
-
-/* Whoever was held looks again whether its blobs are there. */
+/* Moves held jobs whose blobs have arrived back to where they are sent. */
 static void s_release_held (engine_t *self)
 {
-    us_result_t *next;
-    for (us_result_t *result = engine_first (&self->held); result; result = next) {
-        next = engine_next (result);
-        if (upload_ready (self, result))
-            submit_take (self, result);
-    }
+    TRACK_EACH (&self->track, result, PLACE_HELD)
+    if (upload_ready (self, result))
+        track_move (&self->track, result, PLACE_READY);
 }
 
 static void s_add (engine_t *self, us_result_t *result)
@@ -73,14 +30,13 @@ static void s_add (engine_t *self, us_result_t *result)
         result->streams[US_STREAM_LOG]->asked = true;
     job_add_to (result->job, &self->out, flags);
     result->maybe_stored = true;
-    self->sent_bytes += result->job->cost;
-    engine_move (&self->sent, result);
+    track_move (&self->track, result, PLACE_SENT);
 }
 
 static bool s_window_open (const engine_t *self)
 {
-    return self->sent.len < WINDOW_JOBS &&
-           (self->sent.len == 0 || self->sent_bytes < WINDOW_BYTES);
+    size_t sent = track_len (&self->track, PLACE_SENT);
+    return sent < WINDOW_JOBS && (sent == 0 || self->track.sent_bytes < WINDOW_BYTES);
 }
 
 /* Fills one message. The lock is for `streams`, which callers may add. */
@@ -89,10 +45,10 @@ static void s_fill (engine_t *self)
     size_t specs = 0;
     us_result_t *result;
     engine_lock (self);
-    while (s_window_open (self) && (result = engine_first (&self->ready))) {
+    while (s_window_open (self) && (result = track_first (&self->track, PLACE_READY))) {
         const us_job_t *job = result->job;
         if (job->blobs_len > 0 && !upload_ready (self, result)) {
-            engine_move (&self->held, result);
+            track_move (&self->track, result, PLACE_HELD);
             continue;
         }
         specs += job->spec.len + ITEM_BYTES;
@@ -109,9 +65,8 @@ static void s_fill (engine_t *self)
 
 void submit_pump (engine_t *self)
 {
-    if (self->held.len > 0)
-        s_release_held (self);
-    while (usi_conn_is_ready (self->conn) && self->ready.len > 0 &&
+    s_release_held (self);
+    while (usi_conn_is_ready (self->conn) && track_first (&self->track, PLACE_READY) &&
            s_window_open (self)) {
         usi_msg_begin (&self->out, USI_SUBMIT);
         s_fill (self);
@@ -123,14 +78,15 @@ void submit_pump (engine_t *self)
 
 void submit_up (engine_t *self)
 {
-    while (self->sent.last)
-        s_again (self, LIST_ELEMENT (self->sent.last, us_result_t, link));
+    us_result_t *result;
+    while ((result = track_last (&self->track, PLACE_SENT)))
+        track_again (&self->track, result);
 }
 
 /* An answer may have been lost with what we did not read in time. */
 void submit_tick (engine_t *self, int64_t now)
 {
-    us_result_t *result = engine_first (&self->sent);
+    us_result_t *result = track_first (&self->track, PLACE_SENT);
     if (result && now - result->since_ms >= UNANSWERED_MS)
         submit_up (self);
 }
@@ -139,55 +95,48 @@ static void s_on_code (engine_t *self, us_result_t *result, const usi_fields_t *
 {
     char text[512];
     switch (item->code) {
-    case US_ERR_STORE: submit_delay (self, result); return;
+    case US_ERR_STORE: track_delay (&self->track, result); return;
     case US_ERR_BUSY:
         result->maybe_stored = false;
-        submit_delay (self, result);
+        track_delay (&self->track, result);
         return;
     case US_ERR_MISSING_BLOB:
         result->maybe_stored = false;
         upload_forget (self, result);
         if (result->attempts == 0)
-            s_again (self, result);
+            track_again (&self->track, result);
         else
-            submit_delay (self, result);
+            track_delay (&self->track, result);
         result->attempts++;
         return;
     default:
         snprintf (text, sizeof text, "%.*s", (int) item->text.len,
                   item->text.data ? (const char *) item->text.data : "");
-        engine_refuse (self, result, (us_err_t) item->code, text[0] ? text : NULL);
+        track_refuse (&self->track, result, (us_err_t) item->code,
+                      text[0] ? text : NULL);
     }
 }
 
-static void s_on_item (engine_t *self, us_result_t *result, const usi_fields_t *item)
+static void s_on_submitted (engine_t *self, us_result_t *result, const usi_msg_t *msg,
+                            size_t i)
 {
+    const usi_fields_t *item = &msg->items[i];
     if (result->accepted || !result->job)
         return; /* answered before: this one was sent twice */
     if (item->code != US_OK) {
-        if (result->link.list == &self->sent)
+        if (result->place == PLACE_SENT)
             s_on_code (self, result, item);
         return;
     }
-    if (!watch_accepted (self, result))
+    if (!track_accept (&self->track, result))
         return;
     /* It was there already and has gone on: ask how far. */
     if (usi_has (item, USI_F_STATE) && item->state > US_STATE_QUEUED &&
-        result->link.list == &self->watched)
-        engine_move (&self->announce, result);
+        result->place == PLACE_WATCHED)
+        track_move (&self->track, result, PLACE_ANNOUNCE);
 }
 
 void submit_on_submitted (engine_t *self, const usi_msg_t *msg)
 {
-    engine_lock (self);
-    for (size_t i = 0; i < msg->items_len; i++) {
-        us_result_t *next;
-        us_result_t *result = table_find (&self->table, &msg->items[i].id);
-        for (; result; result = next) {
-            next = table_next (result);
-            s_on_item (self, result, &msg->items[i]);
-        }
-    }
-    waiters_wake (self->client->waiters);
-    engine_unlock (self);
+    items_each (self, msg, s_on_submitted);
 }

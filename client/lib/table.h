@@ -5,7 +5,7 @@
 #ifndef CLIENT_LIB_TABLE_H
 #define CLIENT_LIB_TABLE_H
 
-#include "result.h"
+#include "record.h"
 
 typedef struct table {
     us_result_t **slots;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blobs on their way to the broker: asked for first, then put in chunks where missing.
- * What the broker was found to have is remembered for a while, on this connection. */
-#define ENGINE_INTERNAL
+ * Uploads: see upload.h. */
+#include "upload.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "engine.h"
+#include "shared.h"
 
 #define KNOWN_MS   ((int64_t) 600000) /* the broker keeps unnamed blobs for an hour */
 #define CHUNKS_MAX 4                  /* unacknowledged */
@@ -21,7 +22,7 @@ typedef enum upload_state {
 
 struct upload {
     struct upload *next;
-    list_node_t link; /* in putting */
+    list_node_t node; /* in putting */
     us_blob_t *blob;  /* NULL once known: its bytes are not needed any more */
     uint8_t digest[USI_DIGEST_LEN];
     upload_state_t state;
@@ -54,7 +55,7 @@ static void s_stop_putting (engine_t *self, upload_t *upload)
 {
     self->chunks_sent -= upload->sent - upload->kept;
     upload->sent = upload->kept = 0;
-    list_remove (&upload->link);
+    list_remove (&upload->node);
 }
 
 static void s_become_known (engine_t *self, upload_t *upload)
@@ -152,7 +153,7 @@ void upload_pump (engine_t *self)
     s_send_finding (self);
     list_node_t *node = self->putting.first;
     while (node && self->chunks_sent < CHUNKS_MAX && usi_conn_is_ready (self->conn)) {
-        upload_t *upload = LIST_ELEMENT (node, upload_t, link);
+        upload_t *upload = LIST_ELEMENT (node, upload_t, node);
         if (upload->sent < upload->chunks)
             s_send_chunk (self, upload);
         else
@@ -228,7 +229,7 @@ void upload_on_found (engine_t *self, const usi_msg_t *msg)
             continue;
         }
         s_enter (upload, UPLOAD_PUTTING);
-        list_append (&self->putting, &upload->link);
+        list_append (&self->putting, &upload->node);
     }
 }
 
@@ -243,17 +244,14 @@ static bool s_names (const us_job_t *job, const uint8_t *digest)
 /* The broker will never take this blob, so no job that names it either. */
 static void s_refuse_jobs (engine_t *self, const upload_t *upload, us_err_t code)
 {
-    us_result_t *next;
     char text[128] = "";
     if (code == US_ERR_TOO_LARGE)
         snprintf (text, sizeof text, "a blob is %zu bytes; the broker's limit is %zu",
-                  upload->blob->len, us_client_max_payload (self->client));
+                  upload->blob->len, client_max_payload (self->client));
     engine_lock (self);
-    for (us_result_t *result = engine_first (&self->held); result; result = next) {
-        next = engine_next (result);
-        if (s_names (result->job, upload->digest))
-            engine_refuse (self, result, code, text[0] ? text : NULL);
-    }
+    TRACK_EACH (&self->track, result, PLACE_HELD)
+    if (s_names (result->job, upload->digest))
+        track_refuse (&self->track, result, code, text[0] ? text : NULL);
     waiters_wake (self->client->waiters);
     engine_unlock (self);
 }
@@ -261,12 +259,9 @@ static void s_refuse_jobs (engine_t *self, const upload_t *upload, us_err_t code
 /* The store cannot take it now: try again later, with the jobs that wait for it. */
 static void s_delay_jobs (engine_t *self, const upload_t *upload)
 {
-    us_result_t *next;
-    for (us_result_t *result = engine_first (&self->held); result; result = next) {
-        next = engine_next (result);
-        if (s_names (result->job, upload->digest))
-            submit_delay (self, result);
-    }
+    TRACK_EACH (&self->track, result, PLACE_HELD)
+    if (s_names (result->job, upload->digest))
+        track_delay (&self->track, result);
 }
 
 /* US_ERR_MISSING_BLOB: others have put other bytes under this name, and the broker has

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * What becomes of accepted jobs: WATCH, STATE, ENDED, LOGGED. */
-#define ENGINE_INTERNAL
+ * Watching accepted jobs: see watch.h. */
+#include "watch.h"
+
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "engine.h"
+#include "download.h"
+#include "ending.h"
+#include "items.h"
 
 #define POLL_JOBS      256 /* looked after in one tick, in turn */
 #define SHORT_ENDS_MAX 8
@@ -57,9 +60,9 @@ static void s_send_announce (engine_t *self)
     usi_msg_begin (&self->out, USI_WATCH);
     engine_lock (self);
     while (!usi_msg_is_full (&self->out, 0) &&
-           (result = engine_first (&self->announce))) {
+           (result = track_first (&self->track, PLACE_ANNOUNCE))) {
         s_add_watch (self, result, false);
-        engine_move (&self->watched, result);
+        track_move (&self->track, result, PLACE_WATCHED);
     }
     engine_unlock (self);
     usi_conn_send (self->conn, &self->out);
@@ -68,35 +71,36 @@ static void s_send_announce (engine_t *self)
 static void s_send_unwatch (engine_t *self)
 {
     size_t at = 0;
-    while (at < self->unwatch.len && usi_conn_is_ready (self->conn)) {
+    while (at < self->track.unwatch.len && usi_conn_is_ready (self->conn)) {
         usi_msg_begin (&self->out, USI_UNWATCH);
-        for (; at < self->unwatch.len && !usi_msg_is_full (&self->out, 0);
+        for (; at < self->track.unwatch.len && !usi_msg_is_full (&self->out, 0);
              at += US_ID_LEN) {
             usi_fields_t *item = usi_msg_add (&self->out);
-            memcpy (item->id.bytes, self->unwatch.data + at, sizeof item->id.bytes);
+            memcpy (item->id.bytes, self->track.unwatch.data + at,
+                    sizeof item->id.bytes);
             usi_mark (item, USI_F_ID);
         }
         usi_conn_send (self->conn, &self->out);
     }
-    self->unwatch.len = 0;
+    self->track.unwatch.len = 0;
 }
 
 void watch_pump (engine_t *self)
 {
-    while (self->announce.len > 0 && usi_conn_is_ready (self->conn))
+    while (track_first (&self->track, PLACE_ANNOUNCE) && usi_conn_is_ready (self->conn))
         s_send_announce (self);
     s_send_unwatch (self);
 }
 
 void watch_up (engine_t *self)
 {
-    while (self->watched.first)
-        engine_move (&self->announce, engine_first (&self->watched));
+    TRACK_EACH (&self->track, result, PLACE_WATCHED)
+    track_move (&self->track, result, PLACE_ANNOUNCE);
 }
 
 void watch_down (engine_t *self)
 {
-    self->unwatch.len = 0; /* a new connection watches nothing */
+    self->track.unwatch.len = 0; /* a new connection watches nothing */
 }
 
 /* Waited for longer than a tick: hints may have been lost. */
@@ -105,14 +109,14 @@ void watch_tick (engine_t *self, int64_t now)
     usi_msg_begin (&self->out, USI_WATCH);
     engine_lock (self);
     for (size_t i = 0; i < POLL_JOBS; i++) {
-        us_result_t *result = engine_first (&self->watched);
+        us_result_t *result = track_first (&self->track, PLACE_WATCHED);
         if (!result || now - result->since_ms < TICK_MS)
             break;
         s_add_watch (self, result, true);
         for (int stream = 0; stream < STREAMS; stream++)
             if (result->streams[stream])
                 result->streams[stream]->grew = false;
-        engine_move (&self->watched, result);
+        track_move (&self->track, result, PLACE_WATCHED);
     }
     engine_unlock (self);
     if (!usi_msg_is_empty (&self->out))
@@ -120,54 +124,6 @@ void watch_tick (engine_t *self, int64_t now)
 }
 
 /* --- answers ---------------------------------------------------------------------- */
-
-typedef void item_fn (engine_t *self, us_result_t *result, const usi_msg_t *msg,
-                      size_t i);
-
-static void s_each (engine_t *self, const usi_msg_t *msg, item_fn *fn)
-{
-    engine_lock (self);
-    for (size_t i = 0; i < msg->items_len; i++) {
-        us_result_t *next;
-        us_result_t *result = table_find (&self->table, &msg->items[i].id);
-        for (; result; result = next) {
-            next = table_next (result);
-            fn (self, result, msg, i);
-        }
-    }
-    waiters_wake (self->client->waiters);
-    engine_unlock (self);
-}
-
-/* Nobody is left who would look at it. */
-static bool s_is_alone (const us_result_t *result)
-{
-    return atomic_load_explicit (&result->refs, memory_order_relaxed) == 1;
-}
-
-bool watch_accepted (engine_t *self, us_result_t *result)
-{
-    bool has_stream =
-        result->streams[US_STREAM_LOG] || result->streams[US_STREAM_BUILD];
-    bool late_log =
-        result->streams[US_STREAM_LOG] && !result->streams[US_STREAM_LOG]->asked;
-    if (result->link.list == &self->sent && result->job)
-        self->sent_bytes -= result->job->cost;
-    list_remove (&result->link);
-    result_accept (result);
-    if (result->detached && !has_stream && !result->waiters) {
-        engine_untrack (self, result);
-        return false;
-    }
-    if (s_is_alone (result)) {
-        usi_buf_append (&self->unwatch, result->id.bytes, sizeof result->id.bytes);
-        engine_untrack (self, result);
-        return false;
-    }
-    bool ask = late_log || result->streams[US_STREAM_BUILD] || result->detached;
-    engine_move (ask ? &self->announce : &self->watched, result);
-    return true;
-}
 
 /* The store lost an accepted job (it may run with less durability): submit it again. */
 static void s_on_unknown (engine_t *self, us_result_t *result, us_err_t code)
@@ -178,36 +134,29 @@ static void s_on_unknown (engine_t *self, us_result_t *result, us_err_t code)
         for (int i = 0; i < STREAMS; i++)
             if (result->streams[i])
                 result->streams[i]->closed = true;
-        watch_settle (self, result);
+        track_settle (&self->track, result);
         return;
     }
     if (code == US_ERR_UNKNOWN_JOB && result->job) {
-        result->accepted = false;
-        if (result->kept)
-            self->client->kept_bytes -= result->job->cost;
-        result->kept = false;
-        result->counted = true;
-        self->client->unaccepted++;
-        self->client->unsent_bytes += result->job->cost;
-        submit_take (self, result);
+        result_unaccept (result);
+        track_move (&self->track, result, PLACE_READY);
         return;
     }
-    engine_refuse (self, result, code, NULL);
+    track_refuse (&self->track, result, code, NULL);
 }
 
 static void s_on_state (engine_t *self, us_result_t *result, const usi_msg_t *msg,
                         size_t i)
 {
     const usi_fields_t *item = &msg->items[i];
-    bool is_unsent =
-        result->link.list != &self->watched && result->link.list != &self->announce;
+    bool is_watched = result->place == PLACE_WATCHED || result->place == PLACE_ANNOUNCE;
     if (item->code != US_OK) {
-        if (!is_unsent)
+        if (is_watched)
             s_on_unknown (self, result, (us_err_t) item->code);
         return;
     }
-    if (is_unsent && !result->accepted && result->link.list != &self->fetching &&
-        !watch_accepted (self, result))
+    if (!is_watched && !result->accepted && result->place != PLACE_FETCHING &&
+        !track_accept (&self->track, result))
         return;
     result_accept (result);
     if (usi_has (item, USI_F_ATTEMPT))
@@ -219,19 +168,7 @@ static void s_on_state (engine_t *self, us_result_t *result, const usi_msg_t *ms
 
 void watch_on_state (engine_t *self, const usi_msg_t *msg)
 {
-    s_each (self, msg, s_on_state);
-}
-
-static us_err_t s_default_code (us_state_t state, const usi_fields_t *item)
-{
-    switch (state) {
-    case US_STATE_SUCCEEDED: return US_OK;
-    case US_STATE_CANCELLED: return US_ERR_CANCELLED;
-    case US_STATE_EXPIRED: return US_ERR_EXPIRED;
-    case US_STATE_DEAD:
-        return item->losses > item->crashes ? US_ERR_NODE_LOST : US_ERR_WORKER_DIED;
-    default: return US_ERR_REMOTE;
-    }
+    items_each (self, msg, s_on_state);
 }
 
 static void s_take_info (us_result_t *result, const usi_fields_t *item)
@@ -272,58 +209,31 @@ static void s_on_ended (engine_t *self, us_result_t *result, const usi_msg_t *ms
     const usi_fields_t *item = &msg->items[i];
     us_state_t state = (us_state_t) item->state;
     if (!us_state_is_end ((int) state) || state == US_STATE_REFUSED ||
-        result->link.list == &self->fetching)
+        result->place == PLACE_FETCHING)
         return;
     if (result_ended (result)) {
         s_on_ended_again (result, item);
-        watch_settle (self, result);
+        track_settle (&self->track, result);
         return;
     }
-    if (!result->accepted && !watch_accepted (self, result))
+    if (!result->accepted && !track_accept (&self->track, result))
         return;
     s_take_info (result, item);
-    ending_t ending = {.state = state, .code = (us_err_t) item->code};
-    if (ending.code == US_OK)
-        ending.code = s_default_code (state, item);
-    if (state == US_STATE_SUCCEEDED)
-        ending.code = US_OK;
+    us_err_t code = ending_code (state, item);
     if (usi_has (item, USI_F_BLOB)) {
-        download_start (self, result, item->blob, item->size, ending);
+        download_start (self, result, item, state, code);
         return;
     }
     usi_bytes_t body = usi_bytes_dup (usi_msg_item_body (msg, i));
     if (!body.data)
-        ending.code = US_ERR_NOMEM;
-    ending_apply (self, result, ending, (uint8_t *) body.data, body.len);
+        code = US_ERR_NOMEM;
+    ending_show (result, state, code, (uint8_t *) body.data, body.len);
+    track_settle (&self->track, result);
 }
 
 void watch_on_ended (engine_t *self, const usi_msg_t *msg)
 {
-    s_each (self, msg, s_on_ended);
-}
-
-/* Readers wait for bytes, or to be told that none will come. */
-void watch_settle (engine_t *self, us_result_t *result)
-{
-    waiters_wake (result->waiters);
-    if (stream_complete (result, US_STREAM_LOG) &&
-        stream_complete (result, US_STREAM_BUILD)) {
-        engine_untrack (self, result);
-        return;
-    }
-    bool full = true;
-    bool asked = true;
-    for (int i = 0; i < STREAMS; i++)
-        if (!stream_complete (result, i)) {
-            full &= result->streams[i]->full;
-            asked &= result->streams[i]->asked_after_end;
-        }
-    if (full) /* the reader asks when it has read what is here */
-        engine_untrack (self, result);
-    else if (!asked)
-        engine_move (&self->announce, result);
-    else
-        engine_move (&self->watched, result);
+    items_each (self, msg, s_on_ended);
 }
 
 static void s_on_logged (engine_t *self, us_result_t *result, const usi_msg_t *msg,
@@ -336,12 +246,12 @@ static void s_on_logged (engine_t *self, us_result_t *result, const usi_msg_t *m
     stream_take (stream, item->offset, usi_msg_item_body (msg, i));
     event_post (result, US_EVENT_LOG);
     if (result_ended (result))
-        watch_settle (self, result);
+        track_settle (&self->track, result);
     else
         waiters_wake (result->waiters);
 }
 
 void watch_on_logged (engine_t *self, const usi_msg_t *msg)
 {
-    s_each (self, msg, s_on_logged);
+    items_each (self, msg, s_on_logged);
 }

@@ -16,10 +16,11 @@
 
 #include <cmocka.h>
 
-#define ENGINE_INTERNAL
 #include "base/clock.h"
-#include "engine.h"
+#include "drive.h"
+#include "engine_internal.h"
 #include "fake_broker.h"
+#include "shared.h"
 #include "understudy/understudy.h"
 
 #define WAIT 20000
@@ -340,13 +341,13 @@ static void *s_sleep_once (void *arg)
     sigset_t signals;
     pthread_sigmask (SIG_SETMASK, NULL, &signals);
     client_lock (client);
-    while (!engine_drive (client, 1)) {
+    while (!drive_begin (client, 1)) {
         client_unlock (client);
         s_pause ();
         client_lock (client);
     }
-    engine_drive_sleep (client, -1, &signals);
-    engine_drive_end (client, 0);
+    drive_sleep (client, -1, &signals);
+    drive_end (client, 0);
     client_unlock (client);
     return NULL;
 }
@@ -379,7 +380,7 @@ static void test_late_thread (void **state)
         client_lock (s_client);
     }
     atomic_store (&s_late_caller.armed, true);
-    engine_wake (s_client);
+    drive_wake (s_client);
     client_unlock (s_client);
     sem_wait (&s_late_caller.woken);
     sem_post (&s_late_thread.go_on);

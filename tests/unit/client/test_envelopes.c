@@ -6,7 +6,7 @@
 
 #include "job.h"
 #include "proto/pack.h"
-#include "result.h"
+#include "record.h"
 
 #define ENVELOPE_DEPTH 32 /* docs/protocol.md section 6 */
 

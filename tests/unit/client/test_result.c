@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "result.h"
+#include "record.h"
 #include "table.h"
 
 static void s_take (stream_t *stream, uint64_t offset, const char *text)
@@ -62,18 +62,18 @@ static void test_complete (void **state)
     (void) state;
     stream_t stream = {0};
     us_result_t result = {.info = {.log_len = 5}};
-    assert_true (stream_complete (&result, 0)); /* not wanted */
+    assert_true (result_stream_complete (&result, 0)); /* not wanted */
     result.streams[0] = &stream;
-    assert_false (stream_complete (&result, 0));
+    assert_false (result_stream_complete (&result, 0));
     s_take (&stream, 0, "12345");
-    assert_true (stream_complete (&result, 0));
+    assert_true (result_stream_complete (&result, 0));
     stream.full = true;
-    assert_false (stream_complete (&result, 0));
+    assert_false (result_stream_complete (&result, 0));
     stream.full = false;
     result.info.log_len = 9; /* lost in the store: closed by the broker's last word */
-    assert_false (stream_complete (&result, 0));
+    assert_false (result_stream_complete (&result, 0));
     stream.closed = true;
-    assert_true (stream_complete (&result, 0));
+    assert_true (result_stream_complete (&result, 0));
     usi_buf_free (&stream.data);
 }
 

@@ -1,39 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
  * A result is one job as this client sees it: the handle of its callers and, at the
- * same time, the engine's record of what is to be sent and awaited. The engine holds a
- * count while it tracks the result, which it does from the first command until nothing
- * more is to come. Functions here are called with the client's lock held unless said
- * otherwise. */
-#ifndef CLIENT_LIB_RESULT_H
-#define CLIENT_LIB_RESULT_H
+ * same time, the engine's record of what is to be sent and awaited. Here is the record,
+ * and what the engine has learnt of the job; the callers' API is result.c. The engine
+ * holds a count while it tracks the result, which it does from the first command until
+ * nothing more is to come. Functions here are called with the client's lock held unless
+ * said otherwise.
+ *
+ * Stands on client.h (the struct), and on the leaves job, stream, fetch, waiters. */
+#ifndef CLIENT_LIB_RECORD_H
+#define CLIENT_LIB_RECORD_H
 
 #include "client.h"
+#include "fetch.h"
 #include "job.h"
+#include "place.h"
+#include "stream.h"
 
 /* Commands to the engine. */
 #define WANT_SUBMIT  1
 #define WANT_WATCH   2
 #define WANT_STREAM  4 /* one of its streams is wanted (again) */
 #define WANT_RELEASE 8 /* nobody but the engine holds it */
-
-#define STREAMS 2
-/* Bytes of a stream kept for readers; when there are more the rest is asked for again
- * once they have been read. */
-#define STREAM_KEEP ((size_t) 64 * 1024 * 1024)
-
-typedef struct stream {
-    usi_buf_t data; /* from base on */
-    uint64_t base;
-    bool asked; /* on this connection */
-    bool asked_after_end;
-    unsigned short_ends; /* times that ENDED came and the stream had not grown */
-    bool grew;           /* since the last tick */
-    bool full;           /* bytes were left out: the reader asks again */
-    bool closed;         /* no more will come, whatever length was promised */
-} stream_t;
-
-typedef struct download download_t;
 
 struct us_result {
     atomic_uint refs; /* handles, events, the mailbox, the engine while it tracks */
@@ -63,14 +51,16 @@ struct us_result {
     void *user;
     us_result_t *next_event;
 
-    /* The engine's alone. */
-    list_node_t link;
+    /* The engine's alone: see track.h. */
+    place_t place;
+    list_node_t node; /* in the list of its place */
+    int64_t since_ms; /* there since */
+    int64_t due_ms;   /* PLACE_DELAYED: until then */
     us_result_t *next_in_table;
     bool origin;       /* this client submitted it */
     bool maybe_stored; /* a SUBMIT of it was answered with "not known", or not yet */
     unsigned attempts; /* SUBMITs refused for now */
-    int64_t since_ms;  /* of its place in its list */
-    download_t *download;
+    fetch_t *fetch;    /* PLACE_FETCHING */
 };
 
 /* Without the lock. */
@@ -88,39 +78,27 @@ static inline bool result_ended (const us_result_t *result)
     return us_state_is_end (result_state (result));
 }
 
-static inline void result_set_tracked (us_result_t *result, bool tracked)
-{
-    if (result->tracked != tracked)
-        result->client->tracked += tracked ? 1 : -1;
-    result->tracked = tracked;
-}
+void result_set_tracked (us_result_t *result, bool tracked);
 
-/* Locks the client, and after a fork makes the result this process's. */
-us_client_t *result_enter (const us_result_t *result);
-/* Makes sure that the engine tracks a result that has not ended. */
-us_err_t result_follow (us_result_t *result);
-/* Leaves a command in the mailbox. */
-us_err_t result_want (us_result_t *result, unsigned wants);
+/* --- what the engine has learnt --------------------------------------------------- */
 
-/* What the engine has learnt. */
 void result_accept (us_result_t *result);
+/* The broker does not know it, though it had accepted it: as it was before. */
+void result_unaccept (us_result_t *result);
 void result_set_state (us_result_t *result, us_state_t state);
 /* body: a copy that becomes the result's, or NULL. text: copied. */
 void result_end (us_result_t *result, us_state_t state, us_err_t code, const char *text,
                  uint8_t *body, size_t body_len);
-void result_drop_job (us_result_t *result);
 
-/* Bytes of a stream that came from the broker. */
-void stream_take (stream_t *stream, uint64_t offset, usi_bytes_t bytes);
-static inline uint64_t stream_end (const stream_t *stream)
-{
-    return stream->base + stream->data.len;
-}
 /* Nothing more is to come for this stream of an ended job. */
-bool stream_complete (const us_result_t *result, int stream);
+bool result_stream_complete (const us_result_t *result, int stream);
 
-/* events.c */
+/* --- events, see events.c ---------------------------------------------------------- */
+
+/* Something of these types has happened: puts the result among those with events, where
+ * a caller has subscribed to one of them. */
 void event_post (us_result_t *result, unsigned types);
+/* Nobody will fetch them any more. */
 void events_clear (us_client_t *client);
 
 #endif
