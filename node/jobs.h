@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The jobs that this node holds: from JOBS until a broker has answered COMMITTED.
- * All that is said about them to the broker leaves from here: STARTED, LOG, RESULT,
- * HAND_BACK, RENEW, gathered and sent at the end of a loop turn. */
+ * The jobs that this node holds, from JOBS until a broker has answered COMMITTED: their
+ * table, their states and their ends. What has to be told to the broker is put into lists
+ * here; job_sender.c empties them at the end of a turn. Stands on job_spec.h,
+ * blob_cache.h (for big results) and conn.h (whether a broker takes logs now). */
 #ifndef NODE_JOBS_H
 #define NODE_JOBS_H
 
+#include "base/list.h"
 #include "job_log.h"
-#include "node.h"
-#include "recipe.h"
+#include "job_spec.h"
 
 typedef enum job_state {
     JOB_WAITING,  /* for its environment or for bytes */
@@ -19,16 +20,6 @@ typedef enum job_state {
     JOB_STATES
 } job_state_t;
 
-/* Lists of jobs through the jobs themselves; a job is in one list of each kind at
- * most. */
-enum { JOB_LINK_ALL, JOB_LINK_PLACE, JOB_LINK_OUT, JOB_LINK_LOG, JOB_LINKS };
-
-typedef struct job_list {
-    job_t *first, *last;
-    size_t count;
-    int link;
-} job_list_t;
-
 struct job {
     usi_id_t id;
     uint32_t attempt;
@@ -38,18 +29,18 @@ struct job {
     bool announced; /* the broker has been told so */
     bool forgotten; /* the broker does not want it: no word about it any more */
     bool cancelled;
-    bool marked;    /* in its worker: the end of its log was seen */
-    bool log_again; /* the store could not keep what we sent */
-    struct {
-        job_t *prev, *next;
-        job_list_t *list;
-    } links[JOB_LINKS];
-    uint64_t order;   /* of arrival */
-    int64_t since_us; /* when it came into its state */
-    recipe_t *recipe;
+    bool marked;       /* in its worker: the end of its log was seen */
+    bool log_again;    /* the store could not keep what we sent */
+    list_node_t all;   /* in the table */
+    list_node_t place; /* in its pool's queue, or in its worker */
+    list_node_t out;   /* has to be told: starts, results or returns */
+    list_node_t log;   /* has log bytes to be sent */
+    uint64_t order;    /* of arrival */
+    int64_t since_us;  /* when it came into its state */
+    job_spec_t *spec;
     pool_t *pool; /* NULL before it is known and after the end */
     worker_t *worker;
-    usi_buf_t body;    /* empty where the recipe names a blob */
+    usi_buf_t body;    /* empty where the specification names a blob */
     uint32_t seq;      /* its number in its worker */
     uint64_t bases[2]; /* where this attempt's bytes begin in the streams */
     job_log_t logs[2];
@@ -63,41 +54,46 @@ struct job {
     int64_t sent_ms; /* 0: not on this connection */
 };
 
-void job_list_init (job_list_t *list, int link);
-void job_list_push (job_list_t *list, job_t *job);
-void job_list_push_front (job_list_t *list, job_t *job);
-/* From whatever list of that kind it is in. */
-void job_list_remove (job_t *job, int link);
-job_t *job_list_pop (job_list_t *list);
-static inline job_t *job_next (const job_t *job, int link)
+struct jobs {
+    node_t *node;
+    zhashx_t *table; /* by id; jobs are owned by the list */
+    list_t all;
+    list_t starts, results, returns; /* to be sent */
+    list_t logs;                     /* have unsent bytes */
+    size_t counts[JOB_STATES];
+    uint64_t order;
+};
+
+/* Through the lists of pools and workers. */
+static inline job_t *job_at (const list_node_t *node)
 {
-    return job->links[link].next;
+    return LIST_ELEMENT (node, job_t, place);
+}
+
+static inline job_t *job_behind (const job_t *job)
+{
+    return job_at (job->place.next);
 }
 
 jobs_t *jobs_new (node_t *node);
 void jobs_destroy (jobs_t **self_p);
 size_t jobs_count (const jobs_t *self);
 size_t jobs_in_state (const jobs_t *self, job_state_t state);
-/* All, by job_next (job, JOB_LINK_ALL). */
-job_t *jobs_first (jobs_t *self);
-
-/* --- from the broker -------------------------------------------------------------- */
-void jobs_receive (jobs_t *self, const usi_msg_t *msg); /* JOBS */
-void jobs_committed (jobs_t *self, const usi_msg_t *msg);
-void jobs_log_kept (jobs_t *self, const usi_msg_t *msg);
-void jobs_renewed (jobs_t *self, const usi_msg_t *msg);
-void jobs_stop (jobs_t *self, const usi_msg_t *msg);
-
-/* --- to the broker ---------------------------------------------------------------- */
-/* A new connection: everything held is told again. */
-void jobs_announce (jobs_t *self);
-void jobs_renew (jobs_t *self);
-/* Results whose COMMITTED is overdue are sent again. */
-void jobs_repeat (jobs_t *self);
-/* The end of a turn: LOG, STARTED, RESULT, HAND_BACK, CREDIT. */
-void jobs_flush (jobs_t *self);
-
+/* An item of JOBS; no other attempt of it is in the table. */
+job_t *jobs_add (jobs_t *self, const usi_fields_t *item, usi_bytes_t body);
+/* NULL: not held, or another attempt of it is. */
+job_t *jobs_find (jobs_t *self, const usi_id_t *id, uint64_t attempt);
+/* Whichever attempt is held. */
+job_t *jobs_find_any (jobs_t *self, const usi_id_t *id);
 void job_set_state (node_t *node, job_t *job, job_state_t state);
+
+/* --- what jobs do ----------------------------------------------------------------- */
+/* It has begun, and the broker is told. */
+void job_announce_start (node_t *node, job_t *job);
+/* Bytes of stream 0 or 1. */
+void job_write_log (node_t *node, job_t *job, int stream, const void *data, size_t len);
+/* More bytes than the broker has taken are here: its pipe waits. */
+bool job_log_is_full (const node_t *node, const job_t *job);
 
 /* --- ends ------------------------------------------------------------------------- */
 /* The attempt has ended; takes over result's content (a body as in protocol.md
@@ -107,12 +103,12 @@ void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result
 void job_fail (node_t *node, job_t *job, int outcome, us_err_t code,
                const char *message);
 void job_hand_back (node_t *node, job_t *job);
-/* Not wanted any more: gone at once, without a word. */
-void job_forget (node_t *node, job_t *job);
-void job_announce_start (node_t *node, job_t *job);
-/* Bytes of stream 0 or 1. */
-void job_write_log (node_t *node, job_t *job, int stream, const void *data, size_t len);
-/* More bytes than the broker has taken are here: its pipe waits. */
-bool job_log_is_full (const node_t *node, const job_t *job);
+/* Its result goes, or goes again, as a blob. */
+void job_put_result (node_t *node, job_t *job);
+/* Not wanted any more: gone without a word. false: a worker has it, and it is freed when
+ * the worker lets go of it. */
+bool job_forget (node_t *node, job_t *job);
+/* The broker knows its end: gone. */
+void job_destroy (node_t *node, job_t *job);
 
 #endif

@@ -7,8 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "blobs.h"
-#include "slots.h"
+#include "blob_cache.h"
 
 #define QUEUE_US        5000  /* of work that one worker may hold */
 #define LONG_US         10000 /* jobs of this length never queue behind each other */
@@ -65,7 +64,6 @@ static pool_t *s_new (node_t *node, env_t *env, const usi_list_t *blobs, bool fr
     pool->blobs = usi_alloc ((blobs->count + 1) * sizeof *pool->blobs);
     while (pool->blobs_len < blobs->count && usi_list_next (blobs, &position, &digest))
         memcpy (pool->blobs[pool->blobs_len++], digest.data, USI_DIGEST_LEN);
-    job_list_init (&pool->queue, JOB_LINK_PLACE);
     pool->next = node->pools;
     node->pools = pool;
     return pool;
@@ -81,9 +79,14 @@ pool_t *pool_get (node_t *node, env_t *env, const usi_list_t *blobs, bool fresh)
 
 static void s_free (pool_t *pool)
 {
-    blobs_forget (pool->node->blobs, pool);
+    blob_cache_forget (pool->node->blobs, pool);
     free (pool->blobs);
     free (pool);
+}
+
+bool pool_is_unused (const pool_t *pool)
+{
+    return usi_now_ms () - pool->used_ms > KEEP_WORKERS_MS;
 }
 
 void pools_tidy (node_t *node)
@@ -91,10 +94,8 @@ void pools_tidy (node_t *node)
     int64_t now_ms = usi_now_ms ();
     for (pool_t **at = &node->pools; *at;) {
         pool_t *pool = *at;
-        if (pool->queue.count > 0)
+        if (pool->queue.len > 0)
             pool->used_ms = now_ms;
-        if (now_ms - pool->used_ms > KEEP_WORKERS_MS)
-            slots_retire (node->slots, pool);
         if (pool->refs > 0 || now_ms - pool->used_ms < IDLE_MS) {
             at = &pool->next;
             continue;
@@ -115,59 +116,83 @@ void pools_clear (node_t *node)
 
 /* --- what it needs ---------------------------------------------------------------- */
 
+static job_t *s_first (const pool_t *pool)
+{
+    return job_at (pool->queue.first);
+}
+
+/* The only writer of a pool's state. false: the event means nothing now. */
+static bool s_apply (pool_t *pool, pool_event_t event)
+{
+    int next = pool_next (pool->state, event);
+    if (next < 0)
+        return false;
+    pool->state = (pool_state_t) next;
+    return true;
+}
+
+static job_state_t s_waiting_state (const pool_t *pool)
+{
+    return pool->state == POOL_READY ? JOB_READY : JOB_WAITING;
+}
+
+static void s_set_states (pool_t *pool)
+{
+    LIST_EACH (&pool->queue, job_t, job, place)
+        job_set_state (pool->node, job, s_waiting_state (pool));
+}
+
 void pool_fail (pool_t *pool, int code, usi_bytes_t envelope)
 {
     while (pool->queue.first) {
         usi_buf_t body = {0};
         usi_buf_append (&body, envelope.data, envelope.len);
-        job_end (pool->node, pool->queue.first, USI_FAILED, code, &body);
+        job_end (pool->node, s_first (pool), USI_FAILED, code, &body);
     }
 }
 
 static void s_fail_with (pool_t *pool, us_err_t code, const char *why)
 {
     while (pool->queue.first)
-        job_fail (pool->node, pool->queue.first, USI_FAILED, code, why);
+        job_fail (pool->node, s_first (pool), USI_FAILED, code, why);
 }
 
+/* Are environment and bundles there now, or can they not be had? */
 static void s_check (pool_t *pool)
 {
     env_t *env = pool->env;
-    if (pool->state != POOL_PREPARING)
-        return;
-    if (env->state == ENV_FAILED) {
-        pool->state = POOL_COLD;
+    if (env->state == ENV_FAILED && s_apply (pool, POOL_FAILED)) {
         pool_fail (pool, US_ERR_ENV_BUILD, usi_buf_bytes (&env->failure));
-    } else if (env->state == ENV_READY && pool->missing == 0) {
-        pool->state = POOL_READY;
-        for (job_t *job = pool->queue.first; job; job = job_next (job, JOB_LINK_PLACE))
-            job_set_state (pool->node, job, JOB_READY);
-        node_touch (pool->node);
+    } else if (env->state == ENV_READY && pool->missing == 0 &&
+               s_apply (pool, POOL_FILLED)) {
+        s_set_states (pool);
+        loop_touch (pool->node->loop);
     }
 }
 
 static void s_on_bundle (node_t *node, void *arg, us_err_t err, const char *why)
 {
     pool_t *pool = arg;
-    (void) node;
     if (pool->missing > 0)
         pool->missing--;
     if (err == US_OK) {
         s_check (pool);
         return;
     }
-    pool->state = POOL_COLD;
+    s_apply (pool, POOL_FAILED);
     pool->missing = 0;
-    blobs_forget (node->blobs, pool);
+    blob_cache_forget (node->blobs, pool);
     s_fail_with (pool, err, why);
 }
 
-static void s_prepare (pool_t *pool)
+/* A job waits: asks for what the pool lacks, unless that is done. */
+static void s_want (pool_t *pool)
 {
-    pool->state = POOL_PREPARING;
+    if (!s_apply (pool, POOL_WANTED))
+        return;
     pool->missing = 0;
     for (size_t i = 0; i < pool->blobs_len; i++)
-        if (!blobs_need (pool->node->blobs, pool->blobs[i], s_on_bundle, pool))
+        if (!blob_cache_need (pool->node->blobs, pool->blobs[i], s_on_bundle, pool))
             pool->missing++;
     env_want (pool->env);
     s_check (pool);
@@ -175,32 +200,25 @@ static void s_prepare (pool_t *pool)
 
 void pool_cool (pool_t *pool)
 {
-    if (pool->state != POOL_READY)
+    if (!s_apply (pool, POOL_COOLED))
         return;
-    pool->state = POOL_COLD;
-    for (job_t *job = pool->queue.first; job; job = job_next (job, JOB_LINK_PLACE))
-        job_set_state (pool->node, job, JOB_WAITING);
+    s_set_states (pool);
     if (pool->queue.first)
-        s_prepare (pool);
+        s_want (pool);
 }
 
 /* --- jobs ------------------------------------------------------------------------- */
 
 static void s_enqueue (pool_t *pool, job_t *job)
 {
-    job_list_push (&pool->queue, job);
+    list_append (&pool->queue, &job->place);
     pool->used_ms = job->since_us / 1000;
-    if (pool->state == POOL_READY) {
-        job_set_state (pool->node, job, JOB_READY);
-    } else {
-        job_set_state (pool->node, job, JOB_WAITING);
-        const usi_buf_t *output = &pool->env->output;
-        if (pool->env->state == ENV_BUILDING)
-            job_write_log (pool->node, job, 1, output->data, output->len);
-        if (pool->state == POOL_COLD)
-            s_prepare (pool);
-    }
-    node_touch (pool->node);
+    job_set_state (pool->node, job, s_waiting_state (pool));
+    const usi_buf_t *output = &pool->env->output;
+    if (pool->state != POOL_READY && pool->env->state == ENV_BUILDING)
+        job_write_log (pool->node, job, 1, output->data, output->len);
+    s_want (pool);
+    loop_touch (pool->node->loop);
 }
 
 static void s_on_body (node_t *node, void *arg, us_err_t err, const char *why)
@@ -215,25 +233,22 @@ static void s_on_body (node_t *node, void *arg, us_err_t err, const char *why)
 void pool_add (pool_t *pool, job_t *job)
 {
     job->pool = pool;
-    if (job->recipe->has_blob &&
-        !blobs_need (pool->node->blobs, job->recipe->blob, s_on_body, job)) {
+    if (job->spec->has_blob &&
+        !blob_cache_need (pool->node->blobs, job->spec->blob, s_on_body, job)) {
         job_set_state (pool->node, job, JOB_WAITING);
         return;
     }
     s_enqueue (pool, job);
 }
 
-void pool_return (pool_t *pool, job_t *job)
+void pool_take_back (pool_t *pool, job_t *job)
 {
-    job_list_remove (job, JOB_LINK_PLACE);
     job->worker = NULL;
     job->marked = false;
-    job_list_push_front (&pool->queue, job);
-    job_set_state (pool->node, job,
-                   pool->state == POOL_READY ? JOB_READY : JOB_WAITING);
-    if (pool->state == POOL_COLD)
-        s_prepare (pool);
-    node_touch (pool->node);
+    list_prepend (&pool->queue, &job->place);
+    job_set_state (pool->node, job, s_waiting_state (pool));
+    s_want (pool);
+    loop_touch (pool->node->loop);
 }
 
 /* --- environments ----------------------------------------------------------------- */
@@ -243,29 +258,26 @@ void pools_env_changed (node_t *node, env_t *env)
     for (pool_t *pool = node->pools; pool; pool = pool->next) {
         if (pool->env != env)
             continue;
-        if (env->state == ENV_FAILED && pool->state == POOL_READY)
-            pool->state = POOL_PREPARING; /* it turned out to be broken */
         if (env->state == ENV_READY || env->state == ENV_FAILED)
             s_check (pool);
         else
             pool_cool (pool);
     }
-    node->status_changed = true;
-    node_touch (node);
+    loop_touch (node->loop);
 }
 
 void pools_env_output (node_t *node, env_t *env, usi_bytes_t bytes)
 {
     for (pool_t *pool = node->pools; pool; pool = pool->next)
-        for (job_t *job = pool->env == env ? pool->queue.first : NULL; job;
-             job = job_next (job, JOB_LINK_PLACE))
-            job_write_log (node, job, 1, bytes.data, bytes.len);
+        if (pool->env == env)
+            LIST_EACH (&pool->queue, job_t, job, place)
+                job_write_log (node, job, 1, bytes.data, bytes.len);
 }
 
 bool pools_use_env (const node_t *node, const env_t *env)
 {
     for (const pool_t *pool = node->pools; pool; pool = pool->next)
-        if (pool->env == env && (pool->queue.count > 0 || pool->workers > 0))
+        if (pool->env == env && (pool->queue.len > 0 || pool->workers > 0))
             return true;
     return false;
 }

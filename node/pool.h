@@ -2,30 +2,25 @@
  *
  * A pool: the jobs and workers of one environment and one ordered set of bundles.
  * Its jobs wait in it until environment and bundles are there, and then for a
- * worker. A pool lives as long as the daemon or until nobody used it for long. */
+ * worker. A pool lives as long as the daemon or until nobody used it for long. Stands on
+ * jobs.h, blob_cache.h and venv/; pool_state.h says what may follow what. */
 #ifndef NODE_POOL_H
 #define NODE_POOL_H
 
 #include "jobs.h"
-#include "venv/cache.h"
-
-typedef enum pool_state {
-    POOL_COLD,      /* nothing was asked for yet */
-    POOL_PREPARING, /* environment or bundles are on their way */
-    POOL_READY
-} pool_state_t;
+#include "pool_state.h"
 
 struct pool {
     node_t *node;
     pool_t *next;
-    unsigned refs; /* recipes and workers */
+    unsigned refs; /* specifications and workers */
     env_t *env;
     uint8_t (*blobs)[USI_DIGEST_LEN];
     size_t blobs_len;
     bool fresh; /* each job gets a process of its own */
     pool_state_t state;
-    size_t missing; /* bundles that are being fetched */
-    job_list_t queue;
+    size_t missing;          /* bundles that are being fetched */
+    list_t queue;            /* jobs, by their place */
     unsigned workers;        /* that can still take jobs */
     unsigned start_failures; /* in a row */
     int64_t retry_at_us;     /* no new worker before */
@@ -36,15 +31,15 @@ struct pool {
 pool_t *pool_get (node_t *node, env_t *env, const usi_list_t *blobs, bool fresh);
 /* A job arrives: it waits here until it can be given to a worker. */
 void pool_add (pool_t *pool, job_t *job);
-/* Back from a worker that did not begin with it; goes first. */
-void pool_return (pool_t *pool, job_t *job);
+/* A worker hands back a job that it did not begin with; it goes first. */
+void pool_take_back (pool_t *pool, job_t *job);
 /* All that wait here fail with this envelope. */
 void pool_fail (pool_t *pool, int code, usi_bytes_t envelope);
-/* One of the environments changed: it is ready, or it failed. */
+/* One of the environments has another state. */
 void pools_env_changed (node_t *node, env_t *env);
-/* Output of its build, for all that wait for it. */
+/* Output of its build goes into the logs of all jobs that wait for it. */
 void pools_env_output (node_t *node, env_t *env, usi_bytes_t bytes);
-/* Its jobs wait again: bundles or environment are not there any more. */
+/* Bundles or environment are not there any more: its jobs wait for them again. */
 void pool_cool (pool_t *pool);
 /* A pool of this environment has jobs or workers. */
 bool pools_use_env (const node_t *node, const env_t *env);
@@ -52,10 +47,12 @@ unsigned pools_env_workers (const node_t *node, const env_t *env);
 bool pools_use_blob (const node_t *node, const uint8_t digest[USI_DIGEST_LEN]);
 /* Drops pools that were not used for long. */
 void pools_tidy (node_t *node);
+/* Nobody used it for some time: its idle workers may go. */
+bool pool_is_unused (const pool_t *pool);
 void pools_clear (node_t *node);
 /* How many jobs one worker may hold. */
 unsigned pool_depth (const pool_t *pool);
-/* The same for any measured time: 1 for jobs over 10 ms or unknown, up to 64. */
+/* The same for any measured time: 1 for jobs over 10 ms or unknown, up to 128. */
 unsigned pool_depth_for (uint64_t ewma_us);
 void pool_measure (uint64_t *ewma_us, int64_t sample_us);
 

@@ -8,15 +8,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "process.h"
-#include "zygote.h"
+#include "worker.h"
+#include "worker_io.h"
 
 #define STARTED_US   2000 /* a job that runs longer is announced, and its log watched */
 #define LONG_HEAD_US 5000 /* nothing waits behind a job that runs longer */
 #define HAND_BACK_US                                                                   \
     100000 /* all slots are busy for longer: others may have a free one */
 #define STARVED_US   20000 /* a pool without worker waits longer: one makes room */
-#define STRANGER_US  5000000
 #define FAST_TICK_MS 2
 #define SLOW_TICK_MS 20
 #define WAITING_MIN  8 /* jobs that may wait for environments beside the others */
@@ -36,23 +35,12 @@ void slots_destroy (slots_t **self_p)
     while (self->workers) {
         worker_t *worker = self->workers;
         while (worker->jobs.first)
-            job_list_pop (&worker->jobs);
-        slots_remove (self, worker);
+            list_remove (worker->jobs.first);
+        self->workers = worker->next;
         worker_destroy (&worker);
     }
     free (self);
     *self_p = NULL;
-}
-
-void slots_remove (slots_t *self, worker_t *worker)
-{
-    for (worker_t **at = &self->workers; *at; at = &(*at)->next) {
-        if (*at == worker) {
-            *at = worker->next;
-            break;
-        }
-    }
-    node_touch (self->node);
 }
 
 /* --- credit ----------------------------------------------------------------------- */
@@ -68,7 +56,7 @@ static uint64_t s_wanted (const slots_t *self)
 {
     unsigned slots = self->node->options.slots, busy = 0;
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        busy += worker->occupies && worker->jobs.count > 0 &&
+        busy += worker->occupies && worker->jobs.len > 0 &&
                 (worker->long_head || worker->state == WORKER_STOPPING);
     if (busy > slots)
         busy = slots;
@@ -116,9 +104,9 @@ static void s_feed (slots_t *self, pool_t *pool)
     for (unsigned level = 0; level < depth && pool->queue.first; level++)
         for (worker_t *worker = self->workers; worker && pool->queue.first;
              worker = worker->next)
-            if (worker->pool == pool && worker->jobs.count <= level &&
+            if (worker->pool == pool && worker->jobs.len <= level &&
                 worker_can_take (worker))
-                worker_give (worker, pool->queue.first);
+                worker_give (worker, job_at (pool->queue.first));
 }
 
 /* The pool whose first job waits for the longest time. */
@@ -128,7 +116,8 @@ static pool_t *s_oldest (const slots_t *self, int64_t now_us)
     for (pool_t *pool = self->node->pools; pool; pool = pool->next)
         if (pool->state == POOL_READY && pool->queue.first &&
             now_us >= pool->retry_at_us &&
-            (!oldest || pool->queue.first->order < oldest->queue.first->order))
+            (!oldest ||
+             job_at (pool->queue.first)->order < job_at (oldest->queue.first)->order))
             oldest = pool;
     return oldest;
 }
@@ -142,17 +131,39 @@ static worker_t *s_idle (const slots_t *self)
     return NULL;
 }
 
+static void s_watch_clock (void *arg, int64_t ms);
+
+static void s_on_measured (void *arg, int64_t took_us)
+{
+    pool_measure (&((slots_t *) arg)->ewma_us, took_us);
+}
+
+static void s_on_gone (void *arg, worker_t *worker)
+{
+    slots_t *self = arg;
+    for (worker_t **at = &self->workers; *at; at = &(*at)->next) {
+        if (*at == worker) {
+            *at = worker->next;
+            break;
+        }
+    }
+    loop_touch (self->node->loop);
+}
+
 static bool s_start_one (slots_t *self, pool_t *pool)
 {
-    worker_t *worker = worker_start (pool, ++self->next_slot);
+    const worker_events_t events = {.watch = s_watch_clock,
+                                    .measured = s_on_measured,
+                                    .gone = s_on_gone,
+                                    .arg = self};
+    worker_t *worker = worker_start (pool, ++self->next_slot, &events);
     if (!worker) {
         pool->retry_at_us = usi_now_us () + SLOW_TICK_MS * 1000;
-        slots_watch_clock (self, SLOW_TICK_MS);
+        s_watch_clock (self, SLOW_TICK_MS);
         return false;
     }
     worker->next = self->workers;
     self->workers = worker;
-    self->count++;
     s_feed (self, pool);
     return true;
 }
@@ -168,6 +179,14 @@ static void s_retire_replaced (slots_t *self)
     }
 }
 
+static unsigned s_occupied (const slots_t *self)
+{
+    unsigned count = 0;
+    for (const worker_t *worker = self->workers; worker; worker = worker->next)
+        count += worker->occupies;
+    return count;
+}
+
 void slots_schedule (slots_t *self)
 {
     node_t *node = self->node;
@@ -177,7 +196,7 @@ void slots_schedule (slots_t *self)
             s_feed (self, pool);
     int64_t now_us = usi_now_us ();
     for (pool_t *pool; !node->draining && (pool = s_oldest (self, now_us));) {
-        if (self->count >= node->options.slots) {
+        if (s_occupied (self) >= node->options.slots) {
             worker_t *idle = s_idle (self);
             if (!idle || idle->pool == pool)
                 break;
@@ -187,7 +206,7 @@ void slots_schedule (slots_t *self)
         }
     }
     if (jobs_in_state (node->jobs, JOB_READY) > 0)
-        slots_watch_clock (self, SLOW_TICK_MS);
+        s_watch_clock (self, SLOW_TICK_MS);
 }
 
 /* --- the clock -------------------------------------------------------------------- */
@@ -200,7 +219,7 @@ static int64_t s_sooner (int64_t a, int64_t b)
 /* A job at the head: started, and too long for others to wait behind it? */
 static int64_t s_check_head (worker_t *worker, int64_t now_us)
 {
-    job_t *job = worker->jobs.first;
+    job_t *job = worker_head (worker);
     if (!job || worker->state == WORKER_STARTING)
         return 0;
     int64_t ran_us = now_us - worker->head_since_us;
@@ -215,9 +234,9 @@ static int64_t s_check_head (worker_t *worker, int64_t now_us)
     if (ran_us < LONG_HEAD_US)
         return FAST_TICK_MS;
     worker->long_head = true;
-    if (worker->jobs.count > 1)
+    if (worker->jobs.len > 1)
         worker_take_back (worker);
-    node_touch (worker->node);
+    loop_touch (worker->node->loop);
     return 0;
 }
 
@@ -227,23 +246,20 @@ static void s_hand_back_waiting (slots_t *self, int64_t now_us)
     node_t *node = self->node;
     unsigned busy = 0;
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        busy += worker->occupies && worker->jobs.count > 0 &&
+        busy += worker->occupies && worker->jobs.len > 0 &&
                 worker->state != WORKER_STARTING &&
                 now_us - worker->head_since_us > HAND_BACK_US;
     if (busy < node->options.slots)
         return;
-    for (pool_t *pool = node->pools; pool; pool = pool->next) {
-        for (job_t *job = pool->queue.first, *next; job; job = next) {
-            next = job_next (job, JOB_LINK_PLACE);
+    for (pool_t *pool = node->pools; pool; pool = pool->next)
+        LIST_EACH (&pool->queue, job_t, job, place)
             if (job->state == JOB_READY && now_us - job->since_us > HAND_BACK_US)
                 job_hand_back (node, job);
-        }
-    }
 }
 
 static bool s_is_starved (const pool_t *pool, int64_t now_us)
 {
-    const job_t *job = pool->queue.first;
+    const job_t *job = job_at (pool->queue.first);
     return pool->state == POOL_READY && job && pool->workers == 0 &&
            now_us - job->since_us > STARVED_US;
 }
@@ -254,7 +270,7 @@ static void s_make_room (slots_t *self, int64_t now_us)
     int starved = 0;
     for (const pool_t *pool = self->node->pools; pool; pool = pool->next)
         starved += s_is_starved (pool, now_us);
-    if (starved == 0 || self->count < self->node->options.slots)
+    if (starved == 0 || s_occupied (self) < self->node->options.slots)
         return;
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
         starved -= worker->yielding && worker->occupies;
@@ -264,7 +280,7 @@ static void s_make_room (slots_t *self, int64_t now_us)
             continue;
         worker->yielding = true;
         worker_take_back (worker);
-        node_touch (self->node);
+        loop_touch (self->node->loop);
         starved--;
     }
 }
@@ -283,43 +299,29 @@ static int s_on_tick (zloop_t *loop, int timer, void *arg)
         s_hand_back_waiting (self, now_us);
         s_make_room (self, now_us);
         next_ms = s_sooner (next_ms, SLOW_TICK_MS);
-        node_touch (self->node);
+        loop_touch (self->node->loop);
     }
     if (next_ms > 0)
-        slots_watch_clock (self, next_ms);
+        s_watch_clock (self, next_ms);
     return 0;
 }
 
-void slots_watch_clock (slots_t *self, int64_t ms)
+static void s_watch_clock (void *arg, int64_t ms)
 {
+    slots_t *self = arg;
     if (self->tick_timer && self->tick_within_ms <= ms)
         return;
-    if (self->tick_timer)
-        zloop_timer_end (self->node->loop, self->tick_timer);
+    loop_cancel (self->node->loop, &self->tick_timer);
     self->tick_within_ms = ms;
-    self->tick_timer = node_after (self->node, ms, s_on_tick, self);
+    self->tick_timer = loop_after (self->node->loop, ms, s_on_tick, self);
 }
 
 /* --- ends ------------------------------------------------------------------------- */
 
-static bool s_note_stranger (slots_t *self, pid_t pid, int status)
-{
-    for (const worker_t *worker = self->workers; worker; worker = worker->next) {
-        if (worker->pid != 0)
-            continue;
-        unsigned at = self->next_stranger++ % STRANGERS;
-        self->strangers[at].pid = pid;
-        self->strangers[at].status = status;
-        self->strangers[at].at_us = usi_now_us ();
-        return true;
-    }
-    return false;
-}
-
 bool slots_are_quiet (const slots_t *self)
 {
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        if (worker->jobs.count > 0 || worker->pid == 0)
+        if (worker->jobs.len > 0 || worker->pid == 0)
             return false;
     return true;
 }
@@ -332,30 +334,18 @@ bool slots_has_pid (const slots_t *self, pid_t pid)
     return false;
 }
 
-bool slots_reaped (slots_t *self, pid_t pid, int status)
+void slots_reaped (slots_t *self, pid_t pid, int status)
 {
+    bool expected = false;
     for (worker_t *worker = self->workers; worker; worker = worker->next) {
         if (worker->pid == pid) {
-            worker_gone (worker, status);
-            return true;
+            worker_ended (worker, status);
+            return;
         }
+        expected |= worker->pid == 0;
     }
-    return s_note_stranger (self, pid, status);
-}
-
-bool slots_was_reaped (slots_t *self, pid_t pid, int *status)
-{
-    int64_t now_us = usi_now_us ();
-    for (unsigned i = 0; i < STRANGERS; i++) {
-        /* Older ones are others: numbers of processes come again. */
-        if (self->strangers[i].pid == pid &&
-            now_us - self->strangers[i].at_us < STRANGER_US) {
-            *status = self->strangers[i].status;
-            self->strangers[i].pid = 0;
-            return true;
-        }
-    }
-    return false;
+    if (expected)
+        children_note_early (&self->node->children, pid, status);
 }
 
 void slots_cancel (slots_t *self, job_t *job, bool at_once)
@@ -369,10 +359,10 @@ void slots_cancel (slots_t *self, job_t *job, bool at_once)
         worker_take_back (worker); /* it, or those that wait behind it */
     if (job->state != JOB_GIVEN || !worker)
         job_end (node, job, USI_STOPPED, US_ERR_CANCELLED, NULL);
-    else if (worker->jobs.first == job)
+    else if (worker_head (worker) == job)
         worker_begin_stop (worker, at_once ? STOP_DROP : STOP_CANCEL, at_once);
     /* Otherwise it is taken but not begun: it is stopped when it comes first. */
-    node_touch (node);
+    loop_touch (node->loop);
 }
 
 void slots_stop_all (slots_t *self)
@@ -397,12 +387,19 @@ void slots_resume_all (slots_t *self)
 {
     for (worker_t *worker = self->workers; worker; worker = worker->next)
         if (worker->jobs.first)
-            slots_resume_log (self, worker->jobs.first);
+            slots_resume_log (self, worker_head (worker));
 }
 
-void slots_retire (slots_t *self, const pool_t *pool)
+void slots_retire_idle (slots_t *self)
 {
     for (worker_t *worker = self->workers; worker; worker = worker->next)
-        if ((!pool || worker->pool == pool) && worker_is_idle (worker))
+        if (worker_is_idle (worker))
+            worker_retire (worker);
+}
+
+void slots_tidy (slots_t *self)
+{
+    for (worker_t *worker = self->workers; worker; worker = worker->next)
+        if (worker_is_idle (worker) && pool_is_unused (worker->pool))
             worker_retire (worker);
 }

@@ -3,30 +3,20 @@
  * Which worker runs which job. One worker a slot; short jobs queue in their worker's
  * socket, long ones never wait behind each other. Also the clock of what runs: when
  * a job counts as started, limits, the steps from interrupt to kill. No timer runs
- * while there is nothing to watch. */
+ * while there is nothing to watch. Stands on worker.h, worker_io.h and pool.h. */
 #ifndef NODE_SLOTS_H
 #define NODE_SLOTS_H
 
-#include "pool.h"
-#include "worker.h"
-
-#define STRANGERS 16
+#include "worker_life.h"
 
 struct slots {
     node_t *node;
     worker_t *workers; /* all that have not been reaped */
-    unsigned count;    /* that occupy a slot */
     unsigned next_slot;
     uint64_t ewma_us;       /* of all jobs */
     uint64_t given_credit;  /* not yet spent by the broker */
     int tick_timer;         /* 0: none */
     int64_t tick_within_ms; /* as it was set */
-    struct {
-        pid_t pid;
-        int status;
-        int64_t at_us;
-    } strangers[STRANGERS]; /* children that ended before they were introduced */
-    unsigned next_stranger;
 };
 
 slots_t *slots_new (node_t *node);
@@ -42,23 +32,20 @@ unsigned slots_busy (const slots_t *self);
 /* No worker runs a job, none is on its way. */
 bool slots_are_quiet (const slots_t *self);
 bool slots_has_pid (const slots_t *self, pid_t pid);
-/* A child has ended; false: it is no worker. */
-bool slots_reaped (slots_t *self, pid_t pid, int status);
-/* READY came with this pid, which may have ended before: true, with its status. */
-bool slots_was_reaped (slots_t *self, pid_t pid, int *status);
+/* A child has ended. While a worker is not known yet this may be it: such an end is kept
+ * (host/children.h). */
+void slots_reaped (slots_t *self, pid_t pid, int status);
 /* Every running job is stopped and handed back. */
 void slots_stop_all (slots_t *self);
 /* A job is not wanted any more, wherever it is; at_once: without asking it first. */
 void slots_cancel (slots_t *self, job_t *job, bool at_once);
 /* Log bytes were kept: its pipe may be read again. */
 void slots_resume_log (slots_t *self, job_t *job);
-/* No broker: pipes are read on, within the limits of job_log.h. */
+/* There is no broker: pipes are read all the same, within the limits of job_log.h. */
 void slots_resume_all (slots_t *self);
-/* Workers of this pool, or of all for NULL, that have nothing to do leave. */
-void slots_retire (slots_t *self, const pool_t *pool);
-/* Takes the worker out of the list; it is gone. */
-void slots_remove (slots_t *self, worker_t *worker);
-/* The clock looks within ms. */
-void slots_watch_clock (slots_t *self, int64_t ms);
+/* All workers that have nothing to do leave. */
+void slots_retire_idle (slots_t *self);
+/* Idle workers of pools that nobody has used for some time leave. */
+void slots_tidy (slots_t *self);
 
 #endif

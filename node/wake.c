@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "link.h"
+#include "conn.h"
 #include "redis/subscriber.h"
 
 #define PATIENCE_MS 2000 /* for a first answer of Redis */
@@ -22,23 +22,31 @@ struct wake {
     usi_msg_t msg;
 };
 
+void wake_heard (wake_t *self)
+{
+    if (self->node->draining || !node_conn_is_up (self->node->conn))
+        return;
+    usi_msg_begin (&self->msg, USI_CREDIT);
+    USI_SET (&self->msg.head, CREDIT, credit, 0);
+    node_conn_send (self->node->conn, &self->msg);
+}
+
 static void s_on_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
 {
-    wake_t *self = arg;
     (void) topic, (void) message;
-    link_ask_work (self->node->link);
+    wake_heard (arg);
 }
 
 static void s_relay (wake_t *self)
 {
-    if (self->relayed || !link_is_up (self->node->link))
+    if (self->relayed || !node_conn_is_up (self->node->conn))
         return;
     self->relayed = true;
     usi_info ("wake.relayed",
               "the store cannot be reached from here: the broker passes "
               "wake-ups on");
     usi_msg_begin (&self->msg, USI_RELAY);
-    link_send (self->node->link, &self->msg);
+    node_conn_send (self->node->conn, &self->msg);
 }
 
 wake_t *wake_new (node_t *node)
@@ -87,7 +95,7 @@ void wake_set (wake_t *self, usi_bytes_t redis, usi_bytes_t topic)
     self->redis = usi_bytes_dup_text (redis);
     self->topic = usi_bytes_dup_text (topic);
     self->subscriber =
-        usi_subscriber_new (self->node->loop, self->redis, s_on_message, self);
+        usi_subscriber_new (self->node->loop->zloop, self->redis, s_on_message, self);
     if (self->subscriber)
         usi_subscriber_add (self->subscriber, self->topic);
     else
@@ -96,7 +104,7 @@ void wake_set (wake_t *self, usi_bytes_t redis, usi_bytes_t topic)
 
 void wake_check (wake_t *self)
 {
-    if (!link_is_up (self->node->link) ||
+    if (!node_conn_is_up (self->node->conn) ||
         (self->subscriber && usi_subscriber_is_live (self->subscriber)) ||
         usi_now_ms () - self->since_ms < PATIENCE_MS)
         return;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * A worker's job socket and log pipe (docs/worker-protocol.md): see worker.h.
- * Results come in batches; the marker of each stands in the pipe before the result
- * is sent, so the pipe is read exactly when it has what is needed. */
+ * A worker's job socket and log pipe: see worker_io.h. Results come in batches; the marker
+ * of each stands in the pipe before the result is sent, so the pipe is read exactly when
+ * it has what is needed. */
+#include "worker_io.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,11 +16,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "blobs.h"
-#include "process.h"
+#include "blob_cache.h"
+#include "host/process.h"
 #include "proto/pack.h"
-#include "slots.h"
-#include "worker_internal.h"
 
 #define INLINE_MAX   (64 * 1024)
 #define BATCH        16
@@ -41,9 +41,9 @@
 
 static job_t *s_log_owner (worker_t *self)
 {
-    job_t *job = self->jobs.first;
+    job_t *job = worker_head (self);
     while (job && job->marked)
-        job = job_next (job, JOB_LINK_PLACE);
+        job = job_behind (job);
     return job;
 }
 
@@ -73,9 +73,9 @@ void worker_watch_pipe (worker_t *self, bool on)
         return;
     self->pipe_watched = on;
     if (on)
-        node_watch (self->node, self->pipe, s_on_pipe, self);
+        loop_watch (self->node->loop, self->pipe, s_on_pipe, self);
     else
-        node_unwatch (self->node, self->pipe);
+        loop_unwatch (self->node->loop, self->pipe);
 }
 
 /* false: there is nothing to read now. */
@@ -125,27 +125,27 @@ static int s_memfd_of (const usi_buf_t *bytes)
  * there. */
 static int s_body_fd (worker_t *self, const job_t *job, bool *needed)
 {
-    *needed = job->recipe->has_blob || job->body.len > INLINE_MAX;
-    if (job->recipe->has_blob)
-        return blobs_open (self->node->blobs, job->recipe->blob);
+    *needed = job->spec->has_blob || job->body.len > INLINE_MAX;
+    if (job->spec->has_blob)
+        return blob_cache_open (self->node->blobs, job->spec->blob);
     return *needed ? s_memfd_of (&job->body) : -1;
 }
 
 static size_t s_fill_head (uint8_t *head, const job_t *job, bool has_fd)
 {
-    const recipe_t *recipe = job->recipe;
-    size_t name_len = recipe->name ? strlen (recipe->name) : 0;
+    const job_spec_t *spec = job->spec;
+    size_t name_len = spec->name ? strlen (spec->name) : 0;
     if (name_len > NAME_MAX_LEN)
         name_len = NAME_MAX_LEN;
     head[0] = 'J';
     usi_put_be (head + 1, job->seq, 4);
-    head[5] = (uint8_t) ((has_fd ? FLAG_MEMFD : 0) | (recipe->shell ? FLAG_SHELL : 0));
+    head[5] = (uint8_t) ((has_fd ? FLAG_MEMFD : 0) | (spec->shell ? FLAG_SHELL : 0));
     memcpy (head + 6, job->id.bytes, 16);
     usi_put_be (head + 22, job->attempt, 4);
-    usi_put_be (head + 26, recipe->soft_ms, 4);
+    usi_put_be (head + 26, spec->soft_ms, 4);
     usi_put_be (head + 30, name_len, 2);
     if (name_len > 0)
-        memcpy (head + JOB_HEAD, recipe->name, name_len);
+        memcpy (head + JOB_HEAD, spec->name, name_len);
     return JOB_HEAD + name_len;
 }
 
@@ -180,7 +180,7 @@ static void s_begin_head (worker_t *self, int64_t now_us)
     self->soft_sent = false;
     self->long_head = false;
     if (self->jobs.first)
-        slots_watch_clock (self->node->slots, STARTED_MS);
+        self->events.watch (self->events.arg, STARTED_MS);
 }
 
 bool worker_give (worker_t *self, job_t *job)
@@ -188,8 +188,8 @@ bool worker_give (worker_t *self, job_t *job)
     bool needs_fd;
     int fd = s_body_fd (self, job, &needs_fd);
     if (needs_fd && fd < 0) {
-        job_list_remove (job, JOB_LINK_PLACE);
-        if (job->recipe->has_blob) /* evicted meanwhile: fetched again */
+        list_remove (&job->place);
+        if (job->spec->has_blob) /* evicted meanwhile: fetched again */
             pool_add (self->pool, job);
         else
             job_fail (self->node, job, USI_FAILED, US_ERR_SYSTEM, strerror (errno));
@@ -204,8 +204,7 @@ bool worker_give (worker_t *self, job_t *job)
         return false;
     }
     self->next_seq++;
-    job_list_remove (job, JOB_LINK_PLACE);
-    job_list_push (&self->jobs, job);
+    list_append (&self->jobs, &job->place);
     job->worker = self;
     job->marked = false;
     job_set_state (self->node, job, JOB_GIVEN);
@@ -213,16 +212,16 @@ bool worker_give (worker_t *self, job_t *job)
         job_write_log (self->node, job, 0, self->loose.data, self->loose.len);
         usi_buf_free (&self->loose);
     }
-    if (self->jobs.count == 1)
+    if (self->jobs.len == 1)
         s_begin_head (self, job->since_us);
     return true;
 }
 
 static job_t *s_job_of (const worker_t *self, uint32_t seq)
 {
-    job_t *job = self->jobs.last;
+    job_t *job = job_at (self->jobs.last);
     while (job && job->seq != seq)
-        job = job->links[JOB_LINK_PLACE].prev;
+        job = job_at (job->place.prev);
     return job;
 }
 
@@ -231,41 +230,29 @@ static job_t *s_job_of (const worker_t *self, uint32_t seq)
 void worker_take_back (worker_t *self)
 {
     uint8_t head[JOB_HEAD];
-    job_list_t taken;
-    const job_t *first = self->jobs.first;
-    if (self->peer < 0 || self->jobs.count == 0)
+    list_t taken = {0};
+    const list_node_t *first = self->jobs.first;
+    if (self->peer < 0 || self->jobs.len == 0)
         return;
-    job_list_init (&taken, JOB_LINK_PLACE);
     /* Descriptors that travel along are closed by the kernel: there is no room for
      * them. */
     while (recv (self->peer, head, sizeof head, MSG_DONTWAIT) > 0) {
         job_t *job = head[0] == 'J'
                          ? s_job_of (self, (uint32_t) usi_get_be (head + 1, 4))
                          : NULL;
-        if (job) {
-            job_list_remove (job, JOB_LINK_PLACE);
-            job_list_push (&taken, job);
-        }
+        if (job)
+            list_append (&taken, &job->place);
     }
     /* Of a worker that is short of processor time even the first may still be there. */
     if (taken.first && taken.first == first)
         s_begin_head (self, usi_now_us ());
     while (taken.last)
-        pool_return (self->pool, taken.last);
-    if (self->jobs.count == 0)
+        pool_take_back (self->pool, job_at (taken.last));
+    if (self->jobs.len == 0)
         self->full = false;
 }
 
 /* --- results ---------------------------------------------------------------------- */
-
-static void s_fault (worker_t *self, const char *what)
-{
-    usi_error ("worker.fault", "a worker broke the protocol: %s slot=%u pid=%d", what,
-               self->slot, (int) self->pid);
-    if (!self->fault)
-        self->fault = usi_sprintf ("the worker was killed: %s", what);
-    worker_begin_stop (self, STOP_FAULT, true);
-}
 
 static bool s_read_fd (int fd, usi_buf_t *out)
 {
@@ -294,7 +281,7 @@ static void s_measure (worker_t *self, int64_t now_us)
 {
     int64_t took_us = now_us - self->head_since_us;
     pool_measure (&self->pool->ewma_us, took_us);
-    pool_measure (&self->node->slots->ewma_us, took_us);
+    self->events.measured (self->events.arg, took_us);
     self->done++;
     self->full = false;
     if (s_wants_rest (self, took_us))
@@ -316,13 +303,13 @@ static void s_after_job (worker_t *self, unsigned flags)
     }
     if (self->replace)
         worker_take_back (self);
-    job_t *next = self->jobs.first;
+    job_t *next = worker_head (self);
     if (next && (next->cancelled || next->forgotten))
         worker_begin_stop (self, next->forgotten ? STOP_DROP : STOP_CANCEL,
                            next->forgotten);
     self->throttled = false;
     worker_watch_pipe (self, false);
-    node_touch (self->node);
+    loop_touch (self->node->loop);
 }
 
 static void s_finish (worker_t *self, job_t *job, const uint8_t *head, usi_buf_t *body)
@@ -341,21 +328,21 @@ static void s_finish (worker_t *self, job_t *job, const uint8_t *head, usi_buf_t
 static void s_on_result (worker_t *self, const uint8_t *data, size_t len, int fd,
                          int64_t now_us)
 {
-    job_t *job = self->jobs.first;
+    job_t *job = worker_head (self);
     usi_buf_t body = {0};
     if (!job || len < RESULT_HEAD || usi_get_be (data + 1, 4) != job->seq ||
         data[5] < USI_SUCCEEDED || data[5] > USI_STOPPED || data[5] == USI_CRASHED) {
-        s_fault (self, "a result that does not belong to its job");
+        worker_fault (self, "a result that does not belong to its job");
         return;
     }
     if (!s_read_up_to (self, job)) {
-        s_fault (self, "a result without its marker in the log");
+        worker_fault (self, "a result without its marker in the log");
         return;
     }
     if (data[6] & FLAG_MEMFD) {
         if (!s_read_fd (fd, &body)) {
             usi_buf_free (&body);
-            s_fault (self, "a result without its body");
+            worker_fault (self, "a result without its body");
             return;
         }
     } else {
@@ -376,8 +363,8 @@ static void s_on_ready (worker_t *self, const uint8_t *data, size_t len, int64_t
     self->pool->start_failures = 0;
     worker_watch_pipe (self, false);
     s_begin_head (self, now_us); /* it may have been given a job already */
-    node_touch (self->node);
-    if (slots_was_reaped (self->node->slots, self->pid, &status))
+    loop_touch (self->node->loop);
+    if (children_take_early (&self->node->children, self->pid, &status))
         self->ended = true, self->end_status = status;
 }
 
@@ -391,7 +378,7 @@ static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int 
         usi_buf_free (&self->refusal);
         usi_buf_append (&self->refusal, data + 1, len - 1);
         break;
-    default: s_fault (self, "an unknown message");
+    default: worker_fault (self, "an unknown message");
     }
 }
 
@@ -429,9 +416,9 @@ static void s_on_message (worker_t *self, const uint8_t *data, struct mmsghdr *m
     int fd = s_fd_of (&message->msg_hdr), flags = message->msg_hdr.msg_flags;
     size_t len = message->msg_len;
     if (flags & MSG_TRUNC)
-        s_fault (self, "a message over its limit");
+        worker_fault (self, "a message over its limit");
     else if (s_has_wrong_fds (data, len, fd, flags))
-        s_fault (self, "a message with descriptors that it should not have");
+        worker_fault (self, "a message with descriptors that it should not have");
     else if (len > 0)
         s_on_datagram (self, data, len, fd, now_us);
     if (fd >= 0)
@@ -462,13 +449,13 @@ static int s_receive (worker_t *self)
     return got;
 }
 
-int worker_on_socket (zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int s_on_socket (zloop_t *loop, zmq_pollitem_t *item, void *arg)
 {
     worker_t *self = arg;
     (void) loop, (void) item;
     s_receive (self);
     if (self->ended)
-        worker_gone (self, self->end_status);
+        self->end (self, self->end_status);
     return 0;
 }
 
@@ -481,6 +468,13 @@ void worker_drain (worker_t *self)
     log_pipe_end (&self->log, &(log_pipe_sink_t){s_on_bytes, s_on_marker, self});
 }
 
+static void s_never_ready (worker_t *self)
+{
+    if (!self->fault)
+        self->fault = usi_strdup ("it ended before it was ready");
+    self->end (self, 0);
+}
+
 static int s_on_pipe (zloop_t *loop, zmq_pollitem_t *item, void *arg)
 {
     worker_t *self = arg;
@@ -489,12 +483,12 @@ static int s_on_pipe (zloop_t *loop, zmq_pollitem_t *item, void *arg)
     if (!more && self->pipe_ended && self->state == WORKER_STARTING && self->pid == 0) {
         s_receive (self); /* it may have said who it is */
         if (self->ended)
-            worker_gone (self, self->end_status);
+            self->end (self, self->end_status);
         else if (self->pid == 0)
-            worker_lost (self, "it ended before it was ready");
+            s_never_ready (self);
         return 0;
     }
-    const job_t *job = self->jobs.first;
+    const job_t *job = worker_head (self);
     if (job && job_log_is_full (self->node, job)) {
         self->throttled = true;
         worker_watch_pipe (self, false);
@@ -502,9 +496,8 @@ static int s_on_pipe (zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
-int worker_envelope_code (usi_bytes_t envelope)
+void worker_listen (worker_t *self)
 {
-    us_reader_t at = usi_map_find (envelope, "code");
-    us_value_t value = usi_read (&at);
-    return value.type == US_TYPE_INT ? (int) value.as.integer : US_ERR_INTERNAL;
+    loop_watch (self->node->loop, self->sock, s_on_socket, self);
+    worker_watch_pipe (self, true);
 }

@@ -14,41 +14,50 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "blobs.h"
-#include "pool.h"
-#include "process.h"
+#include "blob_cache.h"
+#include "host/process.h"
 #include "proto/pack.h"
 
-#define FAILURES_MAX                                                                   \
-    3 /* ends before it was ready, in a row: the environment is broken */
-#define MAX_WORDS 4096
+#define FAILURES_MAX 3 /* ends before it was ready, in a row */
+#define MAX_WORDS    4096
 
+/* Of one environment, from its first use until the daemon ends. */
 struct zygote {
     zygote_t *next;
+    node_t *node;
     env_t *env;
-    pid_t pid;
-    int sock;
+    pid_t pid; /* 0: there is no process */
+    int sock;  /* -1: closed */
     bool ready;
     bool ending;
-    char why[256]; /* what it said went wrong */
+    unsigned failures; /* ends before it was ready, in a row */
+    char why[256];     /* what it said went wrong */
 };
 
-static void s_unlink (zygote_t *self)
+static zygote_t *s_find (const node_t *node, const env_t *env)
 {
-    node_t *node = self->env->node;
-    for (zygote_t **at = &node->zygotes; *at; at = &(*at)->next) {
-        if (*at == self) {
-            *at = self->next;
-            break;
-        }
-    }
+    zygote_t *self = node->zygotes;
+    while (self && self->env != env)
+        self = self->next;
+    return self;
+}
+
+static zygote_t *s_get (node_t *node, env_t *env)
+{
+    zygote_t *self = s_find (node, env);
+    if (self)
+        return self;
+    self = usi_new (zygote_t);
+    *self = (zygote_t){.node = node, .env = env, .sock = -1, .next = node->zygotes};
+    node->zygotes = self;
+    return self;
 }
 
 static void s_close (zygote_t *self)
 {
     if (self->sock < 0)
         return;
-    node_unwatch (self->env->node, self->sock);
+    loop_unwatch (self->node->loop, self->sock);
     close (self->sock);
     self->sock = -1;
 }
@@ -57,7 +66,7 @@ static void s_hear (zygote_t *self, const uint8_t *data, size_t len)
 {
     if (len > 0 && data[0] == 'R') {
         self->ready = true;
-        self->env->zygote_failures = 0;
+        self->failures = 0;
     } else if (len > 0 && data[0] == 'E') {
         snprintf (self->why, sizeof self->why, "%.*s", (int) len - 1, data + 1);
         usi_warning ("zygote.error", "%s env=%.12s", self->why, self->env->request.key);
@@ -104,9 +113,10 @@ static void s_free_list (char **list)
     free (list);
 }
 
-static pid_t s_exec (const env_t *env, int sock)
+static pid_t s_exec (const zygote_t *self, int sock)
 {
-    const char *runtime = env->node->options.runtime;
+    const env_t *env = self->env;
+    const char *runtime = self->node->options.runtime;
     char number[16];
     snprintf (number, sizeof number, "%d", sock);
     char *python = usi_sprintf ("%s/bin/python", env->path);
@@ -121,32 +131,32 @@ static pid_t s_exec (const env_t *env, int sock)
     return pid;
 }
 
-static zygote_t *s_start (env_t *env)
+/* false: it cannot, errno says why. */
+static bool s_start (zygote_t *self)
 {
     int pair[2];
     if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return NULL;
-    pid_t pid = s_exec (env, pair[1]);
+        return false;
+    pid_t pid = s_exec (self, pair[1]);
     close (pair[1]);
     if (pid < 0) {
         close (pair[0]);
-        return NULL;
+        return false;
     }
-    zygote_t *self = usi_new (zygote_t);
-    *self =
-        (zygote_t){.env = env, .pid = pid, .sock = pair[0], .next = env->node->zygotes};
+    self->pid = pid;
+    self->sock = pair[0];
+    self->ready = self->ending = false;
+    self->why[0] = 0;
     fcntl (self->sock, F_SETFL, O_NONBLOCK);
-    env->node->zygotes = self;
-    env->zygote = self;
-    node_watch (env->node, self->sock, s_on_socket, self);
+    loop_watch (self->node->loop, self->sock, s_on_socket, self);
     usi_debug ("zygote.started", "a zygote is started env=%.12s pid=%d",
-               env->request.key, (int) pid);
-    return self;
+               self->env->request.key, (int) pid);
+    return true;
 }
 
-static void s_pack (usi_buf_t *out, const env_t *env, const zygote_fork_t *request)
+static void s_pack (usi_buf_t *out, const node_t *node, const zygote_fork_t *request)
 {
-    char *bundles = usi_sprintf ("%s/bundles", env->node->options.cache);
+    char *bundles = usi_sprintf ("%s/bundles", node->options.cache);
     usi_buf_append (out, "F", 1);
     usi_pack_map (out, 5);
     usi_pack_str (out, "token", 5);
@@ -156,11 +166,11 @@ static void s_pack (usi_buf_t *out, const env_t *env, const zygote_fork_t *reque
     usi_pack_str (out, "slot", 4);
     usi_pack_uint (out, request->slot);
     usi_pack_str (out, "max_payload", 11);
-    usi_pack_uint (out, env->node->limits.max_payload);
+    usi_pack_uint (out, node->limits.max_payload);
     usi_pack_str (out, "bundles", 7);
     usi_pack_array (out, (uint32_t) request->bundles_len);
     for (size_t i = 0; i < request->bundles_len; i++) {
-        char *path = blobs_path (env->node->blobs, request->bundles[i]);
+        char *path = blob_cache_path (node->blobs, request->bundles[i]);
         usi_pack_array (out, 2);
         usi_pack_bin (out, request->bundles[i], USI_DIGEST_LEN);
         usi_pack_str (out, path, strlen (path));
@@ -188,75 +198,91 @@ static int s_send_two (int sock, const usi_buf_t *bytes, const int fds[2])
     return sendmsg (sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-int zygote_fork (env_t *env, const zygote_fork_t *request)
+int zygote_fork (node_t *node, env_t *env, const zygote_fork_t *request)
 {
-    zygote_t *self = env->zygote ? env->zygote : s_start (env);
-    if (!self || self->sock < 0) {
-        errno = self ? EPIPE : errno;
+    zygote_t *self = s_get (node, env);
+    if (!self->pid && !s_start (self))
+        return -1;
+    if (self->sock < 0) { /* it is ending */
+        errno = EPIPE;
         return -1;
     }
     usi_buf_t bytes = {0};
-    s_pack (&bytes, env, request);
+    s_pack (&bytes, node, request);
     int fds[2] = {request->job_socket, request->log_pipe};
     int rc = s_send_two (self->sock, &bytes, fds);
     usi_buf_free (&bytes);
     return rc;
 }
 
-void zygote_prepare (env_t *env)
+void zygote_prepare (node_t *node, env_t *env)
 {
-    if (!env->zygote)
-        s_start (env);
+    zygote_t *self = s_get (node, env);
+    self->failures = 0;
+    if (!self->pid)
+        s_start (self);
 }
 
-void zygote_end (env_t *env)
+static void s_end (zygote_t *self)
 {
-    zygote_t *self = env->zygote;
-    if (!self)
-        return;
     self->ending = true;
     s_close (self); /* which it takes as the end */
 }
 
-bool zygotes_reaped (node_t *node, pid_t pid, int status)
+void zygote_end (node_t *node, const env_t *env)
+{
+    zygote_t *self = s_find (node, env);
+    if (self && self->pid)
+        s_end (self);
+}
+
+static zygote_t *s_of_pid (const node_t *node, pid_t pid)
 {
     zygote_t *self = node->zygotes;
     while (self && self->pid != pid)
         self = self->next;
-    if (!self)
-        return false;
-    env_t *env = self->env;
+    return self;
+}
+
+static void s_failed (zygote_t *self, int status)
+{
     char why[384];
     snprintf (why, sizeof why, "the interpreter of the environment does not start: %s",
               self->why[0]           ? self->why
               : WIFSIGNALED (status) ? strsignal (WTERMSIG (status))
                                      : "it ended by itself");
+    if (++self->failures < FAILURES_MAX)
+        return;
+    self->failures = 0;
+    env_broken (self->env, why);
+}
+
+bool zygotes_reaped (node_t *node, pid_t pid, int status)
+{
+    zygote_t *self = s_of_pid (node, pid);
+    if (!self)
+        return false;
     if (!self->ending)
         usi_warning ("zygote.ended", "a zygote has ended env=%.12s status=0x%x",
-                     env->request.key, (unsigned) status);
-    bool failed = !self->ready && !self->ending;
+                     self->env->request.key, (unsigned) status);
     s_close (self);
-    s_unlink (self);
-    free (self);
-    env->zygote = NULL;
-    if (failed && ++env->zygote_failures >= FAILURES_MAX)
-        env_broken (env, why);
-    node_touch (node);
+    self->pid = 0;
+    if (!self->ready && !self->ending)
+        s_failed (self, status);
+    loop_touch (node->loop);
     return true;
 }
 
 void zygotes_end (node_t *node)
 {
     for (zygote_t *self = node->zygotes; self; self = self->next)
-        zygote_end (self->env);
+        if (self->pid)
+            s_end (self);
 }
 
 bool zygotes_have (const node_t *node, pid_t pid)
 {
-    for (const zygote_t *self = node->zygotes; self; self = self->next)
-        if (self->pid == pid)
-            return true;
-    return false;
+    return s_of_pid (node, pid) != NULL;
 }
 
 void zygotes_clear (node_t *node)
@@ -264,7 +290,6 @@ void zygotes_clear (node_t *node)
     while (node->zygotes) {
         zygote_t *self = node->zygotes;
         s_close (self);
-        self->env->zygote = NULL;
         node->zygotes = self->next;
         free (self);
     }

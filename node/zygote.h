@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * One small process for each environment in use: the environment's interpreter with the
- * worker runtime loaded, forking workers on request (docs/worker-protocol.md). */
+ * worker runtime loaded, forking workers on request (docs/worker-protocol.md). An
+ * environment whose interpreter ends several times before it is ready is broken, and
+ * venv/cache.h is told so. Stands on venv/, host/ and blob_cache.h (paths of bundles). */
 #ifndef NODE_ZYGOTE_H
 #define NODE_ZYGOTE_H
 
@@ -17,10 +19,11 @@ typedef struct zygote_fork {
 } zygote_fork_t;
 
 /* Starts the zygote where there is none. -1: it cannot be, errno says why. */
-int zygote_fork (env_t *env, const zygote_fork_t *request);
-/* Begins to load it, before a job asks. */
-void zygote_prepare (env_t *env);
-void zygote_end (env_t *env);
+int zygote_fork (node_t *node, env_t *env, const zygote_fork_t *request);
+/* The environment has just become ready: loads its interpreter, before a job asks. */
+void zygote_prepare (node_t *node, env_t *env);
+/* Tells the zygote of the environment, if there is one, to end. */
+void zygote_end (node_t *node, const env_t *env);
 /* A child has ended; false: it is no zygote. */
 bool zygotes_reaped (node_t *node, pid_t pid, int status);
 /* All are told to end. */

@@ -58,9 +58,11 @@ FLOORS = {
         "common/base",
         "include",
     ],
-    "node/venv": ["node", "common/proto", "common/base", "include"],
+    "node/host": ["common/proto", "common/base", "include"],
+    "node/venv": ["node/host", "common/proto", "common/base", "include"],
     "node": [
         "node/venv",
+        "node/host",
         "common/net",
         "common/redis",
         "common/proto",

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <fts.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "process.h"
+#include "host/process.h"
 
 #define MAX_ARGS   32
 #define PIP_PYTHON 2203 /* pip 22.3 brought --python */
@@ -269,24 +269,28 @@ static void s_install (builder_t *self, const char *list, const char *constraint
     s_run (self);
 }
 
-static uint64_t s_size; /* of the tree that s_add_size walks: nftw has no argument */
-
-static int s_add_size (const char *path, const struct stat *st, int type,
-                       struct FTW *ftw)
+/* What the tree occupies on the disk. */
+static uint64_t s_size_of (const char *path)
 {
-    (void) path, (void) type, (void) ftw;
-    s_size += (uint64_t) st->st_blocks * 512;
-    return 0;
+    char *const roots[] = {(char *) path, NULL};
+    uint64_t size = 0;
+    FTS *tree = fts_open (roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    for (FTSENT *entry; tree && (entry = fts_read (tree));)
+        if (entry->fts_info != FTS_DP && entry->fts_info != FTS_NS)
+            size += (uint64_t) entry->fts_statp->st_blocks * 512;
+    if (tree)
+        fts_close (tree);
+    return size;
 }
 
 static void s_publish (const builder_t *self)
 {
     char *temporary = usi_sprintf ("%s/.ready.new", self->paths->env);
     char *ready = usi_sprintf ("%s/.ready", self->paths->env);
-    nftw (self->paths->env, s_add_size, 64, FTW_PHYS);
     FILE *file = fopen (temporary, "we");
     if (!file ||
-        fprintf (file, "%llu\n%s\n%s", (unsigned long long) s_size,
+        fprintf (file, "%llu\n%s\n%s",
+                 (unsigned long long) s_size_of (self->paths->env),
                  self->request->python->version, self->request->packages) < 0 ||
         fflush (file) != 0 || fsync (fileno (file)) != 0 || fclose (file) != 0 ||
         rename (temporary, ready) != 0)

@@ -16,12 +16,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "failure.h"
-#include "pool.h"
-#include "process.h"
+#include "host/failure.h"
+#include "host/process.h"
 #include "proto/pack.h"
-#include "venv/evict.h"
-#include "zygote.h"
 
 #define LOCK_AGAIN_MS  100
 #define SILENCE_MS     (10 * 60 * 1000)
@@ -35,10 +32,12 @@
 #define MESSAGE_SHOWN  ((size_t) 2 * 1024)
 
 struct envs {
-    node_t *node;
+    loop_t *loop;
+    envs_setup_t setup;
     env_t *first;
     char *dir, *trash, *uv_cache;
     unsigned names;
+    evict_t evict;
     int64_t evicted_ms;
 };
 
@@ -49,7 +48,7 @@ static void s_take_lock (env_t *env);
 static env_t *s_add (envs_t *self, const char *key)
 {
     env_t *env = usi_new (env_t);
-    env->node = self->node;
+    env->envs = self;
     env->path = usi_sprintf ("%s/%s", self->dir, key);
     memcpy (env->request.key, key, ENV_KEY_LEN + 1);
     env->lock = -1;
@@ -93,17 +92,19 @@ static void s_scan (envs_t *self)
         closedir (dir);
 }
 
-envs_t *envs_new (node_t *node)
+envs_t *envs_new (loop_t *loop, const envs_setup_t *setup)
 {
     envs_t *self = usi_new (envs_t);
-    const char *cache = node->options.cache;
-    self->node = node;
+    const char *cache = setup->cache;
+    self->loop = loop;
+    self->setup = *setup;
     self->dir = usi_sprintf ("%s/envs", cache);
     self->trash = usi_sprintf ("%s/tmp", cache);
     self->uv_cache = usi_sprintf ("%s/uv", cache);
     mkdir (self->dir, 0700);
     mkdir (self->trash, 0700);
-    evict_empty (self->trash);
+    evict_init (&self->evict, cache, self->dir, self->trash);
+    evict_empty (&self->evict);
     s_scan (self);
     return self;
 }
@@ -151,12 +152,19 @@ env_t *envs_get (envs_t *self, env_request_t *request)
 
 /* --- states ----------------------------------------------------------------------- */
 
+static void s_tell_output (env_t *env, usi_bytes_t bytes)
+{
+    const env_events_t *events = &env->envs->setup.events;
+    events->output (events->arg, env, bytes);
+}
+
 static void s_set_state (env_t *env, env_state_t state)
 {
+    const env_events_t *events = &env->envs->setup.events;
     env->state = state;
     env->used_ms = usi_now_ms ();
     env->used_wall_ms = usi_wall_ms ();
-    pools_env_changed (env->node, env);
+    events->changed (events->arg, env);
 }
 
 static void s_unlock (env_t *env)
@@ -177,7 +185,7 @@ static void s_fail (env_t *env, const char *command, const char *reason)
     failure_tail (&shown, output, OUTPUT_SHOWN);
     failure.code = US_ERR_ENV_BUILD;
     failure.message = (const char *) message.data;
-    failure.node = env->node->options.name;
+    failure.node = env->envs->setup.node;
     failure.command = command;
     failure.output = usi_buf_bytes (&shown);
     usi_buf_free (&env->failure);
@@ -201,10 +209,7 @@ static void s_ready (env_t *env)
     build_read_facts (env->path, &env->facts);
     env->backoff_ms = 0;
     usi_buf_free (&env->output);
-    env->zygote_failures = 0;
     evict_touch (env->path);
-    /* The zygote loads while the jobs are being looked at. */
-    zygote_prepare (env);
     s_set_state (env, ENV_READY);
 }
 
@@ -217,7 +222,7 @@ static void s_take_output (env_t *env, const uint8_t *data, size_t len)
     if (output->len + len > OUTPUT_KEPT)
         usi_buf_consume (output, output->len / 2);
     usi_buf_append (output, data, len);
-    pools_env_output (env->node, env, usi_bytes (data, len));
+    s_tell_output (env, usi_bytes (data, len));
 }
 
 static bool s_read_output (env_t *env)
@@ -234,13 +239,13 @@ static int s_on_output (zloop_t *loop, zmq_pollitem_t *item, void *arg)
     env_t *env = arg;
     (void) loop, (void) item;
     if (!s_read_output (env) && errno != EAGAIN && errno != EINTR)
-        node_unwatch (env->node, env->build.out); /* SIGCHLD tells the rest */
+        loop_unwatch (env->envs->loop, env->build.out); /* SIGCHLD tells the rest */
     return 0;
 }
 
 static void s_build (env_t *env)
 {
-    envs_t *envs = env->node->envs;
+    envs_t *envs = env->envs;
     char *trash = usi_sprintf ("%s/%d-%u", envs->trash, (int) getpid (), ++envs->names);
     build_paths_t paths = {.env = env->path,
                            .trash = trash,
@@ -253,7 +258,7 @@ static void s_build (env_t *env)
         env->build_began_ms = env->build_heard_ms = usi_now_ms ();
         usi_info ("env.building", "building an environment env=%.12s python=%s",
                   env->request.key, env->request.python->version);
-        node_watch (env->node, env->build.out, s_on_output, env);
+        loop_watch (env->envs->loop, env->build.out, s_on_output, env);
         s_set_state (env, ENV_BUILDING);
     }
     free (trash);
@@ -303,9 +308,9 @@ static void s_take_lock (env_t *env)
         flock (env->lock, LOCK_UN);
         if (env->state != ENV_WAITING) {
             s_set_state (env, ENV_WAITING);
-            pools_env_output (env->node, env, usi_bytes_of (waits));
+            s_tell_output (env, usi_bytes_of (waits));
         }
-        node_after (env->node, LOCK_AGAIN_MS, s_on_lock_again, env);
+        loop_after (env->envs->loop, LOCK_AGAIN_MS, s_on_lock_again, env);
     }
 }
 
@@ -329,7 +334,6 @@ void env_broken (env_t *env, const char *why)
         unlink (ready);
     free (ready);
     usi_buf_free (&env->output);
-    env->zygote_failures = 0;
     s_fail (env, "bin/python", why);
 }
 
@@ -337,7 +341,7 @@ void env_broken (env_t *env, const char *why)
 
 static void s_close_build (env_t *env)
 {
-    node_unwatch (env->node, env->build.out);
+    loop_unwatch (env->envs->loop, env->build.out);
     close (env->build.out);
     close (env->build.status);
     env->build = (build_t){.pid = -1, .out = -1, .status = -1};
@@ -359,7 +363,7 @@ static void s_built (env_t *env, int status)
         flock (env->lock, LOCK_SH);
         usi_info ("env.built", "an environment is built env=%.12s ms=%lld",
                   env->request.key, (long long) (usi_now_ms () - env->build_began_ms));
-        env->node->envs->evicted_ms = 0; /* there is one more: look at the limit */
+        env->envs->evicted_ms = 0; /* there is one more: look at the limit */
         s_ready (env);
     } else if (env->stopped) {
         s_fail (env, "build", env->stopped);
@@ -373,6 +377,8 @@ static void s_built (env_t *env, int status)
 
 bool envs_reaped (envs_t *self, pid_t pid, int status)
 {
+    if (evict_reaped (&self->evict, pid))
+        return true;
     for (env_t *env = self->first; env; env = env->next) {
         if (env->build.pid == pid) {
             s_built (env, status);
@@ -384,6 +390,8 @@ bool envs_reaped (envs_t *self, pid_t pid, int status)
 
 bool envs_have (const envs_t *self, pid_t pid)
 {
+    if (self->evict.cleaner == pid)
+        return true;
     for (const env_t *env = self->first; env; env = env->next)
         if (env->build.pid == pid)
             return true;
@@ -415,13 +423,13 @@ static void s_check_build (env_t *env, int64_t now_ms)
 
 static void s_check_idle (env_t *env, int64_t now_ms)
 {
-    if (pools_use_env (env->node, env)) {
+    const env_events_t *events = &env->envs->setup.events;
+    if (events->in_use (events->arg, env)) {
         env->used_ms = now_ms;
         return;
     }
     if (now_ms - env->used_ms < IDLE_MS)
         return;
-    zygote_end (env);
     evict_touch (env->path);
     s_unlock (env);
     s_set_state (env, ENV_STORED);
@@ -439,9 +447,9 @@ void envs_tidy (envs_t *self)
     if (self->evicted_ms > 0 && now_ms - self->evicted_ms < EVICT_MS)
         return;
     self->evicted_ms = now_ms;
-    bool removed = evict_run (self->dir, self->trash, self->node->options.cache_limit);
-    if (evict_bundles (self->node->options.cache, self->trash) || removed)
-        evict_empty (self->trash);
+    bool removed = evict_run (&self->evict, self->setup.limit);
+    if (evict_bundles (&self->evict) || removed)
+        evict_empty (&self->evict);
 }
 
 /* --- STATUS ----------------------------------------------------------------------- */
@@ -480,6 +488,7 @@ static void s_pack_packages (usi_buf_t *out, const char *packages)
 
 static void s_pack_env (usi_buf_t *out, const env_t *env)
 {
+    const env_events_t *events = &env->envs->setup.events;
     const char *version =
         env->request.python ? env->request.python->version : env->facts.python;
     const char *packages =
@@ -494,7 +503,7 @@ static void s_pack_env (usi_buf_t *out, const env_t *env)
     usi_pack_uint (out, (uint64_t) env->used_wall_ms);
     s_pack_text (out, "state", s_state_name (env));
     usi_pack_str (out, "in_use", 6);
-    usi_pack_uint (out, pools_env_workers (env->node, env));
+    usi_pack_uint (out, events->workers (events->arg, env));
 }
 
 void envs_report (const envs_t *self, usi_msg_t *msg)

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "process.h"
+#include "host/process.h"
 #include "venv/build.h"
 
 #define UNFINISHED_S 3600 /* without `.ready` for so long: nobody will finish it */
@@ -27,6 +27,11 @@ typedef struct item {
     int64_t used_ms;
     uint64_t size;
 } item_t;
+
+void evict_init (evict_t *self, const char *cache, const char *dir, const char *trash)
+{
+    *self = (evict_t){.cache = cache, .dir = dir, .trash = trash};
+}
 
 void evict_touch (const char *env)
 {
@@ -83,12 +88,12 @@ static size_t s_list (const char *dir_path, item_t **items, uint64_t *total)
     return count;
 }
 
-/* Out of sight at once, by rename; the exclusive lock says that nobody uses it. Closes the
- * lock. */
-static bool s_move (const char *path, const char *trash, int lock)
+/* A rename takes it out of sight at once; the exclusive lock says that nobody uses it.
+ * Closes the lock. */
+static bool s_move (evict_t *self, const char *path, int lock)
 {
-    static unsigned names;
-    char *gone = usi_sprintf ("%s/%d-gone-%u", trash, (int) getpid (), ++names);
+    char *gone =
+        usi_sprintf ("%s/%d-gone-%u", self->trash, (int) getpid (), ++self->names);
     bool done =
         lock >= 0 && flock (lock, LOCK_EX | LOCK_NB) == 0 && rename (path, gone) == 0;
     if (lock >= 0)
@@ -97,11 +102,11 @@ static bool s_move (const char *path, const char *trash, int lock)
     return done;
 }
 
-static bool s_remove (const item_t *item, const char *trash)
+static bool s_remove (evict_t *self, const item_t *item)
 {
     char *lock_path = usi_sprintf ("%s.lock", item->path);
     int lock = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    bool done = s_move (item->path, trash, lock);
+    bool done = s_move (self, item->path, lock);
     if (done)
         usi_info ("env.evicted", "an environment is removed env=%.12s",
                   strrchr (item->path, '/') + 1);
@@ -109,39 +114,41 @@ static bool s_remove (const item_t *item, const char *trash)
     return done;
 }
 
-static pid_t s_cleaner;
-
-bool evict_owns (pid_t pid)
+bool evict_reaped (evict_t *self, pid_t pid)
 {
-    return pid == s_cleaner;
+    if (self->cleaner != pid)
+        return false;
+    self->cleaner = 0;
+    return true;
 }
 
 /* Removing thousands of files takes its time: a child does it. */
-void evict_empty (const char *trash)
+void evict_empty (evict_t *self)
 {
     static const char script[] = "exec find \"$1\" -mindepth 1 -maxdepth 1"
                                  " -exec rm -rf -- {} +";
-    char *argv[] = {"/bin/sh",          "-c",           (char *) script,
-                    "understudy-clean", (char *) trash, NULL};
+    char *argv[] = {
+        "/bin/sh", "-c", (char *) script, "understudy-clean", (char *) self->trash,
+        NULL};
     process_t process = {.argv = argv};
-    s_cleaner = process_start (&process);
-    if (s_cleaner < 0)
+    self->cleaner = process_start (&process);
+    if (self->cleaner < 0)
         usi_warning ("env.clean", "cannot start a process to remove old files");
 }
 
-bool evict_run (const char *dir, const char *trash, uint64_t limit)
+bool evict_run (evict_t *self, uint64_t limit)
 {
     item_t *items = NULL;
     uint64_t total = 0;
     bool removed = false;
-    size_t count = s_list (dir, &items, &total);
+    size_t count = s_list (self->dir, &items, &total);
     int64_t unfinished_ms = usi_wall_ms () - UNFINISHED_S * 1000LL;
     if (count > 0)
         qsort (items, count, sizeof *items, s_older);
     for (size_t i = 0; i < count; i++) {
         bool abandoned = !items[i].ready && items[i].used_ms < unfinished_ms;
         if ((abandoned || (items[i].ready && total > limit)) &&
-            s_remove (&items[i], trash)) {
+            s_remove (self, &items[i])) {
             total -= items[i].size;
             removed = true;
         }
@@ -168,27 +175,26 @@ static bool s_is_unwanted (int dir, const char *name, const char *blob)
     return *name == '.' ? s_is_unfinished (dir, name) : access (blob, F_OK) != 0;
 }
 
-static bool s_remove_bundle (int dir, const char *name, const char *path,
-                             const char *trash)
+static bool s_remove_bundle (evict_t *self, int dir, const char *name, const char *path)
 {
     int lock = openat (dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = s_move (path, trash, lock);
+    bool done = s_move (self, path, lock);
     if (done)
         usi_debug ("bundle.evicted", "a bundle is removed bundle=%.12s", name);
     return done;
 }
 
-bool evict_bundles (const char *cache, const char *trash)
+bool evict_bundles (evict_t *self)
 {
     bool removed = false;
-    char *bundles = usi_sprintf ("%s/bundles", cache);
+    char *bundles = usi_sprintf ("%s/bundles", self->cache);
     DIR *dir = opendir (bundles);
     for (struct dirent *entry; dir && (entry = readdir (dir));) {
         const char *name = entry->d_name;
         char *path = usi_sprintf ("%s/%s", bundles, name);
-        char *blob = usi_sprintf ("%s/blobs/%s", cache, name);
+        char *blob = usi_sprintf ("%s/blobs/%s", self->cache, name);
         if (s_is_unwanted (dirfd (dir), name, blob))
-            removed |= s_remove_bundle (dirfd (dir), name, path, trash);
+            removed |= s_remove_bundle (self, dirfd (dir), name, path);
         free (path);
         free (blob);
     }

@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/id.h"
 #include "proto/message.h"
-#include "python.h"
+#include "host/python.h"
 
 #define ENV_KEY_LEN (2 * USI_DIGEST_LEN) /* hex digits */
 

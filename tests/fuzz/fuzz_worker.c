@@ -4,7 +4,7 @@
  * length the first byte tells, and failure envelopes. Nothing of a log is lost. */
 #include "fuzz.h"
 #include "log_pipe.h"
-#include "worker_internal.h"
+#include "host/failure.h"
 
 static const uint8_t s_token[LOG_TOKEN_LEN] = "0123456789abcdef";
 
@@ -39,7 +39,7 @@ static void s_feed (const uint8_t *data, size_t len, size_t step)
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t len)
 {
-    worker_envelope_code (usi_bytes (data, len));
+    failure_code (usi_bytes (data, len));
     if (len > 1)
         s_feed (data + 1, len - 1, data[0] + 1u);
     return 0;

@@ -4,9 +4,8 @@
  * wrote. */
 #include "golden_envelopes.h"
 
-#include "failure.h"
 #include "proto/pack.h"
-#include "worker_internal.h"
+#include "host/failure.h"
 
 /* The value behind a key of the map at the reader. */
 static us_value_t s_get (us_reader_t reader, const char *key)
@@ -48,7 +47,7 @@ static void test_fields (void **state)
     assert_int_equal (s_get (reader, "frames").type, US_TYPE_ARRAY);
     assert_int_equal (s_get (reader, "detail").as.count, 3);
     assert_true (s_contains (&out, "last words"));
-    assert_int_equal (worker_envelope_code (usi_buf_bytes (&out)), US_ERR_WORKER_DIED);
+    assert_int_equal (failure_code (usi_buf_bytes (&out)), US_ERR_WORKER_DIED);
     usi_buf_free (&out);
 }
 
@@ -58,7 +57,7 @@ static void s_is_golden (const failure_t *failure, const char *name)
     usi_bytes_t golden = golden_envelope ("failures", name);
     failure_pack (&out, failure);
     assert_true (usi_bytes_equal (usi_buf_bytes (&out), golden));
-    assert_int_equal (worker_envelope_code (golden), failure->code);
+    assert_int_equal (failure_code (golden), failure->code);
     usi_buf_free (&out);
     free ((void *) golden.data);
 }
@@ -101,12 +100,11 @@ static void test_what_is_no_text (void **state)
 static void test_code_of_what_is_no_envelope (void **state)
 {
     (void) state;
-    assert_int_equal (worker_envelope_code (usi_bytes_of ("")), US_ERR_INTERNAL);
-    assert_int_equal (worker_envelope_code (usi_bytes_of ("\x81\xa4"
-                                                          "code")),
+    assert_int_equal (failure_code (usi_bytes_of ("")), US_ERR_INTERNAL);
+    assert_int_equal (failure_code (usi_bytes_of ("\x81\xa4"
+                                                  "code")),
                       US_ERR_INTERNAL);
-    assert_int_equal (worker_envelope_code (usi_bytes_of ("\x93\x01\x02")),
-                      US_ERR_INTERNAL);
+    assert_int_equal (failure_code (usi_bytes_of ("\x93\x01\x02")), US_ERR_INTERNAL);
 }
 
 static void s_expect_tail (const char *printed, size_t max, bool cut,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How deep jobs queue in a worker, and the lists that hold them. */
+ * How deep jobs queue in a worker. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,35 +39,11 @@ static void test_measure (void **state)
     assert_in_range (ewma, 99000, 100000);
 }
 
-static void test_lists (void **state)
-{
-    job_t a = {0}, b = {0}, c = {0};
-    job_list_t list, other;
-    (void) state;
-    job_list_init (&list, JOB_LINK_PLACE);
-    job_list_init (&other, JOB_LINK_OUT);
-    assert_null (job_list_pop (&list));
-    job_list_push (&list, &b);
-    job_list_push_front (&list, &a);
-    job_list_push (&list, &c);
-    job_list_push (&other, &c); /* a list of another kind */
-    assert_int_equal (list.count, 3);
-    job_list_remove (&b, JOB_LINK_PLACE);
-    job_list_remove (&b, JOB_LINK_PLACE); /* it is in none: nothing happens */
-    assert_ptr_equal (job_next (&a, JOB_LINK_PLACE), &c);
-    assert_ptr_equal (job_list_pop (&list), &a);
-    assert_ptr_equal (job_list_pop (&list), &c);
-    assert_null (list.first);
-    assert_null (list.last);
-    assert_ptr_equal (other.first, &c);
-}
-
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_depth),
         cmocka_unit_test (test_measure),
-        cmocka_unit_test (test_lists),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

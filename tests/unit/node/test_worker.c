@@ -1,62 +1,100 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a worker may send, with this test at the other end of its job socket. */
-#include <czmq.h>
+ * A worker from its start to its end: what it sends, how its jobs end, and what becomes
+ * of it when it breaks the protocol, dies, or does not start. */
+#include "stage.h"
 
 #include <dirent.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
-#include "jobs.h"
-#include "slots.h"
-#include "unit.h"
-#include "worker_internal.h"
-
-#define DATAGRAMS 200
-
-typedef struct stage {
-    node_t node;
-    pool_t pool;
-    worker_t *worker;
-    int end; /* of the job socket: the worker's */
-} stage_t;
+#include "fake_zygote.h"
 
 static int s_setup (void **state)
 {
-    stage_t *stage = usi_new (stage_t);
-    int pair[2];
-    stage->node.loop = zloop_new ();
-    stage->node.jobs = jobs_new (&stage->node);
-    stage->node.slots = slots_new (&stage->node);
-    stage->pool = (pool_t){.node = &stage->node, .refs = 1, .workers = 1};
-    assert_int_equal (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    stage->end = pair[1];
-    stage->worker = usi_new (worker_t);
-    *stage->worker = (worker_t){.node = &stage->node,
-                                .pool = &stage->pool,
-                                .state = WORKER_LIVE,
-                                .sock = pair[0],
-                                .peer = -1,
-                                .pipe = -1};
-    job_list_init (&stage->worker->jobs, JOB_LINK_PLACE);
-    stage->node.slots->workers = stage->worker;
-    *state = stage;
+    *state = stage_new (1);
     return 0;
 }
 
 static int s_teardown (void **state)
 {
-    stage_t *stage = *state;
-    slots_destroy (&stage->node.slots);
-    jobs_destroy (&stage->node.jobs);
-    zloop_destroy (&stage->node.loop);
-    close (stage->end);
-    free (stage);
+    stage_destroy (*state);
     return 0;
 }
 
-static unsigned s_open_descriptors (void)
+/* --- results ---------------------------------------------------------------------- */
+
+static void test_result (void **state)
+{
+    stage_t *stage = *state;
+    job_t *job = stage_job (stage, 1, "echo a");
+    stage_until_ended (stage, job);
+    stage_check_result (job, "echo a");
+    assert_null (job->pool);
+    assert_null (job->worker);
+    assert_int_equal (job->body.len, 0);
+}
+
+static void test_one_worker_runs_many (void **state)
+{
+    stage_t *stage = *state;
+    job_t *jobs[20];
+    for (unsigned i = 0; i < 20; i++)
+        jobs[i] = stage_job (stage, i, "echo");
+    for (unsigned i = 0; i < 20; i++)
+        stage_until_ended (stage, jobs[i]);
+    assert_int_equal (stage_count_workers (stage), 1);
+    assert_int_equal (stage->node.slots->workers->done, 20);
+    assert_true (worker_is_idle (stage->node.slots->workers));
+}
+
+static void test_log_is_the_jobs_own (void **state)
+{
+    stage_t *stage = *state;
+    job_t *a = stage_job (stage, 1, "say one\n");
+    job_t *b = stage_job (stage, 2, "echo");
+    job_t *c = stage_job (stage, 3, "say three\n");
+    stage_until_ended (stage, c);
+    stage_check_log (a, "one\n");
+    stage_check_log (b, "");
+    stage_check_log (c, "three\n");
+}
+
+static void test_large_body_and_result (void **state)
+{
+    stage_t *stage = *state;
+    char *body = usi_alloc (100001);
+    memset (body, 'x', 100000);
+    body[100000] = 0;
+    job_t *large = stage_job (stage, 1, "large 300000");
+    stage_until_ended (stage, large);
+    stage_check_end (large, USI_SUCCEEDED, US_OK);
+    assert_int_equal (large->result.len, 300000);
+    /* The fake does not look into the memfd that the body goes in. */
+    job_t *job = stage_job (stage, 2, body);
+    stage_until_ended (stage, job);
+    stage_check_result (job, "");
+    free (body);
+}
+
+static void test_worker_that_wants_to_be_replaced (void **state)
+{
+    stage_t *stage = *state;
+    job_t *job = stage_job (stage, 1, "echo");
+    stage_until_ended (stage, job);
+    pid_t pid = stage->node.slots->workers->pid;
+    job = stage_job (stage, 2, "replace");
+    stage_until_ended (stage, job);
+    stage_check_result (job, "replace");
+    stage_until_quiet (stage);
+    job = stage_job (stage, 3, "echo");
+    stage_until_ended (stage, job);
+    assert_int_not_equal (stage->node.slots->workers->pid, pid);
+}
+
+/* --- breaches --------------------------------------------------------------------- */
+
+static unsigned s_descriptors (void)
 {
     unsigned count = 0;
     DIR *dir = opendir ("/proc/self/fd");
@@ -67,85 +105,177 @@ static unsigned s_open_descriptors (void)
     return count;
 }
 
-static void s_send (int sock, const char *bytes, size_t len, unsigned fds)
+/* Issue 6: of two descriptors one stayed open, and nobody noticed. */
+static void s_check_flood (stage_t *stage, const char *body)
 {
-    struct iovec part = {.iov_base = (char *) bytes, .iov_len = len};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE (8 * sizeof (int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = fds ? control.bytes : NULL,
-                             .msg_controllen =
-                                 fds ? CMSG_SPACE (fds * sizeof (int)) : 0};
-    if (fds > 0) {
-        struct cmsghdr *head = CMSG_FIRSTHDR (&message);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN (fds * sizeof (int));
-        for (unsigned i = 0; i < fds; i++)
-            memcpy (CMSG_DATA (head) + i * sizeof (int), &sock, sizeof sock);
-    }
-    assert_int_equal (sendmsg (sock, &message, MSG_DONTWAIT), (ssize_t) len);
-}
-
-/* Descriptors that a worker sends and that are not wanted stay nowhere. */
-static void s_check_fds (stage_t *stage, const char *bytes, size_t len, unsigned fds)
-{
-    unsigned before = s_open_descriptors ();
-    for (unsigned i = 0; i < DATAGRAMS; i++) {
-        s_send (stage->end, bytes, len, fds);
-        worker_on_socket (stage->node.loop, NULL, stage->worker);
-    }
-    assert_int_equal (s_open_descriptors (), before);
-    assert_int_equal (stage->worker->state, WORKER_STOPPING);
-    assert_int_equal (stage->worker->stop, STOP_FAULT);
-    assert_string_equal (
-        stage->worker->fault,
-        "the worker was killed: a message with descriptors that it should not have");
+    job_t *first = stage_job (stage, 1, "echo");
+    stage_until_ended (stage, first);
+    stage_job (stage, 2, "die");
+    stage_until_quiet (stage);
+    unsigned before = s_descriptors ();
+    job_t *job = stage_job (stage, 3, body);
+    stage_until_ended (stage, job);
+    stage_check_end (job, USI_CRASHED, US_ERR_WORKER_DIED);
+    stage_check_says (job, "a message with descriptors that it should not have");
+    stage_until_quiet (stage);
+    assert_int_equal (s_descriptors (), before);
 }
 
 static void test_one_descriptor_that_is_not_wanted (void **state)
 {
-    s_check_fds (*state, "Xwords", 6, 1);
+    s_check_flood (*state, "descriptors 1");
 }
 
 static void test_two_descriptors (void **state)
 {
-    s_check_fds (*state, "Xwords", 6, 2);
+    s_check_flood (*state, "descriptors 2");
 }
 
-static void test_a_result_with_two_descriptors (void **state)
+static void test_eight_descriptors (void **state)
 {
-    const char result[11] = {'R', 0, 0, 0, 0, 1, 1};
-    s_check_fds (*state, result, sizeof result, 2);
+    s_check_flood (*state, "descriptors 8");
 }
 
-static void test_many_descriptors (void **state)
-{
-    s_check_fds (*state, "Xwords", 6, 8);
-}
-
-static void test_no_descriptor (void **state)
+static void test_result_of_another_job (void **state)
 {
     stage_t *stage = *state;
-    s_send (stage->end, "Xwords", 6, 0);
-    worker_on_socket (stage->node.loop, NULL, stage->worker);
-    assert_int_equal (stage->worker->state, WORKER_LIVE);
-    assert_int_equal (stage->worker->refusal.len, 5);
+    job_t *job = stage_job (stage, 1, "early");
+    stage_until_ended (stage, job);
+    stage_check_end (job, USI_CRASHED, US_ERR_WORKER_DIED);
+    stage_check_says (job, "a result that does not belong to its job");
+}
+
+/* --- ends ------------------------------------------------------------------------- */
+
+static void test_death (void **state)
+{
+    stage_t *stage = *state;
+    job_t *victim = stage_job (stage, 1, "die");
+    job_t *next = stage_job (stage, 2, "echo");
+    stage_until_ended (stage, victim);
+    stage_check_end (victim, USI_CRASHED, US_ERR_WORKER_DIED);
+    stage_check_says (victim, "exit code 9");
+    stage_until_ended (stage, next); /* in another worker */
+    stage_check_result (next, "echo");
+}
+
+static void test_interrupt (void **state)
+{
+    stage_t *stage = *state;
+    job_t *job = stage_job (stage, 1, "wait");
+    stage_until_begun (stage, job);
+    slots_cancel (stage->node.slots, job, false);
+    assert_int_equal (job->worker->state, WORKER_STOPPING);
+    stage_until_ended (stage, job);
+    stage_check_end (job, USI_STOPPED, US_OK);
+}
+
+static void test_kill_at_once (void **state)
+{
+    stage_t *stage = *state;
+    job_t *job = stage_job (stage, 1, "deaf");
+    stage_until_begun (stage, job);
+    slots_cancel (stage->node.slots, job, true);
+    stage_until_ended (stage, job);
+    stage_check_end (job, USI_STOPPED, US_ERR_CANCELLED);
+}
+
+static void test_time_limit (void **state)
+{
+    stage_t *stage = *state;
+    usi_fields_t fields = {0};
+    USI_SET (&fields, KIND, kind, usi_bytes_of ("call"));
+    USI_SET (&fields, HARD_MS, hard_ms, 50);
+    job_t *job = stage_job_of (stage, 1, &fields, "deaf");
+    stage_until_begun (stage, job);
+    stage_until_ended (stage, job);
+    stage_check_end (job, USI_FAILED, US_ERR_TIME_LIMIT);
+    stage_check_says (job, "the job ran over its limit of 50 ms and was killed");
+}
+
+static void test_soft_limit (void **state)
+{
+    stage_t *stage = *state;
+    usi_fields_t fields = {0};
+    USI_SET (&fields, KIND, kind, usi_bytes_of ("call"));
+    USI_SET (&fields, SOFT_MS, soft_ms, 100);
+    job_t *job = stage_job_of (stage, 1, &fields, "wait");
+    stage_until_ended (stage, job);
+    stage_check_end (job, USI_STOPPED, US_OK);
+}
+
+static void test_worker_that_does_not_start (void **state)
+{
+    stage_t *stage = *state;
+    stage_touch (stage, "no-worker");
+    job_t *job = stage_job (stage, 1, "echo");
+    stage_until_ended (stage, job);
+    stage_check_end (job, USI_CRASHED, US_ERR_WORKER_DIED);
+    stage_check_says (job, "no worker could be started");
+    stage_remove (stage, "no-worker");
+    job = stage_job (stage, 2, "echo");
+    stage_until_ended (stage, job);
+    stage_check_result (job, "echo");
+}
+
+static void test_retire (void **state)
+{
+    stage_t *stage = *state;
+    job_t *job = stage_job (stage, 1, "echo");
+    stage_until_ended (stage, job);
+    worker_t *worker = stage->node.slots->workers;
+    pool_t *pool = worker->pool;
+    assert_int_equal (pool->workers, 1);
+    worker_retire (worker);
+    assert_int_equal (worker->state, WORKER_ENDING);
+    assert_false (worker->occupies);
+    assert_int_equal (pool->workers, 0);
+    stage_until_quiet (stage);
+}
+
+static void test_take_back (void **state)
+{
+    stage_t *stage = *state;
+    job_t *job = stage_job (stage, 1, "wait");
+    stage_until_begun (stage, job);
+    job_t *behind[3];
+    for (unsigned i = 0; i < 3; i++) {
+        behind[i] = stage_job (stage, 2 + i, "echo");
+        assert_true (worker_give (job->worker, behind[i]));
+    }
+    assert_int_equal (job->worker->jobs.len, 4);
+    worker_take_back (job->worker);
+    assert_int_equal (job->worker->jobs.len, 1);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal (behind[i]->state, JOB_READY);
+    assert_ptr_equal (job_at (job->pool->queue.first), behind[0]); /* in order */
+    assert_ptr_equal (job_behind (behind[0]), behind[1]);
+    assert_ptr_equal (job_behind (behind[1]), behind[2]);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown (name, s_setup, s_teardown)
 
-int main (void)
+int main (int argc, char **argv)
 {
+    fake_zygote (argc, argv);
     const struct CMUnitTest tests[] = {
+        TEST (test_result),
+        TEST (test_one_worker_runs_many),
+        TEST (test_log_is_the_jobs_own),
+        TEST (test_large_body_and_result),
+        TEST (test_worker_that_wants_to_be_replaced),
         TEST (test_one_descriptor_that_is_not_wanted),
         TEST (test_two_descriptors),
-        TEST (test_a_result_with_two_descriptors),
-        TEST (test_many_descriptors),
-        TEST (test_no_descriptor),
+        TEST (test_eight_descriptors),
+        TEST (test_result_of_another_job),
+        TEST (test_death),
+        TEST (test_interrupt),
+        TEST (test_kill_at_once),
+        TEST (test_time_limit),
+        TEST (test_soft_limit),
+        TEST (test_worker_that_does_not_start),
+        TEST (test_retire),
+        TEST (test_take_back),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What an interpreter is: see python.h. */
-#include "python.h"
+#include "host/python.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "process.h"
+#include "host/process.h"
 
 #define PROBE_MS 20000
 

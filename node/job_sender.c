@@ -1,14 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the broker is told about jobs: see jobs.h. Everything that one turn of the loop
- * brought leaves in as few messages as it fits in: first the bytes of logs, then the
- * results they belong to. */
-#include "base/clock.h"
-#include "jobs_internal.h"
-#include "link.h"
-#include "slots.h"
+ * What the broker is told about jobs: see job_sender.h. */
+#include "job_sender.h"
 
-static usi_fields_t *s_fenced_item (jobs_t *self, const job_t *job)
+#include "base/clock.h"
+#include "conn.h"
+
+void job_sender_init (job_sender_t *self, node_t *node)
+{
+    *self = (job_sender_t){.node = node};
+}
+
+void job_sender_free (job_sender_t *self)
+{
+    usi_msg_free (&self->msg);
+}
+
+static job_t *s_pop (list_t *list)
+{
+    job_t *job = LIST_ELEMENT (list->first, job_t, out);
+    if (job)
+        list_remove (&job->out);
+    return job;
+}
+
+static usi_fields_t *s_fenced_item (job_sender_t *self, const job_t *job)
 {
     usi_fields_t *item = usi_msg_add (&self->msg);
     USI_SET (item, ID, id, job->id);
@@ -19,12 +35,12 @@ static usi_fields_t *s_fenced_item (jobs_t *self, const job_t *job)
 
 /* --- logs ------------------------------------------------------------------------- */
 
-static void s_send_stream (jobs_t *self, job_t *job, int stream)
+static void s_send_stream (job_sender_t *self, job_t *job, int stream)
 {
     job_log_t *log = &job->logs[stream];
     for (usi_bytes_t piece; (piece = job_log_next (log)).len > 0;) {
         if (usi_msg_is_full (&self->msg, piece.len)) {
-            link_send (self->node->link, &self->msg);
+            node_conn_send (self->node->conn, &self->msg);
             usi_msg_begin (&self->msg, USI_LOG);
         }
         usi_fields_t *item = s_fenced_item (self, job);
@@ -35,17 +51,20 @@ static void s_send_stream (jobs_t *self, job_t *job, int stream)
     }
 }
 
-static void s_send_logs (jobs_t *self)
+static void s_send_logs (job_sender_t *self)
 {
-    if (!self->logs.first)
+    list_t *logs = &self->node->jobs->logs;
+    if (!logs->first)
         return;
     usi_msg_begin (&self->msg, USI_LOG);
-    for (job_t *job; (job = job_list_pop (&self->logs));) {
+    while (logs->first) {
+        job_t *job = LIST_ELEMENT (logs->first, job_t, log);
+        list_remove (&job->log);
         s_send_stream (self, job, 1);
         s_send_stream (self, job, 0);
     }
     if (!usi_msg_is_empty (&self->msg))
-        link_send (self->node->link, &self->msg);
+        node_conn_send (self->node->conn, &self->msg);
 }
 
 /* --- starts and ends -------------------------------------------------------------- */
@@ -70,151 +89,120 @@ static void s_fill_result (usi_fields_t *item, job_t *job, usi_buf_t *list)
 }
 
 /* One message of results; the credit goes with it. */
-static void s_send_some_results (jobs_t *self)
+static void s_send_some_results (job_sender_t *self, uint64_t credit)
 {
+    list_t *results = &self->node->jobs->results;
     int64_t now_ms = usi_now_ms ();
     usi_buf_t list = {0}; /* a list in an item borrows: only one blob a message */
     usi_msg_begin (&self->msg, USI_RESULT);
-    while (self->results.first && list.len == 0) {
-        job_t *job = self->results.first;
+    while (results->first && list.len == 0) {
+        job_t *job = LIST_ELEMENT (results->first, job_t, out);
         size_t body_len = job->has_blob ? 0 : job->result.len;
         if (usi_msg_is_full (&self->msg, body_len))
             break;
-        job_list_remove (job, JOB_LINK_OUT);
+        list_remove (&job->out);
         s_fill_result (s_fenced_item (self, job), job, &list);
         usi_msg_body (&self->msg, job->result.data, body_len);
         job->sent_ms = now_ms;
     }
-    uint64_t credit = slots_credit (self->node->slots);
     if (credit > 0)
         USI_SET (&self->msg.head, CREDIT, credit, credit);
-    link_send (self->node->link, &self->msg);
+    node_conn_send (self->node->conn, &self->msg);
     usi_buf_free (&list);
 }
 
 /* STARTED or HAND_BACK: fences alone. */
-static void s_send_fences (jobs_t *self, job_list_t *list, usi_type_t type)
+static void s_send_fences (job_sender_t *self, list_t *list, usi_type_t type)
 {
     int64_t now_ms = usi_now_ms ();
     usi_msg_begin (&self->msg, type);
-    for (job_t *job; !usi_msg_is_full (&self->msg, 0) && (job = job_list_pop (list));) {
+    for (job_t *job; !usi_msg_is_full (&self->msg, 0) && (job = s_pop (list));) {
         s_fenced_item (self, job);
         job->sent_ms = now_ms;
     }
-    link_send (self->node->link, &self->msg);
+    node_conn_send (self->node->conn, &self->msg);
 }
 
-void jobs_flush (jobs_t *self)
+void job_sender_flush (job_sender_t *self, uint64_t credit)
 {
-    link_t *link = self->node->link;
-    if (!link_is_up (link))
-        return; /* jobs_announce comes with the next connection */
+    jobs_t *jobs = self->node->jobs;
     s_send_logs (self);
-    while (self->starts.first)
-        s_send_fences (self, &self->starts, USI_STARTED);
-    while (self->results.first)
-        s_send_some_results (self);
-    while (self->returns.first)
-        s_send_fences (self, &self->returns, USI_HAND_BACK);
-    uint64_t credit = slots_credit (self->node->slots);
+    while (jobs->starts.first)
+        s_send_fences (self, &jobs->starts, USI_STARTED);
+    for (; jobs->results.first; credit = 0)
+        s_send_some_results (self, credit);
+    while (jobs->returns.first)
+        s_send_fences (self, &jobs->returns, USI_HAND_BACK);
     if (credit > 0) {
         usi_msg_begin (&self->msg, USI_CREDIT);
         USI_SET (&self->msg.head, CREDIT, credit, credit);
-        link_send (link, &self->msg);
+        node_conn_send (self->node->conn, &self->msg);
     }
 }
 
 /* --- again ------------------------------------------------------------------------ */
 
-/* Into the list that will send it, unless its blob is still on its way. */
-static void s_send_again (jobs_t *self, job_t *job)
+/* Puts it into the list that will send it, unless its blob is still on its way. */
+static void s_send_again (job_sender_t *self, job_t *job)
 {
-    if (job->links[JOB_LINK_OUT].list)
+    jobs_t *jobs = self->node->jobs;
+    if (job->out.list)
         return;
     if (job->state == JOB_RETURNED)
-        job_list_push (&self->returns, job);
+        list_append (&jobs->returns, &job->out);
     else if (job->has_blob || job->result.len <= self->node->limits.max_body)
-        job_list_push (&self->results, job);
+        list_append (&jobs->results, &job->out);
 }
 
-static void s_log_again (jobs_t *self, job_t *job)
+static void s_log_again (job_sender_t *self, job_t *job)
 {
     job_log_rewind (&job->logs[0]);
     job_log_rewind (&job->logs[1]);
     job->log_again = false;
-    if (!job->links[JOB_LINK_LOG].list &&
+    if (!job->log.list &&
         (job_log_unkept (&job->logs[0]) > 0 || job_log_unkept (&job->logs[1]) > 0))
-        job_list_push (&self->logs, job);
+        list_append (&self->node->jobs->logs, &job->log);
 }
 
-void jobs_renew (jobs_t *self)
+void job_sender_renew (job_sender_t *self)
 {
-    if (!link_is_up (self->node->link) || !self->all.first)
+    const list_t *all = &self->node->jobs->all;
+    if (!node_conn_is_up (self->node->conn) || !all->first)
         return;
     usi_msg_begin (&self->msg, USI_RENEW);
-    for (job_t *job = self->all.first; job; job = job_next (job, JOB_LINK_ALL)) {
+    LIST_EACH (all, job_t, job, all) {
         if (usi_msg_is_full (&self->msg, 0)) {
-            link_send (self->node->link, &self->msg);
+            node_conn_send (self->node->conn, &self->msg);
             usi_msg_begin (&self->msg, USI_RENEW);
         }
         usi_fields_t *item = s_fenced_item (self, job);
         if (job->started)
             USI_SET (item, FLAGS, flags, USI_RENEW_STARTED);
     }
-    link_send (self->node->link, &self->msg);
+    node_conn_send (self->node->conn, &self->msg);
 }
 
-void jobs_announce (jobs_t *self)
+void job_sender_announce (job_sender_t *self)
 {
-    jobs_renew (self);
-    for (job_t *job = self->all.first; job; job = job_next (job, JOB_LINK_ALL)) {
+    job_sender_renew (self);
+    LIST_EACH (&self->node->jobs->all, job_t, job, all) {
         s_log_again (self, job);
         if (job->state >= JOB_ENDED)
             s_send_again (self, job);
     }
-    node_touch (self->node);
+    loop_touch (self->node->loop);
 }
 
-void jobs_repeat (jobs_t *self)
+void job_sender_repeat (job_sender_t *self)
 {
-    if (!link_is_up (self->node->link))
+    if (!node_conn_is_up (self->node->conn))
         return;
     int64_t overdue_ms = usi_now_ms () - self->node->limits.lease_ms;
-    for (job_t *job = self->all.first; job; job = job_next (job, JOB_LINK_ALL)) {
+    LIST_EACH (&self->node->jobs->all, job_t, job, all) {
         if (job->log_again)
             s_log_again (self, job);
         if (job->state >= JOB_ENDED && job->sent_ms < overdue_ms)
             s_send_again (self, job);
     }
-    node_touch (self->node);
-}
-
-/* --- what jobs do ----------------------------------------------------------------- */
-
-void job_announce_start (node_t *node, job_t *job)
-{
-    job->started = true;
-    if (job->announced || job->forgotten)
-        return;
-    job->announced = true;
-    job_list_push (&node->jobs->starts, job);
-    node_touch (node);
-}
-
-void job_write_log (node_t *node, job_t *job, int stream, const void *data, size_t len)
-{
-    if (job->forgotten || len == 0)
-        return;
-    /* A pipe that is not read stops its job; what is in it already, up to its size, is
-     * taken without a limit, and so is everything while the broker answers. */
-    uint64_t limit = link_is_up (node->link) ? UINT64_MAX : JOB_LOG_ALONE;
-    job_log_append (&job->logs[stream], data, len, limit);
-    if (!job->links[JOB_LINK_LOG].list)
-        job_list_push (&node->jobs->logs, job);
-    node_touch (node);
-}
-
-bool job_log_is_full (const node_t *node, const job_t *job)
-{
-    return link_is_up (node->link) && job_log_unkept (&job->logs[0]) >= JOB_LOG_WINDOW;
+    loop_touch (self->node->loop);
 }

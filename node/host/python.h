@@ -3,8 +3,8 @@
  * The interpreters that a node offers. Each is asked once, at start, what it is;
  * what is not a CPython of at least 3.9 with an interpreter lock and the venv module
  * is refused with the reason. */
-#ifndef NODE_PYTHON_H
-#define NODE_PYTHON_H
+#ifndef NODE_HOST_PYTHON_H
+#define NODE_HOST_PYTHON_H
 
 #include <stddef.h>
 

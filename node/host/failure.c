@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Failure envelopes: see failure.h. */
-#include "failure.h"
+#include "host/failure.h"
 
 #include "proto/pack.h"
 
@@ -94,4 +94,11 @@ void failure_tail (usi_buf_t *out, usi_bytes_t printed, size_t max)
         printed = usi_bytes (tail, (size_t) (printed.data + printed.len - tail));
     }
     usi_buf_append (out, printed.data, printed.len);
+}
+
+int failure_code (usi_bytes_t envelope)
+{
+    us_reader_t at = usi_map_find (envelope, "code");
+    us_value_t value = usi_read (&at);
+    return value.type == US_TYPE_INT ? (int) value.as.integer : US_ERR_INTERNAL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Starting and ending processes: see process.h. */
-#include "process.h"
+#include "host/process.h"
 
 #include <errno.h>
 #include <fcntl.h>

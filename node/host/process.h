@@ -2,8 +2,8 @@
  *
  * Child processes of the daemon: each in a process group of its own, ended with the
  * daemon, with no signal blocked and no descriptor but those it is given. */
-#ifndef NODE_PROCESS_H
-#define NODE_PROCESS_H
+#ifndef NODE_HOST_PROCESS_H
+#define NODE_HOST_PROCESS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fetching and putting blobs: see blobs.h. A fetch asks for one chunk at a time, in
+ * Fetching and putting blobs: see blob_cache.h. A fetch asks for one chunk at a time, in
  * order, so it is hashed and written as it comes. A put is hashed in steps between
  * which the loop turns, for hashing 64 MiB takes longer than a heartbeat should
  * wait. */
-#include "blobs.h"
+#include "blob_cache.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,8 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "link.h"
-#include "pool.h"
+#include "conn.h"
 
 #define REPEAT_MS   5000 /* an answer is overdue */
 #define HASH_STEP   ((size_t) 4 * 1024 * 1024)
@@ -57,8 +56,9 @@ typedef struct put {
     int64_t heard_ms;
 } put_t;
 
-struct blobs {
+struct blob_cache {
     node_t *node;
+    blob_in_use_fn *in_use;
     char *dir;
     fetch_t *fetches;
     put_t *puts;
@@ -70,25 +70,26 @@ struct blobs {
 
 /* --- files ------------------------------------------------------------------------ */
 
-blobs_t *blobs_new (node_t *node)
+blob_cache_t *blob_cache_new (node_t *node, blob_in_use_fn *in_use)
 {
-    blobs_t *self = usi_new (blobs_t);
+    blob_cache_t *self = usi_new (blob_cache_t);
     self->node = node;
+    self->in_use = in_use;
     self->dir = usi_sprintf ("%s/blobs", node->options.cache);
     mkdir (self->dir, 0700);
     return self;
 }
 
-char *blobs_path (const blobs_t *self, const uint8_t digest[USI_DIGEST_LEN])
+char *blob_cache_path (const blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN])
 {
     char name[2 * USI_DIGEST_LEN + 1];
     usi_hex (digest, USI_DIGEST_LEN, name);
     return usi_sprintf ("%s/%s", self->dir, name);
 }
 
-int blobs_open (blobs_t *self, const uint8_t digest[USI_DIGEST_LEN])
+int blob_cache_open (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN])
 {
-    char *path = blobs_path (self, digest);
+    char *path = blob_cache_path (self, digest);
     int fd = open (path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
         futimens (fd, NULL); /* least recently used goes first */
@@ -108,19 +109,19 @@ static void s_fetch_reset (fetch_t *fetch)
         usi_warning ("blob.file", "cannot truncate: %s", strerror (errno));
 }
 
-static void s_ask (blobs_t *self, fetch_t *fetch)
+static void s_ask (blob_cache_t *self, fetch_t *fetch)
 {
-    if (!link_is_up (self->node->link))
-        return; /* blobs_tidy or blobs_announce asks */
+    if (!node_conn_is_up (self->node->conn))
+        return; /* blob_cache_tidy or blob_cache_announce asks */
     usi_msg_begin (&self->msg, USI_BLOB_GET);
     usi_fields_t *item = usi_msg_add (&self->msg);
     USI_SET (item, BLOB, blob, usi_bytes (fetch->digest, USI_DIGEST_LEN));
     USI_SET (item, INDEX, index, fetch->index);
     fetch->asked_ms = usi_now_ms ();
-    link_send (self->node->link, &self->msg);
+    node_conn_send (self->node->conn, &self->msg);
 }
 
-static fetch_t **s_find_fetch (blobs_t *self, const uint8_t *digest)
+static fetch_t **s_find_fetch (blob_cache_t *self, const uint8_t *digest)
 {
     fetch_t **at = &self->fetches;
     while (*at && memcmp ((*at)->digest, digest, USI_DIGEST_LEN) != 0)
@@ -128,7 +129,8 @@ static fetch_t **s_find_fetch (blobs_t *self, const uint8_t *digest)
     return at;
 }
 
-static void s_fetch_end (blobs_t *self, fetch_t **at, us_err_t err, const char *why)
+static void s_fetch_end (blob_cache_t *self, fetch_t **at, us_err_t err,
+                         const char *why)
 {
     fetch_t *fetch = *at;
     *at = fetch->next;
@@ -147,7 +149,7 @@ static void s_fetch_end (blobs_t *self, fetch_t **at, us_err_t err, const char *
     free (fetch);
 }
 
-static fetch_t *s_fetch_new (blobs_t *self, const uint8_t *digest)
+static fetch_t *s_fetch_new (blob_cache_t *self, const uint8_t *digest)
 {
     fetch_t *fetch = usi_new (fetch_t);
     memcpy (fetch->digest, digest, USI_DIGEST_LEN);
@@ -164,10 +166,10 @@ static fetch_t *s_fetch_new (blobs_t *self, const uint8_t *digest)
     return fetch;
 }
 
-bool blobs_need (blobs_t *self, const uint8_t digest[USI_DIGEST_LEN], blob_fn *fn,
-                 void *arg)
+bool blob_cache_need (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                      blob_fn *fn, void *arg)
 {
-    char *path = blobs_path (self, digest);
+    char *path = blob_cache_path (self, digest);
     bool here = access (path, R_OK) == 0;
     free (path);
     if (here)
@@ -184,9 +186,9 @@ bool blobs_need (blobs_t *self, const uint8_t digest[USI_DIGEST_LEN], blob_fn *f
     return false;
 }
 
-/* Where the disk does not take it: the fetch ends in blobs_tidy, never inside
- * blobs_need, whose caller is not ready for an answer. */
-static void s_fetch_chunk (blobs_t *self, fetch_t **at, const usi_fields_t *item,
+/* Where the disk does not take it: the fetch ends in blob_cache_tidy, never inside
+ * blob_cache_need, whose caller is not ready for an answer. */
+static void s_fetch_chunk (blob_cache_t *self, fetch_t **at, const usi_fields_t *item,
                            usi_bytes_t body)
 {
     fetch_t *fetch = *at;
@@ -212,7 +214,7 @@ static void s_fetch_chunk (blobs_t *self, fetch_t **at, const usi_fields_t *item
     }
     uint8_t digest[USI_DIGEST_LEN];
     crypto_hash_sha256_final (&fetch->hash, digest);
-    char *path = blobs_path (self, fetch->digest);
+    char *path = blob_cache_path (self, fetch->digest);
     if (memcmp (digest, fetch->digest, USI_DIGEST_LEN) != 0)
         s_fetch_end (self, at, US_ERR_PROTOCOL,
                      "a blob does not have the sum it is named by");
@@ -223,7 +225,7 @@ static void s_fetch_chunk (blobs_t *self, fetch_t **at, const usi_fields_t *item
     free (path);
 }
 
-void blobs_data (blobs_t *self, const usi_msg_t *msg)
+void blob_cache_data (blob_cache_t *self, const usi_msg_t *msg)
 {
     for (size_t i = 0; i < msg->items_len; i++) {
         const usi_fields_t *item = &msg->items[i];
@@ -242,7 +244,7 @@ void blobs_data (blobs_t *self, const usi_msg_t *msg)
 
 /* --- putting ---------------------------------------------------------------------- */
 
-static void s_put_end (blobs_t *self, put_t **at, us_err_t err)
+static void s_put_end (blob_cache_t *self, put_t **at, us_err_t err)
 {
     put_t *put = *at;
     *at = put->next;
@@ -251,10 +253,10 @@ static void s_put_end (blobs_t *self, put_t **at, us_err_t err)
     free (put);
 }
 
-static void s_put_send (blobs_t *self, put_t *put)
+static void s_put_send (blob_cache_t *self, put_t *put)
 {
     while (put->named && put->fn && put->sent < put->chunks &&
-           put->sent - put->kept < PUT_WINDOW && link_is_up (self->node->link)) {
+           put->sent - put->kept < PUT_WINDOW && node_conn_is_up (self->node->conn)) {
         size_t from = (size_t) put->sent * USI_MAX_CHUNK;
         size_t len = put->bytes.len - from;
         usi_msg_begin (&self->msg, USI_BLOB_PUT);
@@ -266,7 +268,7 @@ static void s_put_send (blobs_t *self, put_t *put)
                       len < USI_MAX_CHUNK ? len : USI_MAX_CHUNK);
         put->sent++;
         put->heard_ms = usi_now_ms ();
-        link_send (self->node->link, &self->msg);
+        node_conn_send (self->node->conn, &self->msg);
     }
 }
 
@@ -284,13 +286,13 @@ static void s_put_hash (put_t *put)
 
 static int s_on_step (zloop_t *loop, int timer, void *arg)
 {
-    blobs_t *self = arg;
+    blob_cache_t *self = arg;
     (void) loop, (void) timer;
     self->step_timer = 0;
     for (put_t *put = self->puts; put; put = put->next) {
         if (!put->named && put->fn) {
             s_put_hash (put);
-            self->step_timer = node_after (self->node, 0, s_on_step, self);
+            self->step_timer = loop_after (self->node->loop, 0, s_on_step, self);
             s_put_send (self, put);
             break;
         }
@@ -298,7 +300,7 @@ static int s_on_step (zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
-void blobs_put (blobs_t *self, usi_bytes_t bytes, blob_put_fn *fn, void *arg)
+void blob_cache_put (blob_cache_t *self, usi_bytes_t bytes, blob_put_fn *fn, void *arg)
 {
     put_t *put = usi_new (put_t);
     *put =
@@ -310,10 +312,10 @@ void blobs_put (blobs_t *self, usi_bytes_t bytes, blob_put_fn *fn, void *arg)
     crypto_hash_sha256_init (&put->hash);
     self->puts = put;
     if (!self->step_timer)
-        self->step_timer = node_after (self->node, 0, s_on_step, self);
+        self->step_timer = loop_after (self->node->loop, 0, s_on_step, self);
 }
 
-void blobs_kept (blobs_t *self, const usi_msg_t *msg)
+void blob_cache_kept (blob_cache_t *self, const usi_msg_t *msg)
 {
     for (size_t i = 0; i < msg->items_len; i++) {
         const usi_fields_t *item = &msg->items[i];
@@ -327,7 +329,7 @@ void blobs_kept (blobs_t *self, const usi_msg_t *msg)
                 put->kept++;
             else if (item->code == US_ERR_TOO_LARGE)
                 put->kept = UINT32_MAX;
-            /* Anything else: blobs_tidy sends all again. */
+            /* Anything else: blob_cache_tidy sends all again. */
             if (put->kept == UINT32_MAX)
                 s_put_end (self, at, US_ERR_TOO_LARGE);
             else if (put->kept >= put->chunks)
@@ -341,7 +343,7 @@ void blobs_kept (blobs_t *self, const usi_msg_t *msg)
 
 /* --- both ------------------------------------------------------------------------- */
 
-void blobs_forget (blobs_t *self, const void *arg)
+void blob_cache_forget (blob_cache_t *self, const void *arg)
 {
     if (!self->fetches && !self->puts)
         return;
@@ -351,16 +353,16 @@ void blobs_forget (blobs_t *self, const void *arg)
                 waiter->fn = NULL;
     for (put_t *put = self->puts; put; put = put->next)
         if (put->arg == arg)
-            put->fn = NULL; /* its bytes are gone: freed in blobs_tidy */
+            put->fn = NULL; /* its bytes are gone: freed in blob_cache_tidy */
 }
 
-static void s_put_again (blobs_t *self, put_t *put)
+static void s_put_again (blob_cache_t *self, put_t *put)
 {
     put->sent = put->kept = 0;
     s_put_send (self, put);
 }
 
-void blobs_announce (blobs_t *self)
+void blob_cache_announce (blob_cache_t *self)
 {
     for (fetch_t *fetch = self->fetches; fetch; fetch = fetch->next)
         if (fetch->fd >= 0)
@@ -369,7 +371,7 @@ void blobs_announce (blobs_t *self)
         s_put_again (self, put);
 }
 
-static void s_tidy_transfers (blobs_t *self, int64_t now_ms)
+static void s_tidy_transfers (blob_cache_t *self, int64_t now_ms)
 {
     for (fetch_t **at = &self->fetches; *at;) {
         fetch_t *fetch = *at;
@@ -429,7 +431,7 @@ static size_t s_list_files (DIR *dir, blob_file_t **files, uint64_t *total)
     return count;
 }
 
-static void s_tidy_files (blobs_t *self)
+static void s_tidy_files (blob_cache_t *self)
 {
     uint64_t total = 0, limit = self->node->options.cache_limit / CACHE_SHARE;
     blob_file_t *files = NULL;
@@ -442,7 +444,7 @@ static void s_tidy_files (blobs_t *self)
     for (size_t i = 0; i < count && total > limit; i++) {
         uint8_t digest[USI_DIGEST_LEN];
         if (usi_unhex (files[i].name, digest, sizeof digest) < 0 ||
-            pools_use_blob (self->node, digest))
+            self->in_use (self->node, digest))
             continue;
         if (unlinkat (dirfd (dir), files[i].name, 0) == 0)
             total -= files[i].size;
@@ -451,7 +453,7 @@ static void s_tidy_files (blobs_t *self)
     free (files);
 }
 
-void blobs_tidy (blobs_t *self)
+void blob_cache_tidy (blob_cache_t *self)
 {
     int64_t now_ms = usi_now_ms ();
     s_tidy_transfers (self, now_ms);
@@ -461,9 +463,9 @@ void blobs_tidy (blobs_t *self)
     s_tidy_files (self);
 }
 
-void blobs_destroy (blobs_t **self_p)
+void blob_cache_destroy (blob_cache_t **self_p)
 {
-    blobs_t *self = *self_p;
+    blob_cache_t *self = *self_p;
     if (!self)
         return;
     for (fetch_t *fetch = self->fetches; fetch; fetch = fetch->next)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Failure envelopes made by the daemon itself (docs/protocol.md section 8). */
-#ifndef NODE_FAILURE_H
-#define NODE_FAILURE_H
+ * Failure envelopes (docs/protocol.md section 8): those that the daemon makes itself, and
+ * the code of those that it passes on. Stands on nothing of the node's. */
+#ifndef NODE_HOST_FAILURE_H
+#define NODE_HOST_FAILURE_H
 
 #include "base/bytes.h"
 #include "understudy/error.h"
@@ -20,6 +21,9 @@ typedef struct failure {
 
 /* Bytes that are no UTF-8 become U+FFFD. */
 void failure_pack (usi_buf_t *out, const failure_t *failure);
+
+/* The error code that an envelope holds, whoever made it. */
+int failure_code (usi_bytes_t envelope);
 
 /* Appends the end of what a tool printed, at most max bytes of it and whole lines. Where
  * that is not all, a line in front says so. */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Big bytes: fetched from the broker in chunks, checked against their name, kept in
+ * CACHE/blobs under it; results are put the other way. Both go on by themselves after
+ * a new connection. The owner says which blobs are in use and so have to stay. Stands on
+ * conn.h and host/. */
+#ifndef NODE_BLOB_CACHE_H
+#define NODE_BLOB_CACHE_H
+
+#include "node.h"
+
+/* US_OK: the blob is in its file. Otherwise what is wrong, in words. */
+typedef void blob_fn (node_t *node, void *arg, us_err_t err, const char *why);
+
+typedef bool blob_in_use_fn (const node_t *node, const uint8_t digest[USI_DIGEST_LEN]);
+
+blob_cache_t *blob_cache_new (node_t *node, blob_in_use_fn *in_use);
+void blob_cache_destroy (blob_cache_t **self_p);
+/* The caller frees it. */
+char *blob_cache_path (const blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN]);
+/* A descriptor of the blob's file, open for reading; -1: it is not here. */
+int blob_cache_open (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN]);
+/* true: it is here, fn is not called. false: fn is called once, later. */
+bool blob_cache_need (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                      blob_fn *fn, void *arg);
+/* Whoever waits with this arg is not called any more. */
+void blob_cache_forget (blob_cache_t *self, const void *arg);
+/* Sends the bytes (borrowed until fn is called or blob_cache_forget) and names them. */
+typedef void blob_put_fn (node_t *node, void *arg, us_err_t err,
+                          const uint8_t digest[USI_DIGEST_LEN]);
+void blob_cache_put (blob_cache_t *self, usi_bytes_t bytes, blob_put_fn *fn, void *arg);
+
+void blob_cache_data (blob_cache_t *self, const usi_msg_t *msg); /* BLOB_DATA */
+void blob_cache_kept (blob_cache_t *self, const usi_msg_t *msg); /* BLOB_KEPT */
+/* A new connection: what was asked is asked again. */
+void blob_cache_announce (blob_cache_t *self);
+/* Asks again what got no answer; keeps the files within their part of the limit. */
+void blob_cache_tidy (blob_cache_t *self);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the daemon knows of one worker process, its state, and how it is stopped: by
+ * steps from an interrupt to a kill, or at once. Also the time limits of the job that
+ * runs. worker_state.h says what may follow what. Stands on pool.h and host/; its job
+ * socket is in worker_io.h, its start and end in worker.h. */
+#ifndef NODE_WORKER_LIFE_H
+#define NODE_WORKER_LIFE_H
+
+#include "log_pipe.h"
+#include "pool.h"
+#include "worker_state.h"
+
+typedef enum worker_stop {
+    STOP_NONE,
+    STOP_CANCEL,     /* outcome cancelled */
+    STOP_TIME_LIMIT, /* outcome failed */
+    STOP_DRAIN,      /* handed back */
+    STOP_DROP,       /* forgotten */
+    STOP_FAULT       /* it broke the protocol: crashed */
+} worker_stop_t;
+
+/* Whoever holds the workers is told: slots.c. */
+typedef struct worker_events {
+    void (*watch) (void *arg, int64_t ms);         /* worker_check is due within ms */
+    void (*measured) (void *arg, int64_t took_us); /* a job has ended after so long */
+    void (*gone) (void *arg, worker_t *worker);    /* it is freed after this call */
+    void *arg;
+} worker_events_t;
+
+struct worker {
+    node_t *node;
+    worker_t *next;
+    worker_events_t events;
+    /* Of worker.c: the process has ended; settles its jobs and frees the worker. */
+    void (*end) (worker_t *self, int status);
+    pool_t *pool;
+    worker_state_t state;
+    unsigned slot;
+    bool occupies;        /* its slot; no more once it is told END with nothing to do */
+    bool left_pool;       /* its pool does not count on it any more */
+    bool yielding;        /* gets no more jobs: another pool waits for the slot */
+    bool full;            /* its socket took no more */
+    pid_t pid;            /* 0: not known yet */
+    int sock, peer, pipe; /* -1: closed */
+    bool pipe_watched, pipe_ended;
+    bool throttled; /* the pipe waits until the broker has taken more */
+    log_pipe_t log;
+    list_t jobs; /* by their place, in the order given; the first runs */
+    uint32_t next_seq;
+    uint64_t done;
+    int64_t born_us;
+    int64_t head_since_us; /* when the first job began */
+    bool soft_sent;
+    bool long_head;  /* the first job is a long one: no other waits behind it */
+    bool replace;    /* after this job */
+    bool children;   /* it left processes behind */
+    usi_buf_t loose; /* written between two jobs: belongs to the next one */
+    worker_stop_t stop;
+    unsigned stop_step;
+    bool stop_done; /* the last step was taken */
+    int64_t stop_at_us;
+    usi_buf_t refusal; /* the envelope of X */
+    char *fault;       /* what we saw of its end */
+    bool ended;        /* it was reaped before it was known */
+    int end_status;
+};
+
+/* The job that runs, or runs next; NULL: it has none. */
+static inline job_t *worker_head (const worker_t *self)
+{
+    return job_at (self->jobs.first);
+}
+
+static inline bool worker_is_idle (const worker_t *self)
+{
+    return self->state == WORKER_LIVE && self->jobs.len == 0;
+}
+
+/* The only writer of a worker's state. false: the event means nothing now. */
+bool worker_apply (worker_t *self, worker_event_t event);
+/* It takes no more jobs: its pool does not count on it any more, nor, where slot_too,
+ * does its slot. */
+void worker_leave (worker_t *self, bool slot_too);
+bool worker_can_take (const worker_t *self);
+/* Told END; leaves by itself. */
+void worker_retire (worker_t *self);
+/* Begins to stop it: by steps, or killed at once. */
+void worker_begin_stop (worker_t *self, worker_stop_t why, bool at_once);
+/* It broke the protocol: killed. */
+void worker_fault (worker_t *self, const char *what);
+/* Limits and the next step of a stop. Returns when to look again, in ms; 0: not
+ * needed. */
+int64_t worker_check (worker_t *self, int64_t now_us);
+
+#endif
