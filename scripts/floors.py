@@ -7,7 +7,7 @@ Three looks, all exact and none by guessing from names:
             build: no circle of .c files; each exported name defined once over all
             parts, so that an edge means what it says, and used by another file (that
             of a test may do; asked where the build has tests)
-  includes  each #include against FLOORS and ONLY below
+  includes  each #include against FLOORS and ONLY below, as the calls are
   modules   imports of the Python package, those inside functions too: no circle
 
 With --draw it prints the floors as docs/architecture.md shows them.
@@ -23,55 +23,29 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-# Each floor and the floors that it may use. A folder belongs to the longest prefix that
-# stands here; what is not listed may not be included, above all nothing further up.
+# Each floor and the floors that it may use, the lowest first. A file belongs to the
+# longest prefix that stands here. What a row does not name may be neither included nor
+# called, but for the public functions (us_), which everybody may call.
 FLOORS = {
-    "include": [],
-    "common/base": ["include"],
-    "common/proto": ["common/base", "include"],
-    "common/redis": ["common/proto", "common/base", "include"],
-    "common/net": ["common/redis", "common/proto", "common/base", "include"],
-    "broker/store": ["common/redis", "common/proto", "common/base", "include"],
-    "broker/peers": ["common/proto", "common/base", "include"],
-    "broker/core": [
-        "broker/peers",
-        "broker/store",
-        "common/proto",
-        "common/base",
-        "include",
-    ],
-    "broker/handlers": [
-        "broker/core",
-        "broker/peers",
-        "broker/store",
-        "common/proto",
-        "common/base",
-        "include",
-    ],
-    "broker": [
-        "broker/handlers",
-        "broker/core",
-        "broker/peers",
-        "broker/store",
-        "common/redis",
-        "common/proto",
-        "common/base",
-        "include",
-    ],
-    "node/host": ["common/proto", "common/base", "include"],
-    "node/venv": ["node/host", "common/proto", "common/base", "include"],
-    "node": [
-        "node/venv",
-        "node/host",
-        "common/net",
-        "common/redis",
-        "common/proto",
-        "common/base",
-        "include",
-    ],
-    "client/lib": ["common/net", "common/proto", "common/base", "include"],
-    "client/ctl": ["include", "common/proto", "common/base"],
-    "client/python/ext": ["include"],
+    "include": "",
+    "common/base": "include",
+    "common/proto": "include common/base",
+    "common/redis": "include common/base common/proto",
+    "common/net": "include common/base common/proto common/redis",
+    "broker/store": "include common/base common/proto common/redis",
+    "broker/peers": "include common/base common/proto",
+    "broker/core": "include common/base common/proto broker/store broker/peers",
+    "broker/handlers": "include common/base common/proto"
+    " broker/store broker/peers broker/core",
+    "broker": "include common/base common/proto common/redis"
+    " broker/store broker/peers broker/core broker/handlers",
+    "node/host": "include common/base common/proto",
+    "node/venv": "include common/base common/proto node/host",
+    "node": "include common/base common/proto common/redis common/net"
+    " node/host node/venv",
+    "client/lib": "include common/base common/proto common/net",
+    "client/ctl": "include common/base common/proto",
+    "client/python/ext": "include",
 }
 
 # A library, and the only floors whose sources may name its headers.
@@ -90,6 +64,10 @@ def floor_of(path):
     """The floor that a file belongs to, or None where none is listed."""
     floors = [f for f in FLOORS if path == f or path.startswith(f + "/")]
     return max(floors, key=len, default=None)
+
+
+def may_use(floor, other):
+    return other == floor or other in FLOORS[floor].split()
 
 
 # --- circles --------------------------------------------------------------------------
@@ -207,7 +185,17 @@ def check_objects(build, root):
     if any(source.startswith("tests") for source in objects):
         for name, at in sorted(symbols.used_nowhere()):
             yield f"exported, and only its own file uses it: {name} ({at})"
+    yield from tell_calls_aside(why)
     yield from tell_circles(circles(edges), edges, why)
+
+
+def tell_calls_aside(why):
+    """Complaints about calls to floors that a row of FLOORS does not name."""
+    for (user, home), names in sorted(why.items()):
+        inside = sorted(name for name in names if not name.startswith("us_"))
+        floors = floor_of(user), floor_of(home)
+        if inside and None not in floors and not may_use(*floors):
+            yield f"{user}: {floors[0]} may not call {floors[1]} ({', '.join(inside)})"
 
 
 # --- includes -------------------------------------------------------------------------
@@ -239,7 +227,7 @@ def check_includes(root):
         own = floor_of(path)
         if own is None:
             yield f"{path}: stands on no floor; name its folder in scripts/floors.py"
-        elif above and above != own and above not in FLOORS[own]:
+        elif above and not may_use(own, above):
             yield f"{path}:{number}: {own} may not use {above} ({header})"
         for library, floors in ONLY.items():
             if above is None and header.startswith(library) and own not in floors:

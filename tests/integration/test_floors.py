@@ -94,6 +94,12 @@ def test_a_name_that_nobody_else_needs(tree):
     assert said == "exported, and only its own file uses it: mine (node/b.c)\n"
 
 
+def test_a_call_that_no_include_shows(tree):
+    tree.compile("broker/b.c", "int b (void) { return 1; }")
+    tree.compile("node/n.c", "int b (void);\nint n (void) { return b (); }")
+    assert "node/n.c: node may not call broker (b)" in tree.complaint()
+
+
 @pytest.mark.parametrize(
     ("path", "header", "said"),
     [
