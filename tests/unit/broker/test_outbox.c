@@ -6,7 +6,6 @@
 #include <string.h>
 #include <zmq.h>
 
-#include "peers/missed.h"
 #include "peers/outbox.h"
 
 typedef struct world {
@@ -170,29 +169,27 @@ static void test_forget_drops_what_is_gathered (void **state)
     usi_msg_free (&msg);
 }
 
-static void test_missed_entries_are_bounded_and_in_order (void **state)
+static void test_a_refusal_answers_what_it_refuses (void **state)
 {
     world_t *world = *state;
-    usi_fields_t item = {.attempt = 7, .code = -13, .state = 3};
-    missed_t missed, out[2];
-    assert_false (missed_of (USI_RENEWED, &item, &missed));
-    for (size_t i = 0; i < MISSED_MAX; i++) {
-        item.id.bytes[0] = (uint8_t) i;
-        assert_true (missed_of (USI_COMMITTED, &item, &missed));
-        assert_true (missed_add (world->peer, &missed));
-    }
-    assert_false (missed_add (world->peer, &missed));
-    assert_int_equal (missed_take (world->peer, out, 2), 2);
-    assert_int_equal (out[1].key[0], 1);
-    arena_t arena = {0};
-    usi_fields_t again = {0};
-    missed_fill (&out[1], &again, &arena);
-    assert_int_equal (again.attempt, 7);
-    assert_int_equal (again.code, -13);
-    assert_int_equal (again.id.bytes[0], 1);
-    arena_free (&arena);
-    missed_free (world->peer);
-    assert_int_equal (missed_take (world->peer, out, 2), 0);
+    usi_msg_t query = USI_MSG_INIT, msg = USI_MSG_INIT;
+    usi_msg_begin (&query, USI_QUERY);
+    USI_SET (&query.head, REF, ref, 5);
+    outbox_refuse (world->outbox, &world->peer->routing, &query, US_ERR_INVALID, "why");
+    assert_int_equal (usi_msg_recv (&msg, world->dealer, NULL, NULL), 0);
+    assert_int_equal (msg.type, USI_ERROR);
+    assert_int_equal (msg.head.code, US_ERR_INVALID);
+    assert_int_equal (msg.head.count, USI_QUERY);
+    assert_int_equal (msg.head.ref, 5);
+    assert_true (usi_bytes_equal (msg.head.text, usi_bytes_of ("why")));
+    /* Who has to say HELLO first asks again after it. */
+    outbox_refuse (world->outbox, &world->peer->routing, &query, US_ERR_UNKNOWN_PEER,
+                   NULL);
+    assert_int_equal (usi_msg_recv (&msg, world->dealer, NULL, NULL), 0);
+    assert_false (usi_has (&msg.head, USI_F_REF));
+    assert_true (msg.head.text.len > 0);
+    usi_msg_free (&msg);
+    usi_msg_free (&query);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown (name, s_setup, s_teardown)
@@ -204,7 +201,7 @@ int main (void)
         TEST (test_a_full_message_leaves_early),
         TEST (test_who_does_not_read_is_told_of),
         TEST (test_forget_drops_what_is_gathered),
-        TEST (test_missed_entries_are_bounded_and_in_order),
+        TEST (test_a_refusal_answers_what_it_refuses),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -165,6 +165,21 @@ void world_cut (end_t *end)
 
 /* --- messages ------------------------------------------------------------------------- */
 
+usi_fields_t *world_add (usi_msg_t *msg, const usi_id_t *id)
+{
+    usi_fields_t *item = usi_msg_add (msg);
+    USI_SET (item, ID, id, *id);
+    return item;
+}
+
+usi_fields_t *world_add_attempt (usi_msg_t *msg, const usi_id_t *id)
+{
+    usi_fields_t *item = world_add (msg, id);
+    USI_SET (item, ATTEMPT, attempt, 2);
+    USI_SET (item, NONCE, nonce, 17);
+    return item;
+}
+
 void world_say (world_t *self, end_t *end, usi_msg_t *msg)
 {
     routing_t routing;
@@ -184,10 +199,21 @@ void world_turn (world_t *self)
     presence_reap (&self->broker);
 }
 
+/* A loop that polls the socket sees at once what a peer has read; libzmq itself looks for
+ * that once a millisecond. */
+static void s_poll (world_t *self)
+{
+    int events;
+    size_t len = sizeof events;
+    assert_int_equal (zmq_getsockopt (self->router, ZMQ_EVENTS, &events, &len), 0);
+}
+
 int world_hear (world_t *self, end_t *end, usi_msg_t *msg)
 {
     world_turn (self);
-    return usi_msg_recv (msg, end->socket, NULL, NULL) == 0 ? (int) msg->type : 0;
+    int rc = usi_msg_recv (msg, end->socket, NULL, NULL);
+    s_poll (self);
+    return rc == 0 ? (int) msg->type : 0;
 }
 
 size_t world_expect (world_t *self, end_t *end, usi_type_t type)

@@ -42,6 +42,10 @@ end_t *world_node (world_t *self, uint64_t id);
 /* The connection breaks. */
 void world_cut (end_t *end);
 
+/* One more item about this job. */
+usi_fields_t *world_add (usi_msg_t *msg, const usi_id_t *id);
+/* The same for an attempt: number 2, nonce 17. */
+usi_fields_t *world_add_attempt (usi_msg_t *msg, const usi_id_t *id);
 /* Sends the message from this end, lets the broker handle it, and clears it. */
 void world_say (world_t *self, end_t *end, usi_msg_t *msg);
 /* The end of a turn. */
