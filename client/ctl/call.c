@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "mem.h"
 
 #define MAX_SOURCE (16u << 20)
 
@@ -27,7 +28,7 @@ static char *s_read_file (const char *path)
         cap = cap ? 2 * cap : 65536;
         text = realloc (text, cap);
         if (!text)
-            ctl_no_memory ();
+            mem_none ();
         len += fread (text + len, 1, cap - 1 - len, file);
     } while (len == cap - 1 && cap <= MAX_SOURCE);
     text[len] = '\0';
@@ -55,7 +56,7 @@ static int s_parse_target (call_t *call, const char *target)
         return ctl_bad_usage ("'%s' is not FILE:FUNCTION, like jobs.py:add", target);
     char *path = strndup (target, (size_t) (colon - target));
     if (!path)
-        ctl_no_memory ();
+        mem_none ();
     call->function = colon + 1;
     call->source = s_read_file (path);
     free (path);
@@ -100,7 +101,7 @@ static void s_write_args (call_t *call, const json_t *positional,
                           const json_t *keywords)
 {
     if (us_writer_new (&call->args) != US_OK)
-        ctl_no_memory ();
+        mem_none ();
     us_write_array (call->args, 2);
     if (positional)
         json_write (call->args, positional);

@@ -9,6 +9,7 @@
 
 #include "ctl.h"
 #include "json.h"
+#include "mem.h"
 #include "output.h"
 #include "text.h"
 
@@ -24,11 +25,9 @@ static void s_find (doctor_t *doctor, const char *level, const char *format, ...
 
 static void s_find (doctor_t *doctor, const char *level, const char *format, ...)
 {
-    char *text = NULL;
     va_list args;
     va_start (args, format);
-    if (vasprintf (&text, format, args) < 0)
-        ctl_no_memory ();
+    char *text = mem_vprintf (format, args);
     va_end (args);
     if (strcmp (level, "error") == 0)
         doctor->has_error = true;

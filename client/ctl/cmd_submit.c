@@ -8,6 +8,7 @@
 #include "call.h"
 #include "ctl.h"
 #include "follow.h"
+#include "mem.h"
 #include "outcome.h"
 #include "output.h"
 #include "text.h"
@@ -287,9 +288,9 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
 {
     size_t room = (size_t) argc * sizeof (char *);
     submit_t submit = {.channel = "default",
-                       .packages = ctl_alloc (room),
-                       .constraints = ctl_alloc (room),
-                       .args = ctl_alloc (room)};
+                       .packages = mem_alloc (room),
+                       .constraints = mem_alloc (room),
+                       .args = mem_alloc (room)};
     call_t call = {0};
     us_job_t *job = NULL;
     ctl_parse (ctl, command, &s_argp, &submit, argc, argv);

@@ -11,18 +11,7 @@
 #include <stdint.h>
 #include <understudy/understudy.h>
 
-/* Exit codes, from sysexits where it has one. Listed in --help and understudy-ctl(1). */
-enum {
-    EXIT_DONE = 0,
-    EXIT_NO = 1, /* not found, too late, ended otherwise than SUCCEEDED */
-    EXIT_USAGE = 64,
-    EXIT_UNREACHABLE = 69,
-    EXIT_INTERNAL = 70,
-    EXIT_WRITE = 74,
-    EXIT_LATE = 75,
-    EXIT_SETTINGS = 78,
-    EXIT_INTERRUPTED = 130,
-};
+#include "exit.h"
 
 typedef struct ctl {
     const char *broker; /* addresses; NULL: from the settings */
@@ -83,11 +72,22 @@ us_query_t *ctl_query (const char *what);
 int ctl_ask (ctl_t *ctl, us_query_t *query);
 /* The same for a question with one answer about one job. */
 int ctl_ask_job (ctl_t *ctl, const char *what, const us_id_t *id, us_query_t **query);
-/* A whole id, or so much of it that it can mean one job only. On failure says why. */
-int ctl_find_job (ctl_t *ctl, const char *text, us_id_t *id);
 /* Opens a job to read its result or log. On failure says why. */
 int ctl_open (ctl_t *ctl, const us_id_t *id, us_result_t **result);
 
+/* Ctrl-C from now on only interrupts waits; true once it was pressed. */
+void ctl_catch_interrupt (void);
+bool ctl_interrupted (void);
+
+/* --- jobs by their ids (find.c) ------------------------------------------------------ */
+
+/* A whole id, or so much of it that it can mean one job only. On failure says why. */
+int ctl_find_job (ctl_t *ctl, const char *text, us_id_t *id);
+
+/* --- what went wrong (fail.c) -------------------------------------------------------- */
+
+/* One line on stderr; whatever stands in it can be seen. */
+void ctl_say (const char *text);
 /* Says on stderr what did not work and why; returns the exit code for err. */
 int ctl_fail (ctl_t *ctl, us_err_t err, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));
@@ -96,12 +96,5 @@ int ctl_refused (us_err_t err, const char *what, const char *more);
 /* Says on stderr what the user got wrong; returns EXIT_USAGE. */
 int ctl_bad_usage (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 int ctl_exit_code (us_err_t err);
-/* Ends the process without memory; text is what was asked for. */
-_Noreturn void ctl_no_memory (void);
-void *ctl_alloc (size_t size);
-
-/* Ctrl-C from now on only interrupts waits; true once it was pressed. */
-void ctl_catch_interrupt (void);
-bool ctl_interrupted (void);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl.h"
+#include "mem.h"
 #include "text.h"
 
 #define MAX_DEPTH 64
@@ -29,7 +29,7 @@ json_t *json_from_text (const char *text, size_t len)
 
 static json_t *s_hex (const char *data, size_t len)
 {
-    char *text = ctl_alloc (2 * len + 1);
+    char *text = mem_alloc (2 * len + 1);
     for (size_t i = 0; i < len; i++)
         sprintf (text + 2 * i, "%02x", (unsigned char) data[i]);
     json_t *string = json_stringn (text, 2 * len);

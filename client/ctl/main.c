@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "mem.h"
 #include "output.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
@@ -75,18 +76,13 @@ static void s_print_commands (FILE *stream)
 
 static char *s_make_doc (void)
 {
-    char *doc = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream (&doc, &size);
-    if (!stream)
-        ctl_no_memory ();
-    fprintf (stream, "%s\v", s_summary);
-    s_print_commands (stream);
-    fputs (s_examples, stream);
-    fputs (s_doc_tail, stream);
-    if (fclose (stream) != 0)
-        ctl_no_memory ();
-    return doc;
+    mem_text_t doc;
+    mem_text_begin (&doc);
+    fprintf (doc.stream, "%s\v", s_summary);
+    s_print_commands (doc.stream);
+    fputs (s_examples, doc.stream);
+    fputs (s_doc_tail, doc.stream);
+    return mem_text_end (&doc);
 }
 
 /* Nothing was asked for: what there is, short. */
@@ -141,7 +137,7 @@ static int s_read_start (ctl_t *ctl, int argc, char **argv)
     error_t err = argp_parse (&argp, argc, argv, ARGP_IN_ORDER, NULL, &start);
     free (doc);
     if (err)
-        ctl_no_memory ();
+        mem_none ();
     return start.command_at;
 }
 
@@ -159,7 +155,7 @@ int main (int argc, char **argv)
     /* `understudy-ctl jobs | head` ends quietly, whoever started us. */
     signal (SIGPIPE, SIG_DFL);
     setlocale (LC_CTYPE, "C.UTF-8"); /* widths of characters; text is always UTF-8 */
-    json_set_alloc_funcs (ctl_alloc, free);
+    json_set_alloc_funcs (mem_alloc, free);
 
     ctl_t ctl = {.timeout_ms = DEFAULT_TIMEOUT_MS};
     int at = s_read_start (&ctl, argc, argv);

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "ctl.h"
+#include "mem.h"
 
 enum { KEY_BROKER = 1000, KEY_REDIS, KEY_JSON, KEY_TIMEOUT, KEY_CONFIG };
 enum { KEY_CHANNEL = 'c', KEY_STATE = 's', KEY_OLDER = 1100 };
@@ -122,10 +123,8 @@ void ctl_parse (ctl_t *ctl, const command_t *command, const struct argp *argp,
                 void *input, int argc, char **argv)
 {
     struct argp_child children[] = {{.argp = argp}, {.argp = &ctl_global_argp}, {0}};
-    char *doc = NULL;
-    if (asprintf (&doc, "%s%s%s", command->help, command->more ? "\v" : "",
-                  command->more ? command->more : "") < 0)
-        ctl_no_memory ();
+    char *doc = mem_printf ("%s%s%s", command->help, command->more ? "\v" : "",
+                            command->more ? command->more : "");
     struct argp whole = {.parser = s_give_inputs,
                          .args_doc = command->args,
                          .doc = doc,
@@ -138,7 +137,7 @@ void ctl_parse (ctl_t *ctl, const command_t *command, const struct argp *argp,
     argv[0] = (char *) command->name;
     free (doc);
     if (err == ENOMEM)
-        ctl_no_memory ();
+        mem_none ();
 }
 
 typedef struct arguments {
@@ -169,7 +168,7 @@ int ctl_parse_args (ctl_t *ctl, const command_t *command, int min, int max, int 
 {
     static const struct argp argp = {.parser = s_parse_arguments};
     arguments_t arguments = {.min = min, .max = max};
-    arguments.list = ctl_alloc (((size_t) *argc + 1) * sizeof *arguments.list);
+    arguments.list = mem_alloc (((size_t) *argc + 1) * sizeof *arguments.list);
     ctl_parse (ctl, command, &argp, &arguments, *argc, argv);
     memcpy (argv + 1, arguments.list, (size_t) arguments.count * sizeof *argv);
     free (arguments.list);

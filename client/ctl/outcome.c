@@ -11,7 +11,8 @@
 #include "output.h"
 #include "text.h"
 
-json_t *outcome_value (const us_result_t *result)
+/* The value as JSON; NULL where there is none, or where it is a pickle. New reference. */
+static json_t *s_value (const us_result_t *result)
 {
     const void *data = NULL;
     size_t len = 0;
@@ -21,7 +22,8 @@ json_t *outcome_value (const us_result_t *result)
     return json_from_value (data, len);
 }
 
-json_t *outcome_failure (const us_result_t *result)
+/* The failure envelope without its pickle; NULL where there is none. New reference. */
+static json_t *s_failure (const us_result_t *result)
 {
     const void *data = NULL;
     size_t len = 0;
@@ -44,7 +46,7 @@ void outcome_into (json_t *object, const us_result_t *result)
     json_object_set_new (object, "state", json_string (state));
     json_object_set_new (object, "code", json_integer (code));
     if (code == US_OK) {
-        json_t *value = outcome_value (result);
+        json_t *value = s_value (result);
         if (value)
             json_object_set_new (object, "value", value);
         else
@@ -54,7 +56,7 @@ void outcome_into (json_t *object, const us_result_t *result)
     const char *text = us_result_text (result);
     json_object_set_new (object, "error", json_string (us_err_name (code)));
     json_object_set_new (object, "text", json_from_text (text, strlen (text)));
-    json_t *failure = outcome_failure (result);
+    json_t *failure = s_failure (result);
     if (failure)
         json_object_set_new (object, "failure", failure);
 }
@@ -118,7 +120,7 @@ static void s_print_more (FILE *stream, const char *message, const char *more)
 
 void outcome_print_failure (FILE *stream, const us_result_t *result)
 {
-    json_t *failure = outcome_failure (result);
+    json_t *failure = s_failure (result);
     const json_t *detail = json_object_get (failure, "detail");
     const char *type = s_text (failure, "type");
     const char *message = s_text (failure, "message");

@@ -9,10 +9,6 @@
 
 #include "ctl.h"
 
-/* The value as JSON; NULL where there is none, or where it is a pickle. New reference. */
-json_t *outcome_value (const us_result_t *result);
-/* The failure envelope without its pickle; NULL where there is none. New reference. */
-json_t *outcome_failure (const us_result_t *result);
 /* {"state": …, "code": …} and "value", or "pickle": true, or "failure" into object. */
 void outcome_into (json_t *object, const us_result_t *result);
 /* The value of a success on stdout: text as it is, anything else as JSON on a line. */

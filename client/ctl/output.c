@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "json.h"
+#include "mem.h"
 #include "text.h"
 
 #define GAP 2 /* blanks between columns */
@@ -31,22 +32,17 @@ static char *s_copy (const char *text)
 
 char *output_joined (const json_t *list, const char *between)
 {
-    char *joined = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream (&joined, &size);
-    if (!stream)
-        ctl_no_memory ();
+    mem_text_t joined;
+    mem_text_begin (&joined);
     for (size_t i = 0; i < json_array_size (list); i++) {
         const json_t *element = json_array_get (list, i);
-        fputs (i ? between : "", stream);
+        fputs (i ? between : "", joined.stream);
         if (json_is_string (element))
-            fputs (json_string_value (element), stream);
+            fputs (json_string_value (element), joined.stream);
         else
-            json_dumpf (element, stream, JSON_ENCODE_ANY | JSON_COMPACT);
+            json_dumpf (element, joined.stream, JSON_ENCODE_ANY | JSON_COMPACT);
     }
-    if (fclose (stream) != 0)
-        ctl_no_memory ();
-    return joined;
+    return mem_text_end (&joined);
 }
 
 static char *s_list_cell (const json_t *list)
@@ -151,7 +147,7 @@ static void s_print_line (char *const *cells, const column_t *columns,
 static void s_print_table (char *const *cells, size_t rows, const column_t *columns)
 {
     size_t count = s_count_columns (columns);
-    size_t *widths = ctl_alloc (count * sizeof *widths);
+    size_t *widths = mem_alloc (count * sizeof *widths);
     for (size_t i = 0; i < rows * count; i++) {
         size_t width = text_width (cells[i]);
         if (width > widths[i % count])
@@ -166,7 +162,7 @@ static void s_table (const us_query_t *query, const column_t *columns)
 {
     size_t count = s_count_columns (columns);
     size_t rows = us_query_rows (query) + 1;
-    char **cells = ctl_alloc (rows * count * sizeof *cells);
+    char **cells = mem_alloc (rows * count * sizeof *cells);
     for (size_t i = 0; i < count; i++)
         cells[i] = s_copy (columns[i].title);
     for (size_t row = 1; row < rows; row++) {

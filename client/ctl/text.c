@@ -4,7 +4,6 @@
 #include "text.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 #include <time.h>
 #include <wchar.h>
 
-#include "ctl.h"
+#include "mem.h"
 
 /* --- UTF-8 ----------------------------------------------------------------------------- */
 
@@ -86,7 +85,7 @@ static int s_put_escape (char *to, uint32_t c)
 
 static char *s_escape (const char *text, size_t len, const char *stay)
 {
-    char *escaped = ctl_alloc (len * ESCAPED_MAX + 1);
+    char *escaped = mem_alloc (len * ESCAPED_MAX + 1);
     char *to = escaped;
     const char *end = len ? text + len : text; /* text may be NULL then */
     while (text < end) {
@@ -119,7 +118,7 @@ char *text_escape_log (const char *text, size_t len)
 char *text_repair (const char *text, size_t len)
 {
     static const char replacement[] = "\xef\xbf\xbd";
-    char *repaired = ctl_alloc (3 * len + 1);
+    char *repaired = mem_alloc (3 * len + 1);
     char *to = repaired;
     const char *end = len ? text + len : text; /* text may be NULL then */
     while (text < end) {
@@ -147,7 +146,7 @@ static bool s_is_space (char c)
 char *text_one_line (const char *text, size_t max)
 {
     static const char ellipsis[] = "\xe2\x80\xa6";
-    char *line = ctl_alloc (strlen (text) + sizeof ellipsis);
+    char *line = mem_alloc (strlen (text) + sizeof ellipsis);
     size_t len = 0, characters = 0, cut = 0;
     for (; *text; text++) {
         bool space = s_is_space (*text);
@@ -185,43 +184,30 @@ size_t text_width (const char *text)
 
 /* --- numbers ----------------------------------------------------------------------------- */
 
-static char *s_printf (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
-
-static char *s_printf (const char *format, ...)
-{
-    char *text = NULL;
-    va_list args;
-    va_start (args, format);
-    if (vasprintf (&text, format, args) < 0)
-        ctl_no_memory ();
-    va_end (args);
-    return text;
-}
-
 char *text_size (uint64_t bytes)
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
     if (bytes < 1024)
-        return s_printf ("%" PRIu64 " B", bytes);
+        return mem_printf ("%" PRIu64 " B", bytes);
     double size = (double) bytes / 1024;
     size_t unit = 0;
     for (; size >= 1024 && unit < 3; unit++)
         size /= 1024;
-    return s_printf ("%.1f %s", size, units[unit]);
+    return mem_printf ("%.1f %s", size, units[unit]);
 }
 
 char *text_duration (int64_t ms)
 {
     int64_t s = ms / 1000;
     if (ms < 1000)
-        return s_printf ("%" PRId64 " ms", ms);
+        return mem_printf ("%" PRId64 " ms", ms);
     if (s < 60)
-        return s_printf ("%.1f s", (double) ms / 1000);
+        return mem_printf ("%.1f s", (double) ms / 1000);
     if (s < 3600)
-        return s_printf ("%" PRId64 "m %" PRId64 "s", s / 60, s % 60);
+        return mem_printf ("%" PRId64 "m %" PRId64 "s", s / 60, s % 60);
     if (s < 86400)
-        return s_printf ("%" PRId64 "h %" PRId64 "m", s / 3600, s / 60 % 60);
-    return s_printf ("%" PRId64 "d %" PRId64 "h", s / 86400, s / 3600 % 24);
+        return mem_printf ("%" PRId64 "h %" PRId64 "m", s / 3600, s / 60 % 60);
+    return mem_printf ("%" PRId64 "d %" PRId64 "h", s / 86400, s / 3600 % 24);
 }
 
 char *text_time (int64_t ms)
@@ -231,6 +217,6 @@ char *text_time (int64_t ms)
     char text[64];
     if (!localtime_r (&seconds, &parts) ||
         strftime (text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts) == 0)
-        return s_printf ("%" PRId64, ms);
-    return s_printf ("%s", text);
+        return mem_printf ("%" PRId64, ms);
+    return mem_printf ("%s", text);
 }
