@@ -12,40 +12,6 @@
 
 /* --- Life -------------------------------------------------------------------- */
 
-static void s_destroy (core_client_t *self)
-{
-    us_client_t *client = self->client;
-    self->client = NULL;
-    Py_BEGIN_ALLOW_THREADS us_client_destroy (&client);
-    Py_END_ALLOW_THREADS
-}
-
-us_client_t *core_client_enter (core_client_t *self)
-{
-    if (self->closed) {
-        core_raise (US_ERR_CLOSED, "the client is closed");
-        return NULL;
-    }
-    if (self->pid != getpid ()) {
-        self->pid = getpid ();
-        self->users = 0;
-    }
-    self->users++;
-    return self->client;
-}
-
-void core_client_leave (core_client_t *self)
-{
-    self->users--;
-    if (self->closed && self->users == 0 && self->client != NULL)
-        s_destroy (self);
-}
-
-PyObject *core_client_raise (us_client_t *client, us_err_t err)
-{
-    return core_raise (err, us_client_error_text (client));
-}
-
 static void s_close (core_client_t *self)
 {
     if (self->closed)
@@ -54,7 +20,7 @@ static void s_close (core_client_t *self)
     if (self->closed_fd >= 0)
         eventfd_write (self->closed_fd, 1);
     if (self->users == 0 || self->pid != getpid ())
-        s_destroy (self);
+        core_client_destroy (self);
     if (self->subscribed != NULL)
         PyDict_Clear (self->subscribed);
 }
@@ -178,7 +144,7 @@ static void s_dealloc (PyObject *object)
     PyTypeObject *type = Py_TYPE (object);
     PyObject_GC_UnTrack (object);
     if (self->client != NULL)
-        s_destroy (self);
+        core_client_destroy (self);
     s_clear (object);
     if (self->closed_fd >= 0)
         close (self->closed_fd);
@@ -209,7 +175,7 @@ static PyObject *s_connect (PyObject *object, PyObject *unused)
     us_client_t *client = core_client_enter (self);
     if (client == NULL)
         return NULL;
-    const us_err_t err = core_ask (s_connect_call, client, -1);
+    const us_err_t err = core_wait_whole (s_connect_call, client, -1);
     if (err != US_OK && !PyErr_Occurred ())
         core_client_raise (client, err);
     core_client_leave (self);

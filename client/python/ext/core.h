@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of understudy._core share. The extension converts types and calls
- * us_*: no protocol, no retry, no policy. Built for the limited API of Python 3.11.
+ * What the files of understudy._core share, from the lowest to the highest: each uses
+ * only those before it. The extension converts types and calls us_*: no protocol, no
+ * retry, no policy. Built for the limited API of Python 3.11.
  *
  * The interpreter lock guards every field of these objects; it is released around each
  * call that may block. No Python object is touched without it. */
@@ -43,14 +44,15 @@ typedef struct core_job {
     unsigned types; /* asked for by Python */
 } core_job_t;
 
-extern PyType_Spec core_blob_spec;
-extern PyType_Spec core_client_spec;
-extern PyType_Spec core_job_spec;
+/* The module's state, from an instance of one of its types: none of them can be
+ * subclassed, so the type of self is the module's own. */
+static inline core_state_t *core_state_of (PyObject *self)
+{
+    return PyType_GetModuleState (Py_TYPE (self));
+}
 
-/* --- module.c --- */
+/* --- errors.c --- */
 
-/* The module's state, from an instance of one of its types. */
-core_state_t *core_state_of (PyObject *self);
 /* Raises the exception class of err with a message; always NULL. */
 PyObject *core_raise (us_err_t err, const char *text);
 
@@ -77,19 +79,28 @@ bool core_each_text (PyObject *texts, const char *what, core_text_fn *fn, void *
  * After a signal its Python handlers run and the wait goes on. Returns
  * US_ERR_INTERRUPTED only with an exception set. */
 typedef us_err_t core_wait_fn (void *args, int64_t left_ms);
-us_err_t core_ask (core_wait_fn *fn, void *args, int64_t timeout_ms);
+us_err_t core_wait_whole (core_wait_fn *fn, void *args, int64_t timeout_ms);
 /* The same in parts, for an fn that may be called again after its timeout as if it had
  * not ended; a signal is then answered also where it did not interrupt fn. */
 us_err_t core_wait (core_wait_fn *fn, void *args, int64_t timeout_ms);
 
-/* --- client.c --- */
+/* --- call.c --- */
 
 /* The client for one call; NULL with ClientClosed raised. Each one that is not NULL is
  * followed by core_client_leave. */
 us_client_t *core_client_enter (core_client_t *self);
 void core_client_leave (core_client_t *self);
+/* Without the interpreter lock; nobody may be inside a call. */
+void core_client_destroy (core_client_t *self);
 /* core_raise with the client's own words, for a call between enter and leave. */
 PyObject *core_client_raise (us_client_t *client, us_err_t err);
+
+/* --- job.c --- */
+
+/* A Job over *result, which it takes over also where it fails. */
+core_job_t *core_job_new (core_client_t *client, us_result_t **result);
+/* Whether it could; the exception is set otherwise. */
+bool core_job_subscribe (core_job_t *self, unsigned types, PyObject *user);
 
 /* --- submit.c --- */
 
@@ -99,11 +110,10 @@ PyObject *core_client_submit (PyObject *self, PyObject *args, PyObject *kwargs);
 
 PyObject *core_client_query (PyObject *self, PyObject *args, PyObject *kwargs);
 
-/* --- job.c --- */
+/* --- blob.c, job.c, client.c: the types --- */
 
-/* A Job over *result, which it takes over also where it fails. */
-core_job_t *core_job_new (core_client_t *client, us_result_t **result);
-/* Whether it could; the exception is set otherwise. */
-bool core_job_subscribe (core_job_t *self, unsigned types, PyObject *user);
+extern PyType_Spec core_blob_spec;
+extern PyType_Spec core_client_spec;
+extern PyType_Spec core_job_spec;
 
 #endif

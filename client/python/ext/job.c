@@ -283,7 +283,7 @@ static PyObject *s_cancel (PyObject *self, PyObject *args, PyObject *kwargs)
     if (timeout_ms == -2)
         return NULL;
     cancel.state = us_result_state (cancel.result);
-    const us_err_t err = core_ask (s_cancel_call, &cancel, timeout_ms);
+    const us_err_t err = core_wait_whole (s_cancel_call, &cancel, timeout_ms);
     if (PyErr_Occurred ())
         return NULL;
     return Py_BuildValue ("(ii)", (int) err, (int) cancel.state);

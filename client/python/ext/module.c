@@ -1,33 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The module understudy._core: its state, its functions and how errors are raised. */
+ * The module understudy._core: its state, its functions and constants. The top file: it
+ * knows the types, and nothing knows it. */
 #include "core.h"
-
-core_state_t *core_state_of (PyObject *self)
-{
-    /* None of the types can be subclassed, so the type of self is the module's own. */
-    return PyType_GetModuleState (Py_TYPE (self));
-}
-
-PyObject *core_raise (us_err_t err, const char *text)
-{
-    PyObject *module = PyImport_ImportModule ("understudy.exceptions");
-    if (module == NULL)
-        return NULL;
-    PyObject *class = PyObject_GetAttrString (module, us_err_python (err));
-    Py_DECREF (module);
-    if (class == NULL)
-        return NULL;
-    /* The library's words may quote bytes of a user that are not UTF-8. */
-    const char *words = text != NULL && text[0] != '\0' ? text : us_err_text (err);
-    PyObject *message =
-        PyUnicode_DecodeUTF8 (words, (Py_ssize_t) strlen (words), "backslashreplace");
-    if (message != NULL)
-        PyErr_SetObject (class, message);
-    Py_XDECREF (message);
-    Py_DECREF (class);
-    return NULL;
-}
 
 static PyObject *s_version (PyObject *module, PyObject *unused)
 {

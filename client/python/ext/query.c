@@ -110,7 +110,7 @@ static PyObject *s_ask (core_client_t *self, const question_t *question)
     if (err == US_OK)
         err = s_fill (asking.query, question);
     if (err == US_OK)
-        err = core_ask (s_run_call, &asking, timeout_ms);
+        err = core_wait_whole (s_run_call, &asking, timeout_ms);
     if (err == US_OK)
         answer = s_rows (asking.query);
     else if (!PyErr_Occurred ())

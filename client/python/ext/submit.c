@@ -211,7 +211,7 @@ static core_job_t *s_submit (core_client_t *self, const submit_t *submit)
     us_err_t err = US_ERR_INVALID;
     handover.job = s_make (submit, core_state_of ((PyObject *) self));
     if (handover.job != NULL)
-        err = core_ask (s_submit_call, &handover, -1);
+        err = core_wait_whole (s_submit_call, &handover, -1);
     if (err != US_OK && !PyErr_Occurred ())
         core_client_raise (handover.client, err);
     us_job_destroy (&handover.job);

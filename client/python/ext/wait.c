@@ -50,7 +50,7 @@ static us_err_t s_run (core_wait_fn *fn, void *args, int64_t timeout_ms, bool in
     }
 }
 
-us_err_t core_ask (core_wait_fn *fn, void *args, int64_t timeout_ms)
+us_err_t core_wait_whole (core_wait_fn *fn, void *args, int64_t timeout_ms)
 {
     return s_run (fn, args, timeout_ms, false);
 }
