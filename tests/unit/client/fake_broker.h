@@ -17,22 +17,7 @@
 
 #include "base/mem.h"
 #include "proto/message.h"
-
-/* libzmq is not instrumented: ThreadSanitizer does not see how it hands memory from one
- * thread to another. */
-const char *__tsan_default_suppressions (void);
-const char *__tsan_default_options (void);
-
-const char *__tsan_default_suppressions (void)
-{
-    return "called_from_lib:libzmq.so\nrace:libzmq.so\nrace:libstdc++.so\n";
-}
-
-/* A test forks, as programs do. */
-const char *__tsan_default_options (void)
-{
-    return "die_after_fork=0";
-}
+#include "tsan.h"
 
 typedef struct fake_job {
     struct fake_job *next;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "net/connection.h"
+#include "tsan.h"
 
 #define WAIT_MS      20000
 #define HEARTBEAT_MS 50
