@@ -2,6 +2,7 @@
 """scripts/floors.py on small trees of its own: each kind of fault is named."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -143,3 +144,27 @@ def test_a_build_that_is_not_there_is_no_success(tree):
     done = tree.floors()
     assert done.returncode == 1
     assert "floors: not built" in done.stderr
+
+
+# --- this tree ------------------------------------------------------------------------
+
+PAGE = ROOT / "docs/architecture.md"
+
+
+def test_the_page_shows_the_floors_of_the_build():
+    done = subprocess.run(
+        [PYTHON, "-B", ROOT / "scripts/floors.py", "--draw"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() in PAGE.read_text()
+
+
+def test_the_page_names_files_that_are_there():
+    named = re.findall(r"`([\w/]+\.(?:c|h|py|lua))`", PAGE.read_text())
+    package = ROOT / "client/python/src/understudy"
+    assert len(named) > 50
+    homes = (ROOT, package, ROOT / "common/proto")
+    missing = [n for n in named if not any((home / n).exists() for home in homes)]
+    assert missing == []
