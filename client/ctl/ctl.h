@@ -2,7 +2,12 @@
  *
  * understudy-ctl: one process, one command, one client made when it is first needed.
  * A command parses its own arguments (ctl_parse), asks (ctl_ask), prints (output.h) and
- * returns the exit code of the process. */
+ * returns the exit code of the process.
+ *
+ * From the lowest to the highest: exit.h, mem, text, json; fail, ask, find, options;
+ * output, outcome, call, follow; the commands, each in a file of its own that knows no
+ * other; main. Only the API of the library (include/understudy) is used, as any program
+ * would. */
 #ifndef CLIENT_CTL_CTL_H
 #define CLIENT_CTL_CTL_H
 

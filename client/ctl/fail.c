@@ -51,7 +51,7 @@ int ctl_refused (us_err_t err, const char *what, const char *more)
     return ctl_exit_code (err);
 }
 
-/* What to do about it. */
+/* What the user can do about it; NULL: nothing in particular. */
 static const char *s_hint (us_err_t err)
 {
     switch (err) {

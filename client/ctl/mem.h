@@ -19,7 +19,7 @@ char *mem_printf (const char *format, ...) __attribute__ ((format (printf, 1, 2)
 char *mem_vprintf (const char *format, va_list args)
     __attribute__ ((format (printf, 1, 0)));
 
-/* A text that is printed piece by piece: into stream, between begin and end. */
+/* A text that is printed piece by piece, into stream, between begin and end. */
 typedef struct mem_text {
     FILE *stream;
     char *text;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Immutable bytes with their sha-256. Counted atomically: libzmq's thread gives back
- * the count of each chunk that it has sent. */
+ * Immutable bytes with their sha-256. The references are counted atomically, since
+ * libzmq's thread gives one back for each chunk that it has sent.
+ *
+ * A leaf: stands on common/base. */
 #ifndef CLIENT_LIB_BLOB_H
 #define CLIENT_LIB_BLOB_H
 

@@ -86,7 +86,7 @@ us_err_t us_client_connect (us_client_t *client)
     if (err == US_OK) {
         client->want_connect = true;
         drive_wake (client);
-        /* The engine gives up by itself only where it was never connected. */
+        /* The engine gives up by itself only before its first connection. */
         int64_t limit =
             client->options.connect_timeout_ms + (client->ever_connected ? 0 : 2000);
         err = client_wait (client, &client->waiters, s_is_connected, &state, limit);
@@ -149,7 +149,7 @@ static bool s_has_room (void *arg)
     return ((us_client_t *) arg)->unsent_bytes <= CLIENT_UNSENT_BYTES;
 }
 
-/* The job becomes the result's and is handed to the engine. */
+/* Gives the job to the result, and the result to the engine. */
 static us_err_t s_hand_over (us_client_t *client, us_job_t *job, us_result_t *result)
 {
     client_lock (client);
@@ -158,7 +158,7 @@ static us_err_t s_hand_over (us_client_t *client, us_job_t *job, us_result_t *re
     if (err == US_OK)
         err = client_wait (client, &client->waiters, s_has_room, client, -1);
     if (err == US_OK)
-        err = client_start (client); /* closed while it waited? */
+        err = client_start (client); /* the client may have been closed meanwhile */
     if (err == US_OK) {
         result->origin = true;
         result->counted = true;
@@ -167,7 +167,7 @@ static us_err_t s_hand_over (us_client_t *client, us_job_t *job, us_result_t *re
         result->job = job;
         bool driving = drive_begin (client, 0);
         err = result_want (result, WANT_SUBMIT);
-        US_ASSERT (err == US_OK); /* closed and engine were looked at under this lock */
+        US_ASSERT (err == US_OK); /* client_start has just said so, under this lock */
         if (driving) {
             drive_turn (client);
             drive_end (client, 1);

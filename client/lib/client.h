@@ -19,8 +19,8 @@
 
 typedef struct engine engine_t;
 
-/* Bytes of jobs that are kept until they have ended, and bytes of unaccepted jobs over
- * which us_submit waits. */
+/* The client keeps accepted jobs until they have ended, to submit them again, up to so
+ * many bytes; us_submit waits while unaccepted jobs have more than so many. */
 #define CLIENT_KEEP_BYTES   ((size_t) 64 * 1024 * 1024)
 #define CLIENT_UNSENT_BYTES ((size_t) 64 * 1024 * 1024)
 
@@ -34,20 +34,21 @@ typedef enum driver {
 struct us_client {
     atomic_uint refs; /* its handle, and each result */
     us_options_t options;
-    atomic_size_t max_payload; /* of the options, or less where the broker takes less */
-    struct us_client *next;    /* in the process, for fork */
+    atomic_size_t
+        max_payload; /* the options' limit, or the broker's where that is lower */
+    struct us_client *next; /* the next client of the process, see fork.h */
     pthread_mutex_t lock;
     unsigned generation; /* of the process that owns the engine */
     bool closed;
 
-    /* The engine, NULL before the first use; what the callers leave for it. */
+    /* The engine, NULL before the first use, and what callers leave for it. */
     engine_t *engine;
     int wake_fd;
     driver_t driver;
-    bool called;     /* there is something in the mailbox */
-    bool asleep;     /* the driver may be in poll: write to wake_fd */
+    bool called;     /* the mailbox is not empty */
+    bool asleep;     /* the driver may be in poll, and has to be woken by wake_fd */
     bool timed;      /* the thread stands by for a moment only */
-    unsigned drives; /* of callers, so far */
+    unsigned drives; /* how often a caller has driven */
     bool stop;
     size_t tracked; /* results */
     bool want_connect;
@@ -55,17 +56,17 @@ struct us_client {
     list_t questions;
 
     /* What the engine tells. */
-    waiter_t *waiters; /* for a connection, acceptance of all, room */
+    waiter_t *waiters; /* wait for a connection, acceptance of all jobs, room */
     bool connected;
     bool ever_connected;
-    unsigned failures;  /* connect timeouts */
-    char failure[1024]; /* text of the last one */
+    unsigned failures;  /* how often the search for a broker was given up */
+    char failure[1024]; /* why, the last time */
     char endpoint[256];
     size_t unaccepted; /* jobs */
     size_t unsent_bytes;
     size_t kept_bytes;
 
-    /* Results with events, first in first out; each holds a count. */
+    /* Results with events, the oldest first; each holds a reference. */
     int event_fd;
     us_result_t *events, **events_end;
 };

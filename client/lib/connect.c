@@ -36,7 +36,7 @@ static void s_publish (engine_t *self, bool connected)
     engine_unlock (self);
 }
 
-/* What this broker would refuse need not be sent. */
+/* Jobs that this broker would refuse for their size are refused here from now on. */
 static void s_adopt_limit (us_client_t *client, const usi_msg_t *welcome)
 {
     size_t limit = client->options.max_payload;

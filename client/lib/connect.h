@@ -10,7 +10,8 @@
 
 #include "engine_internal.h"
 
-/* Makes the connection; false: no memory or no descriptor is left. */
+/* Makes the connection, which looks for a broker once it is wanted. False: no memory or
+ * no descriptor is left. */
 bool connect_open (engine_t *self);
 
 #endif

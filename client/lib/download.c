@@ -9,7 +9,7 @@
 #include "ending.h"
 
 #define ACTIVE_MAX 2 /* downloads at a time */
-#define CHUNKS_MAX 4 /* of each, unanswered */
+#define CHUNKS_MAX 4 /* chunks of each that are asked for and not yet here */
 
 static void s_end (engine_t *self, us_result_t *result, us_state_t state, us_err_t code,
                    uint8_t *body, size_t body_len)
@@ -20,7 +20,8 @@ static void s_end (engine_t *self, us_result_t *result, us_state_t state, us_err
     track_settle (&self->track, result);
 }
 
-/* The job's end is as it is; what is wrong is that its result is not here. */
+/* Ends a job whose result cannot be fetched. A job that succeeded gets this code; one
+ * that failed keeps its own. */
 static void s_fail (engine_t *self, us_result_t *result, us_state_t state,
                     us_err_t job_code, us_err_t code)
 {

@@ -9,8 +9,8 @@
 
 #include "engine_internal.h"
 
-/* Fetches the blob that is the result's body, then ends it in this state, with this
- * code. With the lock. */
+/* Fetches the blob that an item of ENDED names as the body, then ends the job in this
+ * state, with this code. With the lock. */
 void download_start (engine_t *self, us_result_t *result, const usi_fields_t *item,
                      us_state_t state, us_err_t code);
 void download_pump (engine_t *self);

@@ -13,7 +13,7 @@
 #include "engine.h"
 #include "engine_internal.h"
 
-#define LENT_MS 5 /* nobody watches the connection for longer */
+#define LENT_MS 5 /* after so long without a driver the thread takes over */
 
 enum { OWN_FD, WAKE_FD, CONN_FDS, FDS_MAX = CONN_FDS + USI_CONN_FDS_MAX };
 
@@ -32,10 +32,10 @@ static int64_t s_left_ms (int64_t due)
     return left < 0 ? 0 : left;
 }
 
-/* The driver's sleep, with the lock, which it gives back meanwhile: until fd, the
- * mailbox or the connection has something, or the time has come. As ppoll; errno is
- * kept. What wakes the driver is cleared by the driver only: the thread may still be
- * leaving its sleep when a caller drives already, and sleeps in its turn. */
+/* The driver sleeps until fd, the mailbox or the connection has something for it, or
+ * until the time has come. Called with the lock, which it gives back meanwhile; returns
+ * what ppoll returns, with its errno. Only the driver clears wake_fd: while the thread
+ * still leaves its sleep a caller may already drive, and sleep in its turn. */
 static int s_sleep (engine_t *self, int fd, int64_t until, const sigset_t *signals)
 {
     us_client_t *client = self->client;
@@ -95,7 +95,7 @@ bool drive_begin (us_client_t *client, size_t under_way)
     if (!client->engine || !client->connected || client->stop || busy ||
         client->tracked > under_way)
         return false;
-    if (client->driver == DRIVER_THREAD) /* it sleeps, and has to stand by */
+    if (client->driver == DRIVER_THREAD) /* the thread sleeps, and has to stand by */
         eventfd_write (client->engine->back_fd, 1);
     client->driver = DRIVER_CALLER;
     client->asleep = false;
@@ -137,8 +137,9 @@ void drive_end (us_client_t *client, size_t under_way)
 
 /* --- the thread ------------------------------------------------------------------- */
 
-/* Somebody else drives, or did so a moment ago. A caller that drives for long gives
- * word when it ends. */
+/* Waits while somebody else drives, or did so a moment ago, and takes over when
+ * nobody has driven for a moment. A caller that drives for long wakes the thread
+ * when it ends. */
 static void s_stand_by (engine_t *self)
 {
     us_client_t *client = self->client;
@@ -203,7 +204,7 @@ us_err_t drive_start (us_client_t *client)
     }
     client->driver = DRIVER_THREAD;
     client->asleep = client->timed = false;
-    /* Signals are the program's: its own threads take them. */
+    /* Signals belong to the program, whose own threads take them. */
     sigfillset (&all);
     pthread_sigmask (SIG_SETMASK, &all, &before);
     int rc = pthread_create (&self->thread, NULL, s_main, self);

@@ -23,16 +23,17 @@ us_err_t drive_start (us_client_t *client);
 /* Waits for the end of the thread, which client->stop asks for, and frees the
  * engine. */
 void drive_join (engine_t **self_p);
-/* The driver is to look into the mailbox; where nobody drives the thread does from now
+/* Has the driver look into the mailbox; where nobody drives, the thread does from now
  * on. */
 void drive_wake (us_client_t *client);
-/* Where nobody drives the thread does from now on: somebody waits for what only it will
- * see. */
+/* Where nobody drives, has the thread do so from now on: somebody waits for something
+ * that only a driver will see. */
 void drive_by_thread (us_client_t *client);
 
-/* The caller becomes the driver, where the engine is at rest and not more results are
- * under way. It then takes turns (the lock is given back meanwhile), and ends it; where
- * more are under way at the end the thread takes over at once. */
+/* Makes the caller the driver, where the engine is at rest and not more results than
+ * this are under way; false: it is not. The driver then takes turns, which give the
+ * lock back meanwhile, and at last calls drive_end; where more results are under way by
+ * then the thread takes over at once. */
 bool drive_begin (us_client_t *client, size_t under_way);
 void drive_turn (us_client_t *client);
 /* Sleeps, with this signal mask, until something comes, then takes a turn.

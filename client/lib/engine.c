@@ -13,8 +13,8 @@
 
 /* --- mailbox ---------------------------------------------------------------------- */
 
-/* The count of the mailbox goes back, or becomes the engine's where that one has let go
- * of the result meanwhile. false: there is nothing to do any more. */
+/* Gives back the mailbox's reference, or makes it the engine's where the engine has let
+ * go of the result meanwhile. False: there is nothing to do any more. */
 static bool s_take_count (us_result_t *result, unsigned wants)
 {
     bool again = !result->tracked && !result_ended (result) && wants != WANT_RELEASE;

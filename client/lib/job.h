@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * A job to be: what us_job_set_… gathers, and, once us_submit has sealed it, what the
- * engine sends and keeps to send again. */
+ * engine sends and keeps to send again. Belongs to its caller until us_submit, then to
+ * its result.
+ *
+ * A leaf: stands on blob.h and the messages (common/proto). */
 #ifndef CLIENT_LIB_JOB_H
 #define CLIENT_LIB_JOB_H
 

@@ -7,7 +7,7 @@
 #include "shared.h"
 #include "wait.h"
 
-/* The stream, wanted from now on. NULL: out of memory. */
+/* The stream, which the caller wants from now on. NULL: out of memory. */
 static stream_t *s_stream (us_result_t *result, int stream)
 {
     if (!result->streams[stream])
@@ -25,7 +25,8 @@ static us_err_t s_want_stream (us_result_t *result, int stream)
         return US_OK;
     us_err_t err = result_follow (result);
     if (err == US_OK && !self->asked && !self->closed) {
-        /* What is not yet accepted is asked for by SUBMIT, or after SUBMITTED. */
+        /* Before the job is accepted, SUBMIT asks for its log, or the engine after
+         * SUBMITTED. */
         self->asked = result->accepted || !result->job;
         err = result_want (result, WANT_STREAM);
     }
@@ -48,14 +49,15 @@ typedef struct reading {
     uint64_t offset;
 } reading_t;
 
-/* The reader is where the buffer is not: before it, or at its end after bytes were left
- * out. */
+/* The reader wants bytes that the buffer does not hold and will not get: they come
+ * before its beginning, or behind its end where bytes were left out. */
 static bool s_must_seek (const stream_t *stream, uint64_t offset)
 {
     return offset < stream->base || (stream->full && offset >= stream_end (stream));
 }
 
-/* There are bytes, or none will come, or stream_seek has to be called. */
+/* The reader need not wait: there are bytes, or no more will come, or stream_seek has
+ * to be called. */
 static bool s_is_readable (void *arg)
 {
     const reading_t *reading = arg;
@@ -69,7 +71,7 @@ static bool s_is_readable (void *arg)
                                      result_stream_complete (result, reading->stream));
 }
 
-/* Waits for something to copy, or the end of the stream. */
+/* Waits until there is something to copy, or the stream has ended. */
 static us_err_t s_await (reading_t *reading, int64_t timeout_ms)
 {
     us_result_t *result = reading->result;

@@ -39,7 +39,7 @@ static us_err_t s_replace (char **place, const char *text)
     return US_OK;
 }
 
-/* tcp://host:port or ipc://path, by comma, with blanks around them. */
+/* Addresses tcp://host:port or ipc://path, by comma, with blanks around them. */
 static bool s_endpoints_valid (const char *text)
 {
     bool any = false;
@@ -210,7 +210,7 @@ void options_show_redis (const char *url, char *text, size_t text_len)
     start = start ? start + 3 : url;
     const char *at = strncmp (url, "redis", 5) == 0 ? strrchr (start, '@') : NULL;
     const char *rest = at ? at + 1 : start;
-    /* unix://path?password=… hides it behind the question mark. */
+    /* The password of unix://path?password=… stands behind the question mark. */
     snprintf (text, text_len, "%.*s%.*s", (int) (start - url), url,
               (int) strcspn (rest, "?"), rest);
 }

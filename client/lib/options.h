@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client is told at its beginning. */
+ * What a client is told at its beginning: set by the caller, from the settings of the
+ * process (common/base/config.h) where it sets nothing. A client keeps a copy.
+ *
+ * A leaf: stands on common/base. */
 #ifndef CLIENT_LIB_OPTIONS_H
 #define CLIENT_LIB_OPTIONS_H
 

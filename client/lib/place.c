@@ -5,9 +5,10 @@
 
 #define TO(place) (1u << PLACE_##place)
 
-/* Every place may be left for good: nobody holds the job any more, it was refused or
- * cancelled, its end is known, or the engine ends. What is answered may have been sent
- * before, so a job is accepted from wherever it waits to be sent. */
+/* Every place may be left for good: when nobody holds the job any more, when it was
+ * refused or cancelled, when its end is known, and when the engine ends. A job is
+ * accepted from every place before PLACE_WATCHED, since the answer may be to a SUBMIT
+ * that was sent earlier. */
 static const unsigned s_table[PLACE__COUNT] = {
     [PLACE_NONE] = TO (READY) | TO (ANNOUNCE),
     [PLACE_READY] = TO (HELD) | TO (SENT) | TO (WATCHED) | TO (NONE),

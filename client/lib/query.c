@@ -140,7 +140,7 @@ static question_t *s_question (const us_query_t *query, const char *cursor,
     return question;
 }
 
-/* One page; its cursor replaces the one that was given. */
+/* Asks for one page; its cursor replaces the one that was given. */
 static us_err_t s_page (us_client_t *client, us_query_t *query, char cursor[257],
                         unsigned limit, int64_t timeout_ms)
 {
@@ -170,7 +170,7 @@ static unsigned s_page_limit (const us_query_t *query)
     return left < PAGE ? (unsigned) left : PAGE;
 }
 
-/* Where each row begins, cutting off what is over the limit. */
+/* Notes where each row begins, and drops rows over the limit. */
 static us_err_t s_index (us_query_t *query)
 {
     if (query->limit && query->rows_len > query->limit)

@@ -43,7 +43,7 @@ typedef struct question {
 question_t *question_new_cancel (const us_id_t *id, int mode);
 question_t *question_new_query (void);
 void question_unref (question_t *question);
-/* The engine has the answer. Gives back the engine's count. */
+/* Tells the answer to the caller, and gives back the engine's reference. */
 void question_finish (question_t *question, us_err_t code, const char *text);
 
 #endif

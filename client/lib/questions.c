@@ -20,7 +20,8 @@ static bool s_is_put_off (const us_result_t *result)
     return result->place == PLACE_DELAYED || result->place == PLACE_HELD;
 }
 
-/* Ends the jobs of this id that are so, which the broker then cannot have. */
+/* Cancels here the results of this id for which is_so holds: the broker does not have
+ * their job. True: there were some. */
 static bool s_cancel_here (engine_t *self, const us_id_t *id,
                            bool (*is_so) (const us_result_t *))
 {
@@ -37,7 +38,7 @@ static bool s_cancel_here (engine_t *self, const us_id_t *id,
     return any;
 }
 
-/* Nothing needs to be sent where no job of this id has left. */
+/* Where no SUBMIT of this id has been sent, no CANCEL needs to be. */
 static bool s_cancel_unsent (engine_t *self, question_t *question)
 {
     const us_result_t *result = table_find (&self->track.table, &question->id);
@@ -142,7 +143,8 @@ void questions_down (engine_t *self)
     self->questions_unsent = true;
 }
 
-/* Forgets what nobody waits for; asks again what was put off. */
+/* Forgets questions for which nobody waits any more, and asks those again whose time
+ * has come. */
 void questions_tick (engine_t *self, int64_t now)
 {
     engine_lock (self);
@@ -173,9 +175,9 @@ static void s_on_cancelled (engine_t *self, question_t *question,
     if (code == US_ERR_STORE || code == US_ERR_BUSY) {
         question->sent = false;
         question->retry_at = usi_now_ms () + usi_jitter_ms (RETRY_MIN_MS);
-        return; /* asked again by the tick */
+        return; /* questions_tick asks again */
     }
-    /* Unknown because its SUBMIT was refused for now: ended here. */
+    /* The broker may not know the job because it could not take its SUBMIT. */
     if (code == US_ERR_UNKNOWN_JOB &&
         s_cancel_here (self, &question->id, s_is_put_off)) {
         question->state = US_STATE_CANCELLED;

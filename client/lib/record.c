@@ -48,8 +48,8 @@ static void s_free (us_result_t *result)
     free (result);
 }
 
-/* The client's own count is given back by whoever holds the lock: it cannot be the last
- * one, since the caller holds a handle or is the engine. */
+/* Gives the client's reference back as well. With the lock held that cannot be the last
+ * one: the caller holds a handle of the client, or is the engine. */
 void result_unref (us_result_t *result)
 {
     us_client_t *client = result->client;

@@ -20,7 +20,7 @@
 /* Commands to the engine. */
 #define WANT_SUBMIT  1
 #define WANT_WATCH   2
-#define WANT_STREAM  4 /* one of its streams is wanted (again) */
+#define WANT_STREAM  4 /* a caller wants one of its streams, or wants it again */
 #define WANT_RELEASE 8 /* nobody but the engine holds it */
 
 struct us_result {
@@ -39,8 +39,8 @@ struct us_result {
     bool detached;
     bool tracked;
     bool queued;  /* stands in the mailbox */
-    bool counted; /* among the client's unaccepted */
-    bool kept;    /* its job among the client's kept bytes */
+    bool counted; /* counted in the client's unaccepted and unsent_bytes */
+    bool kept;    /* its job is counted in the client's kept_bytes */
     unsigned wants;
     us_result_t *next_command;
     waiter_t *waiters;
@@ -57,9 +57,10 @@ struct us_result {
     int64_t since_ms; /* there since */
     int64_t due_ms;   /* PLACE_DELAYED: until then */
     us_result_t *next_in_table;
-    bool origin;       /* this client submitted it */
-    bool maybe_stored; /* a SUBMIT of it was answered with "not known", or not yet */
-    unsigned attempts; /* SUBMITs refused for now */
+    bool origin; /* this client submitted it */
+    bool
+        maybe_stored; /* the store may have it: a SUBMIT was not answered, or not surely */
+    unsigned attempts; /* how often the broker could not take it */
     fetch_t *fetch;    /* PLACE_FETCHING */
 };
 
@@ -83,14 +84,14 @@ void result_set_tracked (us_result_t *result, bool tracked);
 /* --- what the engine has learnt --------------------------------------------------- */
 
 void result_accept (us_result_t *result);
-/* The broker does not know it, though it had accepted it: as it was before. */
+/* The store has lost a job that it had accepted: counts it as unaccepted again. */
 void result_unaccept (us_result_t *result);
 void result_set_state (us_result_t *result, us_state_t state);
 /* body: a copy that becomes the result's, or NULL. text: copied. */
 void result_end (us_result_t *result, us_state_t state, us_err_t code, const char *text,
                  uint8_t *body, size_t body_len);
 
-/* Nothing more is to come for this stream of an ended job. */
+/* Whether all is here of this stream of an ended job. */
 bool result_stream_complete (const us_result_t *result, int stream);
 
 /* --- events, see events.c ---------------------------------------------------------- */
@@ -98,7 +99,7 @@ bool result_stream_complete (const us_result_t *result, int stream);
 /* Something of these types has happened: puts the result among those with events, where
  * a caller has subscribed to one of them. */
 void event_post (us_result_t *result, unsigned types);
-/* Nobody will fetch them any more. */
+/* Drops all events: nobody will fetch them any more. */
 void events_clear (us_client_t *client);
 
 #endif

@@ -45,7 +45,8 @@ void us_result_destroy (us_result_t **result)
     *result = NULL;
     us_client_t *client = result_enter (self);
     atomic_fetch_add (&client->refs, 1);
-    /* Only the engine and its mailbox are left: it need not wait for it any more. */
+    /* Where only the engine and its mailbox still hold it, the engine is told to let
+     * go. */
     if (self->tracked && !client->closed &&
         atomic_load_explicit (&self->refs, memory_order_relaxed) ==
             (self->queued ? 3U : 2U))
@@ -62,7 +63,7 @@ us_id_t us_result_id (const us_result_t *result)
     return result->id;
 }
 
-/* A caller that looks again and again waits, in a way: the thread takes its turns. */
+/* A caller that looks again and again waits, in a way, so the thread has to drive. */
 static bool s_look (const us_result_t *result)
 {
     if (result_ended (result))

@@ -74,8 +74,9 @@ void client_unref (us_client_t *client)
 
 /* --- the lock --------------------------------------------------------------------- */
 
-/* In a child of fork: the engine, its thread and its sockets are the parent's; they are
- * left as they are. Descriptors are made anew since the parent shares the old ones. */
+/* In a child of fork the engine, its thread and its sockets are the parent's: they are
+ * left as they are, and the child makes its own. It makes descriptors of its own too,
+ * since it shares the old ones with its parent. */
 static void s_begin_anew (us_client_t *client)
 {
     client->generation = fork_generation ();

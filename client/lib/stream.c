@@ -7,7 +7,7 @@ void stream_take (stream_t *stream, uint64_t offset, usi_bytes_t bytes)
 {
     uint64_t end = stream_end (stream);
     if (offset > end)
-        return; /* a gap: the next tick asks from where we are */
+        return; /* a gap: the next WATCH asks for what is missing */
     if (stream->full || offset + bytes.len <= end)
         return;
     usi_bytes_t fresh =

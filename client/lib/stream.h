@@ -12,26 +12,26 @@
 
 #define STREAMS 2 /* of a job: US_STREAM_LOG, US_STREAM_BUILD */
 
-/* Bytes of a stream kept for readers; when there are more the rest is asked for again
- * once they have been read. */
+/* So many bytes of a stream are kept for readers. The rest is asked for again once
+ * these have been read. */
 #define STREAM_KEEP ((size_t) 64 * 1024 * 1024)
 
 typedef struct stream {
     usi_buf_t data; /* from base on */
     uint64_t base;
-    bool asked; /* on this connection */
+    bool asked; /* a message on this connection has asked for it */
     bool asked_after_end;
-    unsigned short_ends; /* times that ENDED came and the stream had not grown */
+    unsigned short_ends; /* how often ENDED came and the stream had not grown */
     bool grew;           /* since the last tick */
-    bool full;           /* bytes were left out: the reader asks again */
+    bool full;           /* bytes were left out; the reader has the engine ask again */
     bool closed;         /* no more will come, whatever length was promised */
 } stream_t;
 
 /* Takes bytes that came from the broker. */
 void stream_take (stream_t *stream, uint64_t offset, usi_bytes_t bytes);
-/* The stream begins anew at a reader's place. */
+/* Drops what is there: the stream begins anew at this place of a reader. */
 void stream_seek (stream_t *stream, uint64_t offset);
-/* Copies what is there from offset on; how much. */
+/* Copies what is there from offset on; returns how much. */
 size_t stream_copy (const stream_t *stream, uint64_t offset, void *buffer, size_t size);
 static inline uint64_t stream_end (const stream_t *stream)
 {

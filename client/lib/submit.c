@@ -13,14 +13,15 @@
 #define WINDOW_BYTES ((size_t) 8 * 1024 * 1024)
 #define BATCH_BODIES ((size_t) 1024 * 1024)
 #define BATCH_SPECS  ((size_t) 512 * 1024)
-#define ITEM_BYTES   1024 /* of the header frame, at most, beside the spec */
+#define ITEM_BYTES                                                                     \
+    1024 /* bytes of an item in the header frame beside its spec, at most */
 
-/* Moves held jobs whose blobs have arrived back to where they are sent. */
+/* Moves held jobs whose blobs have arrived back to PLACE_READY. */
 static void s_release_held (engine_t *self)
 {
     TRACK_EACH (&self->track, result, PLACE_HELD)
-    if (upload_ready (self, result))
-        track_move (&self->track, result, PLACE_READY);
+        if (upload_ready (self, result))
+            track_move (&self->track, result, PLACE_READY);
 }
 
 static void s_add (engine_t *self, us_result_t *result)
@@ -39,7 +40,7 @@ static bool s_window_open (const engine_t *self)
     return sent < WINDOW_JOBS && (sent == 0 || self->track.sent_bytes < WINDOW_BYTES);
 }
 
-/* Fills one message. The lock is for `streams`, which callers may add. */
+/* Fills one message. It needs the lock because callers may add streams. */
 static void s_fill (engine_t *self)
 {
     size_t specs = 0;
@@ -83,7 +84,7 @@ void submit_up (engine_t *self)
         track_again (&self->track, result);
 }
 
-/* An answer may have been lost with what we did not read in time. */
+/* Sends jobs again that have had no answer for long: it may have been lost. */
 void submit_tick (engine_t *self, int64_t now)
 {
     us_result_t *result = track_first (&self->track, PLACE_SENT);
@@ -122,7 +123,7 @@ static void s_on_submitted (engine_t *self, us_result_t *result, const usi_msg_t
 {
     const usi_fields_t *item = &msg->items[i];
     if (result->accepted || !result->job)
-        return; /* answered before: this one was sent twice */
+        return; /* it was sent twice, and this is the second answer */
     if (item->code != US_OK) {
         if (result->place == PLACE_SENT)
             s_on_code (self, result, item);
@@ -130,7 +131,7 @@ static void s_on_submitted (engine_t *self, us_result_t *result, const usi_msg_t
     }
     if (!track_accept (&self->track, result))
         return;
-    /* It was there already and has gone on: ask how far. */
+    /* The store had it already and has gone on with it: WATCH asks how far. */
     if (usi_has (item, USI_F_STATE) && item->state > US_STATE_QUEUED &&
         result->place == PLACE_WATCHED)
         track_move (&self->track, result, PLACE_ANNOUNCE);

@@ -20,7 +20,7 @@ static void s_place (track_t *self, us_result_t *result, place_t place)
     result->place = place;
 }
 
-/* In no list; the engine still tracks it. */
+/* Takes it out of its list; the engine still tracks it. */
 static void s_take_out (track_t *self, us_result_t *result)
 {
     if (result->place == PLACE_NONE)
@@ -29,7 +29,7 @@ static void s_take_out (track_t *self, us_result_t *result)
     list_remove (&result->node);
 }
 
-/* Nothing more is to come. */
+/* Lets go of a result for which nothing more is to come. */
 static void s_let_go (track_t *self, us_result_t *result)
 {
     if (!result->tracked)
@@ -87,8 +87,7 @@ void track_delay (track_t *self, us_result_t *result)
 void track_resume (track_t *self, int64_t now)
 {
     self->delayed_until = INT64_MAX;
-    TRACK_EACH (self, result, PLACE_DELAYED)
-    {
+    TRACK_EACH (self, result, PLACE_DELAYED) {
         if (result->due_ms <= now)
             track_move (self, result, PLACE_READY);
         else if (result->due_ms < self->delayed_until)
@@ -132,14 +131,16 @@ bool track_accept (track_t *self, us_result_t *result)
 void track_settle (track_t *self, us_result_t *result)
 {
     bool complete = true, full = true, asked = true;
-    waiters_wake (result->waiters); /* for bytes, or to hear that none will come */
+    waiters_wake (
+        result->waiters); /* they wait for bytes, or for word that none will come */
     for (int i = 0; i < STREAMS; i++)
         if (!result_stream_complete (result, i)) {
             complete = false;
             full &= result->streams[i]->full;
             asked &= result->streams[i]->asked_after_end;
         }
-    if (complete || full) /* full: the reader asks when it has read what is here */
+    if (complete ||
+        full) /* full: the reader has the engine ask once it has read this */
         s_let_go (self, result);
     else
         track_move (self, result, asked ? PLACE_WATCHED : PLACE_ANNOUNCE);
@@ -160,7 +161,7 @@ void track_release (track_t *self, us_result_t *result)
 void track_end (track_t *self, us_result_t *result, us_state_t state, us_err_t code,
                 const char *text)
 {
-    s_take_out (self, result); /* while it has its job, whose bytes are counted */
+    s_take_out (self, result); /* before its job goes, whose bytes are counted */
     result_end (result, state, code, text, NULL, 0);
     s_let_go (self, result);
 }

@@ -11,8 +11,8 @@
 
 #include "table.h"
 
-/* The broker or its store cannot take something now: so long at least before it is sent
- * again. */
+/* What the broker or its store cannot take now is sent again after so long, at
+ * least. */
 #define RETRY_MIN_MS 200
 
 typedef struct track {
@@ -20,7 +20,7 @@ typedef struct track {
     list_t lists[PLACE__COUNT];
     size_t sent_bytes;     /* of the jobs in PLACE_SENT */
     int64_t delayed_until; /* the earliest of PLACE_DELAYED; INT64_MAX: none */
-    usi_buf_t unwatch; /* ids, one behind the other, that the broker need not watch */
+    usi_buf_t unwatch;     /* ids, packed, which the broker need not watch any more */
 } track_t;
 
 void track_init (track_t *self);
@@ -43,35 +43,37 @@ static inline size_t track_len (const track_t *self, place_t place)
     return self->lists[place].len;
 }
 
-/* For each tracked job that stands in this place; the body may move it elsewhere. */
+/* Goes through the jobs in this place. The body may move the job elsewhere, or let go
+ * of it. */
 #define TRACK_EACH(track, result, where)                                               \
     LIST_EACH (&(track)->lists[where], us_result_t, result, node)
 
 bool track_knows (const track_t *self, const us_result_t *result);
-/* A job that was in no place goes behind the others of this one. False: out of memory. */
+/* Adds a job, behind all others of the place. False: out of memory. */
 bool track_enter (track_t *self, us_result_t *result, place_t place);
-/* Behind all others of the place, now. */
+/* Moves a job to another place, or to the end of its own. */
 void track_move (track_t *self, us_result_t *result, place_t place);
-/* To be sent again, before what was never sent. */
+/* Moves a job to PLACE_READY, before those that were never sent. */
 void track_again (track_t *self, us_result_t *result);
-/* To be sent again after a while, which grows with each time. */
+/* Moves a job to PLACE_DELAYED for a time that grows with each attempt. */
 void track_delay (track_t *self, us_result_t *result);
-/* Delayed jobs whose time has come are to be sent. */
+/* Moves delayed jobs whose time has come to PLACE_READY. */
 void track_resume (track_t *self, int64_t now);
 
 /* --- with the lock ---------------------------------------------------------------- */
 
-/* The broker has it: to be watched. False: nobody waits for it any more, and it may be
- * gone. */
+/* The broker has the job: moves it to where it is watched. False: nobody waits for it
+ * any more, so the engine has let go of it, and it may be gone. */
 bool track_accept (track_t *self, us_result_t *result);
-/* It has ended: lets go of it as soon as its streams are complete. */
+/* The job has ended: lets go of it as soon as its streams are complete. */
 void track_settle (track_t *self, us_result_t *result);
-/* Its last handle is gone. What is not yet accepted still has to be. */
+/* Its last handle is gone: lets go of a job that is accepted. Another is still to be
+ * submitted. */
 void track_release (track_t *self, us_result_t *result);
 /* Ends it without a body, unless it has ended, and lets go of it. */
 void track_end (track_t *self, us_result_t *result, us_state_t state, us_err_t code,
                 const char *text);
-/* The same as refused. */
+/* Ends it as refused, likewise. */
 void track_refuse (track_t *self, us_result_t *result, us_err_t code, const char *text);
 void track_refuse_all (track_t *self, us_err_t code, const char *text);
 

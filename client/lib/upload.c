@@ -10,8 +10,8 @@
 #include "shared.h"
 
 #define KNOWN_MS   ((int64_t) 600000) /* the broker keeps unnamed blobs for an hour */
-#define CHUNKS_MAX 4                  /* unacknowledged */
-#define SPOILT_MAX 5                  /* then its jobs are refused */
+#define CHUNKS_MAX 4                  /* chunks that may be without an answer */
+#define SPOILT_MAX 5 /* wrong sums; then the jobs that name the blob are refused */
 
 typedef enum upload_state {
     UPLOAD_UNKNOWN,
@@ -23,7 +23,7 @@ typedef enum upload_state {
 struct upload {
     struct upload *next;
     list_node_t node; /* in putting */
-    us_blob_t *blob;  /* NULL once known: its bytes are not needed any more */
+    us_blob_t *blob;  /* NULL once the broker has it */
     uint8_t digest[USI_DIGEST_LEN];
     upload_state_t state;
     uint32_t sent, kept, chunks;
@@ -50,7 +50,7 @@ static void s_enter (upload_t *upload, upload_state_t state)
     upload->since_ms = usi_now_ms ();
 }
 
-/* Chunks that were sent are not awaited any more. */
+/* Does not wait any more for answers to the chunks that were sent. */
 static void s_stop_putting (engine_t *self, upload_t *upload)
 {
     self->chunks_sent -= upload->sent - upload->kept;
@@ -67,7 +67,7 @@ static void s_become_known (engine_t *self, upload_t *upload)
     s_enter (upload, UPLOAD_KNOWN);
 }
 
-/* The blob is at the broker; otherwise it is on its way from now on. */
+/* Whether the blob is at the broker; where it is not, it is on its way from now on. */
 static bool s_is_known (engine_t *self, us_blob_t *blob)
 {
     upload_t **at = s_place (self, blob->digest);
@@ -161,7 +161,7 @@ void upload_pump (engine_t *self)
     }
 }
 
-/* Everything has to be found again, also what a lost connection had put in part. */
+/* Asks the broker anew for the blob, also where a part of it was put. */
 static void s_restart (engine_t *self, upload_t *upload)
 {
     s_stop_putting (self, upload);
@@ -183,7 +183,8 @@ static void s_free (engine_t *self, upload_t *upload)
     free (upload);
 }
 
-/* Forgets what is known for long, and starts over what gets no answer. */
+/* Forgets blobs that have been known for long, and starts over with those that get no
+ * answer. */
 void upload_tick (engine_t *self, int64_t now)
 {
     for (size_t i = 0; i < UPLOAD_SLOTS; i++) {
@@ -241,7 +242,7 @@ static bool s_names (const us_job_t *job, const uint8_t *digest)
     return false;
 }
 
-/* The broker will never take this blob, so no job that names it either. */
+/* Refuses the jobs that name a blob which the broker will never take. */
 static void s_refuse_jobs (engine_t *self, const upload_t *upload, us_err_t code)
 {
     char text[128] = "";
@@ -250,18 +251,19 @@ static void s_refuse_jobs (engine_t *self, const upload_t *upload, us_err_t code
                   upload->blob->len, client_max_payload (self->client));
     engine_lock (self);
     TRACK_EACH (&self->track, result, PLACE_HELD)
-    if (s_names (result->job, upload->digest))
-        track_refuse (&self->track, result, code, text[0] ? text : NULL);
+        if (s_names (result->job, upload->digest))
+            track_refuse (&self->track, result, code, text[0] ? text : NULL);
     waiters_wake (self->client->waiters);
     engine_unlock (self);
 }
 
-/* The store cannot take it now: try again later, with the jobs that wait for it. */
+/* Delays the jobs that wait for a blob which the store cannot take now; they try again
+ * with it. */
 static void s_delay_jobs (engine_t *self, const upload_t *upload)
 {
     TRACK_EACH (&self->track, result, PLACE_HELD)
-    if (s_names (result->job, upload->digest))
-        track_delay (&self->track, result);
+        if (s_names (result->job, upload->digest))
+            track_delay (&self->track, result);
 }
 
 /* US_ERR_MISSING_BLOB: others have put other bytes under this name, and the broker has

@@ -10,9 +10,10 @@
 
 #include "engine_internal.h"
 
-/* All blobs of the job are at the broker; otherwise they are on their way from now on. */
+/* Whether all blobs of the job are at the broker; those that are not are on their way
+ * from now on. */
 bool upload_ready (engine_t *self, us_result_t *result);
-/* The broker says that it has not got all blobs of the job. */
+/* Asks for all blobs of the job anew: the broker says that some are missing. */
 void upload_forget (engine_t *self, us_result_t *result);
 void upload_pump (engine_t *self);
 void upload_down (engine_t *self);

@@ -63,7 +63,7 @@ static us_err_t s_say (us_client_t *client, us_err_t err)
     return err == US_OK ? err : client_fail (client, err, "%s", us_err_text (err));
 }
 
-/* Until it is done, or the driver has to be the thread. */
+/* Takes the engine's turns until it is done, or until the thread has to drive. */
 static us_err_t s_wait_driving (us_client_t *client, waiter_t **waiters,
                                 const wait_t *wait)
 {
@@ -111,7 +111,8 @@ us_err_t client_wait (us_client_t *client, waiter_t **waiters, client_done_fn *d
     wait_t wait = {.done = done, .arg = arg, .end = -1};
     if (timeout_ms > 0)
         wait.end = usi_now_ms () + timeout_ms + 1; /* never early */
-    /* Signals come while it sleeps, not before: none is missed. */
+    /* Signals are let in only while it sleeps, so that none comes just before and is
+     * missed. */
     sigset_t all;
     sigfillset (&all);
     pthread_sigmask (SIG_SETMASK, &all, &wait.signals);
@@ -126,8 +127,8 @@ us_err_t client_wait (us_client_t *client, waiter_t **waiters, client_done_fn *d
 
 /* --- commands --------------------------------------------------------------------- */
 
-/* The child of a fork has no engine that knows this result, nor the threads that
- * waited. */
+/* Makes a result of the parent one of this process: the child of a fork has neither an
+ * engine that knows it nor the threads that waited for it. */
 static void s_adopt (us_result_t *result)
 {
     us_client_t *client = result->client;
@@ -176,7 +177,8 @@ us_err_t result_want (us_result_t *result, unsigned wants)
     result->wants |= wants;
     if (result->queued)
         return US_OK;
-    /* The mailbox has a count of its own: the job may end before it is emptied. */
+    /* The mailbox holds a reference of its own: the job may end before it is
+     * emptied. */
     result_ref (result);
     result->queued = true;
     result->next_command = NULL;

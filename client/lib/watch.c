@@ -10,13 +10,13 @@
 #include "ending.h"
 #include "items.h"
 
-#define POLL_JOBS      256 /* looked after in one tick, in turn */
+#define POLL_JOBS      256 /* asked about in one tick */
 #define SHORT_ENDS_MAX 8
 
 /* --- asking ----------------------------------------------------------------------- */
 
-/* Which streams to ask for in this WATCH. A poll asks again only for a log that stands
- * still: it may be whole, or the hint of its growth was lost. */
+/* The streams to ask for in this WATCH. A poll asks again only for a log that does not
+ * grow: it may be whole, or the hint of its growth was lost. */
 static unsigned s_stream_flags (us_result_t *result, bool poll)
 {
     unsigned flags = 0;
@@ -95,7 +95,7 @@ void watch_pump (engine_t *self)
 void watch_up (engine_t *self)
 {
     TRACK_EACH (&self->track, result, PLACE_WATCHED)
-    track_move (&self->track, result, PLACE_ANNOUNCE);
+        track_move (&self->track, result, PLACE_ANNOUNCE);
 }
 
 void watch_down (engine_t *self)
@@ -103,7 +103,8 @@ void watch_down (engine_t *self)
     self->track.unwatch.len = 0; /* a new connection watches nothing */
 }
 
-/* Waited for longer than a tick: hints may have been lost. */
+/* Asks about jobs that have been waited for longer than a tick: the hint of a change
+ * may have been lost. */
 void watch_tick (engine_t *self, int64_t now)
 {
     usi_msg_begin (&self->out, USI_WATCH);
@@ -125,7 +126,8 @@ void watch_tick (engine_t *self, int64_t now)
 
 /* --- answers ---------------------------------------------------------------------- */
 
-/* The store lost an accepted job (it may run with less durability): submit it again. */
+/* The broker does not know the job. One that was accepted, and that the store has lost
+ * (as it may with less durability), is submitted again. */
 static void s_on_unknown (engine_t *self, us_result_t *result, us_err_t code)
 {
     if (code == US_ERR_STORE || code == US_ERR_BUSY)
@@ -184,10 +186,11 @@ static void s_take_info (us_result_t *result, const usi_fields_t *item)
     info->dropped = item->dropped;
 }
 
-/* The answer to a WATCH for a log: all of the log came before it. Or the answer to an
- * earlier WATCH, or the hint and the answer both: then the log is still on its way. The
- * store never says more than it keeps, so the smallest end is the true one; a log that
- * does not come up to it has been lost with its Redis. */
+/* ENDED of a job that has ended answers a WATCH for its log, and all of the log has
+ * come before it. But it may also answer an earlier WATCH, or come as hint and as
+ * answer: then the log is still on its way. The store never says that it keeps more
+ * than it does, so the smallest end is the true one; a log that does not come up to it
+ * was lost with its Redis. */
 static void s_on_ended_again (us_result_t *result, const usi_fields_t *item)
 {
     us_result_info_t *info = &result->info;
