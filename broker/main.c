@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * understudy-broker: settings, start-up in order, one line that says what is wrong. */
+ * understudy-broker: reads the settings, starts the parts in order, and says in one line
+ * what is wrong. Stands on server.h and private_redis.h. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -165,7 +166,8 @@ static int s_check_endpoints (app_t *self)
     return 0;
 }
 
-/* The private Redis must not inherit it: whoever reads there waits for its end, too. */
+/* The private Redis must not inherit the descriptor: who reads from it would wait until
+ * Redis has ended too. */
 static int s_take_ready_fd (app_t *self)
 {
     uint64_t fd = 0;
@@ -196,7 +198,8 @@ static int s_configure (app_t *self, int argc, char **argv)
 
 /* --- starting ------------------------------------------------------------------------- */
 
-/* Signals come through a descriptor in the loop; threads of libzmq inherit the mask. */
+/* Blocks signals, which the loop reads from a descriptor. Threads of libzmq inherit the
+ * mask. */
 static void s_take_signals (void)
 {
     sigset_t set;
@@ -211,7 +214,7 @@ static void s_take_signals (void)
     zsys_handler_set (NULL);
 }
 
-/* Without the password; the caller frees it. */
+/* The URL without its password; the caller frees it. */
 static char *s_shown_url (const char *text)
 {
     usi_redis_url_t url;

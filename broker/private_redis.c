@@ -24,7 +24,7 @@
 #define LOCK_WAIT_MS   10000 /* for a server that is just ending */
 #define START_WAIT_MS  20000
 #define STOP_WAIT_MS   10000
-#define STEADY_MS      10000 /* ran so long: the next failure is a new one */
+#define STEADY_MS      10000 /* it ran so long: the next failure is a new one */
 #define BACKOFF_MAX_MS 5000
 #define DISK_FULL      (1024 * 1024) /* bytes left */
 #define LEAST_MAJOR    7
@@ -254,8 +254,8 @@ static void s_exec (const private_redis_t *self)
             "understudy-redis {title} {listen-addr}", (char *) NULL);
 }
 
-/* Its own process group, so that a Ctrl-C meant for the broker leaves it to write on
- * until the broker has said its last. */
+/* The server gets a process group of its own, so that it writes on after a Ctrl-C that is
+ * meant for the broker, until the broker has ended. */
 static int s_spawn (private_redis_t *self)
 {
     pid_t parent = getpid ();
@@ -307,7 +307,7 @@ static bool s_answers (const private_redis_t *self)
     return good;
 }
 
-/* The last line of its log, which says why it does not start. */
+/* The last line of the log, which says why the server does not start. */
 static char *s_last_words (const private_redis_t *self)
 {
     char tail[512];
@@ -324,7 +324,7 @@ static char *s_last_words (const private_redis_t *self)
     return usi_strdup (line ? line + 1 : tail);
 }
 
-/* Why it ended. On a full disk it cannot write down its last words either. */
+/* Why the server ended. On a full disk it cannot write its last words to the log either. */
 static char *s_reason (const private_redis_t *self)
 {
     struct statvfs disk;

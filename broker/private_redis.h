@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The redis-server, or valkey-server, that a broker without --redis starts for itself: in
- * the data directory, on a unix socket, in a process group of its own, ending with the
- * broker. DIR/broker is locked by the broker alone and holds its pid; DIR/lock is locked by
+ * the data directory, on a unix socket, in a process group of its own, and ended with
+ * the broker. DIR/broker is locked by the broker alone and holds its pid; DIR/lock is locked by
  * the broker and by its server both, so a new broker sees apart "in use" and "the old one's
  * Redis is just ending". */
 #ifndef BROKER_PRIVATE_REDIS_H
@@ -23,11 +23,11 @@ int private_redis_start (private_redis_t **self_p, const char *dir,
                          const char *durability, char **text);
 /* From now on, a server that dies is started again. */
 void private_redis_attach (private_redis_t *self, zloop_t *loop);
-/* After SIGCHLD. */
+/* To be called after SIGCHLD. */
 void private_redis_reap (private_redis_t *self);
 /* unix://PATH, as usi_redis_url_parse reads it; borrowed. */
 const char *private_redis_url (const private_redis_t *self);
-/* The next broker may wait for the directory from now on, instead of giving up. */
+/* From now on the next broker waits for the directory instead of giving up. */
 void private_redis_ending (private_redis_t *self);
 /* Ends the server: SIGTERM, and SIGKILL where that does not help. After the loop, whose
  * timers start it again. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop: see server.h. A turn is: read what peers sent and hand it to the handlers,
- * which ask the store; or read what the store answered, whose callbacks fill the outbox;
- * then send what was gathered. Nothing blocks, and no handler ends the loop but the one
- * that is meant to. */
+ * See server.h. This file wires the parts together and holds the loop; what is done about
+ * a message or an event stands in handlers/ and core/. In a turn the loop reads what peers
+ * sent and dispatches it to handlers, which ask the store; or it reads what the store
+ * answered, whose callbacks fill the outbox. Then it sends what was gathered. Nothing
+ * blocks. */
 #include "server.h"
 
 #include <errno.h>
@@ -21,7 +22,6 @@
 #include "core/orders.h"
 #include "core/presence.h"
 #include "core/schedule.h"
-#include "core/served.h"
 #include "core/slow_peers.h"
 #include "handlers/dispatch.h"
 
@@ -36,7 +36,7 @@
 #define STORE_WAIT_MS  5000
 #define END_TICK_MS    10
 #define END_WAIT_MS    3000 /* for the store to answer what is under way */
-#define QUIET_BEATS    4    /* after a pause in reading, peers get time to be heard */
+#define QUIET_BEATS    4    /* without PINGs, after a pause in reading */
 
 struct server {
     broker_t core;
@@ -48,13 +48,13 @@ struct server {
     zsock_t *router;
     zmq_pollitem_t signals;
     usi_msg_t msg; /* received */
-    bool begun;    /* the store was ready once */
+    bool begun;    /* the store has been ready once */
     bool reading;
-    bool was_lost;   /* the store, since it was last ready */
-    bool turn_timer; /* the end of the turn is set */
+    bool was_lost;   /* the store was lost since it was last ready */
+    bool turn_timer; /* the end of the turn has a timer */
     bool slow_timer;
     unsigned refreshes;
-    unsigned quiet_beats;  /* beats that must pass before peers are counted out */
+    unsigned quiet_beats;  /* beats to come that PING nobody */
     int64_t idle_since_ms; /* no node since then; -1: there is one */
     int64_t end_at_ms;
 };
@@ -79,7 +79,7 @@ static int s_on_turn (zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
-/* hook of the outbox: a callback of the store has begun to answer. */
+/* Hook of the outbox: a message was begun, by a handler or by a callback of the store. */
 static void s_on_filled (void *arg)
 {
     server_t *self = arg;
@@ -166,8 +166,8 @@ static int s_on_resume (zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
-/* More is at the store than it can answer soon: what peers send stays in their sockets,
- * and so comes to rest with them. */
+/* Stops reading while the store has more to answer than it can answer soon: messages stay
+ * in the sockets, until peers cannot send any more. */
 static void s_check_backlog (server_t *self)
 {
     if (!self->reading || !s_is_over (self, 1))
@@ -191,7 +191,8 @@ static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg)
 
 /* --- beats -------------------------------------------------------------------------------- */
 
-/* After a pause in reading, what peers sent meanwhile has to be read first. */
+/* After a pause in reading, the answers to earlier PINGs are still to be read, so no peer is
+ * found silent for some beats. */
 static void s_beat_peers (server_t *self)
 {
     if (self->quiet_beats > 0)
@@ -239,7 +240,7 @@ static int s_on_refresh (zloop_t *loop, int timer, void *arg)
     (void) loop;
     (void) timer;
     entries_refresh (&self->core);
-    /* What a burst of large bodies took goes back to the system. */
+    /* Returns freed heap to the system after a burst of large bodies. */
     if (++self->refreshes % TRIM_REFRESHES == 0)
         malloc_trim (0);
     return 0;
@@ -247,7 +248,8 @@ static int s_on_refresh (zloop_t *loop, int timer, void *arg)
 
 /* --- what the store tells ------------------------------------------------------------------ */
 
-/* A Redis that has much to load is there before it answers: peers are served from now on. */
+/* The store answers for the first time: peers are served from now on. A Redis that has much
+ * to load takes connections before it answers. */
 static void s_begin (server_t *self)
 {
     self->begun = true;
@@ -258,7 +260,8 @@ static void s_begin (server_t *self)
         self->options.ready (self, self->options.arg);
 }
 
-/* What was under way when the store left is not known: everybody announces anew. */
+/* Nobody knows what became of the operations that were under way when the store was lost,
+ * so all peers announce anew. */
 static void s_on_ready (void *arg)
 {
     server_t *self = arg;
@@ -275,7 +278,7 @@ static void s_on_ready (void *arg)
     entries_refresh (&self->core);
 }
 
-/* The store has told the log. */
+/* The store itself has logged why. */
 static void s_on_lost (void *arg, const char *why)
 {
     server_t *self = arg;
@@ -324,7 +327,7 @@ static void s_on_wake (void *arg, uint64_t node)
 
 /* --- ending ------------------------------------------------------------------------------- */
 
-/* Answers of the store are still passed on; then the peers hear BYE and the loop ends. */
+/* Passes on answers of the store while they come; then says BYE to all, ends the loop. */
 static int s_on_ending (zloop_t *loop, int timer, void *arg)
 {
     server_t *self = arg;
@@ -406,7 +409,6 @@ server_t *server_new (void)
     core->id = usi_random32 ();
     core->started_ms = usi_now_ms ();
     follows_init (core);
-    served_init (core);
     const outbox_hooks_t hooks = {.unsent = s_on_unsent,
                                   .gone = s_on_gone,
                                   .filled = s_on_filled,
@@ -417,7 +419,8 @@ server_t *server_new (void)
     return self;
 }
 
-/* The store goes first: it answers what is under way, and those answers need the rest. */
+/* The store is destroyed first: it answers what is under way, and its callbacks use all the
+ * other parts. */
 void server_destroy (server_t **self_p)
 {
     server_t *self = *self_p;
@@ -426,7 +429,6 @@ void server_destroy (server_t **self_p)
     broker_t *core = &self->core;
     core->ending = true;
     store_destroy (&core->store);
-    served_destroy (core);
     presence_clear (core);
     outbox_destroy (&core->outbox);
     nodes_destroy (&core->nodes);
@@ -446,7 +448,7 @@ int server_bind (server_t *self, const char *endpoint, char **text)
 {
     char *address = endpoint_to_bind (endpoint);
     char bound[256];
-    /* Only where it is asked for: with it libzmq shows IPv4 addresses in IPv6 dress. */
+    /* Not where nobody asks for IPv6: libzmq would show IPv4 addresses as IPv4-mapped ones. */
     s_set (self->socket, ZMQ_IPV6, strchr (endpoint, '[') != NULL);
     size_t len = sizeof bound;
     int rc = zmq_bind (self->socket, address);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The broker as a whole: one ROUTER socket, one loop, one thread. Life: new, bind, open,
- * run, destroy. */
+ * The broker as a whole: one ROUTER socket, one loop, one thread. It is made, bound, opened,
+ * run and destroyed, in this order. Stands on all other parts of the broker. */
 #ifndef BROKER_SERVER_H
 #define BROKER_SERVER_H
 
@@ -21,7 +21,7 @@ typedef struct server_options {
     int64_t keep_jobs;
     uint64_t max_payload;
     int64_t exit_when_idle_ms; /* -1: never */
-    /* The store is there and peers are served: called once. */
+    /* Called once, when the store answers and peers are served. */
     void (*ready) (server_t *server, void *arg);
     void *arg;
 } server_options_t;
@@ -31,11 +31,11 @@ void server_destroy (server_t **self_p);
 
 /* 0, or an exit code and a line for the operator in *text, which the caller frees. */
 int server_bind (server_t *self, const char *endpoint, char **text);
-/* Looks whether the store suits and connects to it. SIGTERM, SIGINT and SIGCHLD must be
+/* Checks whether the store suits and connects to it. SIGTERM, SIGINT and SIGCHLD must be
  * blocked. redis may be NULL; it is borrowed. */
 int server_open (server_t *self, const server_options_t *options,
                  private_redis_t *redis, char **text);
-/* Until a signal, or until it was idle for long enough. */
+/* Runs until a signal, or until the broker was idle for long enough. */
 void server_run (server_t *self);
 
 /* What an accepted job survives; borrowed. */

@@ -40,10 +40,10 @@ typedef struct broker {
     int64_t lease_ms;
     uint64_t max_payload;
     broker_counters_t counters;
-    int64_t refused_ms;  /* when a refusal was last logged; handlers/dispatch.c */
-    zlistx_t *questions; /* that wait for the registry; served.c */
-    bool asks_registry;  /* an answer is awaited; served.c */
-    bool ending;         /* takes no more work */
+    int64_t refused_ms; /* when a refusal was last logged; handlers/dispatch.c */
+    list_t questions;   /* that wait for the registry; served.c */
+    bool asks_registry; /* an answer is awaited; served.c */
+    bool ending;        /* takes no more work */
 } broker_t;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The addresses a broker listens on: which are allowed, and which of them others can
- * use. */
+ * The addresses that a broker listens on: which are allowed, and which of them others can
+ * use. Uses nothing of the broker. */
 #ifndef BROKER_ENDPOINTS_H
 #define BROKER_ENDPOINTS_H
 
@@ -21,7 +21,7 @@ typedef struct endpoints {
 bool endpoint_is_local (const char *endpoint);
 /* tcp://HOST:PORT or ipc://PATH. */
 bool endpoint_is_valid (const char *endpoint);
-/* As libzmq wants it: port 0 becomes *. The caller frees it. */
+/* The endpoint as libzmq wants it: port 0 becomes *. The caller frees it. */
 char *endpoint_to_bind (const char *endpoint);
 
 /* False where the list is full. The text is copied. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See registry.h. */
+ * See entries.h. */
 #include "core/entries.h"
 
 #include <unistd.h>

@@ -42,7 +42,7 @@ static follow_t *s_find (broker_t *self, uint32_t peer, const usi_id_t *id)
 
 follow_t *follow_find (broker_t *self, const peer_t *peer, const usi_id_t *id)
 {
-    return peer->follows ? s_find (self, peer->index, id) : NULL;
+    return peer->follows.len > 0 ? s_find (self, peer->index, id) : NULL;
 }
 
 static follow_t *s_new (broker_t *self, peer_t *peer, const usi_id_t *id)
@@ -52,11 +52,7 @@ static follow_t *s_new (broker_t *self, peer_t *peer, const usi_id_t *id)
     follow->key.id = *id;
     follow->key.peer = peer->index;
     follow->generation = ++generations;
-    follow->next = peer->follows;
-    follow->link = &peer->follows;
-    if (peer->follows)
-        peer->follows->link = &follow->next;
-    peer->follows = follow;
+    list_append (&peer->follows, &follow->node);
     zhashx_insert (self->follows, follow, follow);
     return follow;
 }
@@ -85,16 +81,14 @@ follow_t *follow_open (broker_t *self, peer_t *peer, const usi_id_t *id, unsigne
 void follow_drop (broker_t *self, follow_t *follow)
 {
     zhashx_delete (self->follows, follow);
-    *follow->link = follow->next;
-    if (follow->next)
-        follow->next->link = follow->link;
+    list_remove (&follow->node);
     free (follow);
 }
 
 void follow_drop_all (broker_t *self, peer_t *peer)
 {
-    while (peer->follows)
-        follow_drop (self, peer->follows);
+    LIST_EACH (&peer->follows, follow_t, follow, node)
+        follow_drop (self, follow);
 }
 
 /* --- sending --------------------------------------------------------------------- */
@@ -117,8 +111,9 @@ typedef struct read_request {
 
 static void s_advance (broker_t *self, follow_t *follow);
 
-/* What the store says of the length is the truth of that moment. All is noted before it is
- * sent: a peer that turns out not to read sets it back (follow_unsent). */
+/* Notes and sends what the store has read. The length that the store tells was true when it
+ * read. The follow is changed before the bytes are sent, because sending may find the peer
+ * slow, which sets the follow back (follow_unsent). */
 static void s_take (broker_t *self, peer_t *peer, follow_t *follow, int number,
                     usi_bytes_t bytes, uint64_t length)
 {
@@ -171,8 +166,8 @@ static bool s_is_behind (const follow_stream_t *stream)
     return stream->wanted && (stream->reading || stream->sent < stream->len);
 }
 
-/* Reads on where something is missing; ends the follow where nothing is and the job has
- * ended. */
+/* Reads on where bytes are missing. Where none are and the job has ended, the follow ends
+ * with its ENDED. */
 static void s_advance (broker_t *self, follow_t *follow)
 {
     const peer_t *peer = peers_get (self->peers, follow->key.peer);
@@ -280,11 +275,6 @@ void follow_unsent (broker_t *self, peer_t *peer, const usi_id_t *id, int stream
 
 void follow_resume_all (broker_t *self, peer_t *peer)
 {
-    follow_t *follow = peer->follows;
-    while (follow) {
-        follow_t *next =
-            follow->next; /* advancing may end the follow, not its neighbour */
+    LIST_EACH (&peer->follows, follow_t, follow, node)
         s_advance (self, follow);
-        follow = next;
-    }
 }

@@ -89,8 +89,8 @@ static node_t *s_node_of (const claim_request_t *request)
     return peer->node;
 }
 
-/* What an unsatisfied claim means: our topic waits; and where jobs came in while the
- * claim was on its way, it may have missed them. */
+/* The store had fewer jobs than the claim asked for, so the node's topic waits there now.
+ * Where jobs came in while the claim was on its way, it may have missed them. */
 static void s_note_unsatisfied (node_t *node, const claim_request_t *request)
 {
     node_channel_t *slot = &node->channels[request->index];
@@ -131,12 +131,12 @@ static void s_on_claimed (us_err_t code, const store_claimed_t *jobs, size_t cou
             node->channels[request->index].waiting = false;
         s_after_claim (self, node, request);
     } else if (request->in_pass)
-        node->pass_left = 0; /* the look of the next second tries again */
+        node->pass_left = 0; /* schedule_look tries again within a second */
     free (request);
 }
 
-/* While credit remains after this claim the topic stays in the waiting set: only a claim
- * of all there is takes it out. */
+/* While credit remains after this claim, the topic stays in the waiting set: only a claim
+ * of all the credit takes it out. */
 static void s_claim (broker_t *self, node_t *node, size_t index, uint32_t count,
                      bool in_pass)
 {
@@ -210,7 +210,7 @@ void schedule_jobs (broker_t *self, usi_bytes_t name, uint32_t class_id, uint32_
         channel_spread (channel, class_id, count, s_claim_share, self);
 }
 
-/* One claim a channel, however many nodes wait there. */
+/* Makes one claim, however many nodes of the channel have idle credit. */
 static void s_look_at (broker_t *self, channel_t *channel)
 {
     for (size_t i = 0; i < channel->nodes_len; i++) {

@@ -12,11 +12,12 @@
 
 /* The node has new credit, or there may be new work for it. */
 void schedule_node (broker_t *self, node_t *node);
-/* So many jobs of a class just went into the channel of this name. */
+/* So many jobs of a class were just submitted to the channel of this name. */
 void schedule_jobs (broker_t *self, usi_bytes_t name, uint32_t class_id,
                     uint32_t count);
+/* Once a second: claims for credit that lies idle, in case a wake was lost. */
 void schedule_look (broker_t *self);
-/* The items of a JOBS message did not reach the node. */
+/* This JOBS message did not reach the node: hands its jobs back. */
 void schedule_undelivered (broker_t *self, node_t *node, const usi_msg_t *jobs);
 
 #endif

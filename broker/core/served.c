@@ -8,22 +8,11 @@
 #include "base/mem.h"
 
 typedef struct question {
+    list_node_t node;
     char channel[USI_CHANNEL_MAX + 1];
     served_fn *fn;
     void *arg;
 } question_t;
-
-void served_init (broker_t *self)
-{
-    self->questions = zlistx_new ();
-}
-
-/* The store answers everything before it goes, so no question is left. */
-void served_destroy (broker_t *self)
-{
-    US_ASSERT (zlistx_size (self->questions) == 0);
-    zlistx_destroy (&self->questions);
-}
 
 bool served_here (const broker_t *self, const char *name)
 {
@@ -58,9 +47,11 @@ static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
                         void *arg)
 {
     broker_t *self = arg;
-    question_t *question;
     self->asks_registry = false;
-    while ((question = zlistx_detach (self->questions, NULL))) {
+    /* Not LIST_EACH: an answer may lead to another question. */
+    while (self->questions.len > 0) {
+        question_t *question = LIST_ELEMENT (self->questions.first, question_t, node);
+        list_remove (&question->node);
         bool served = !code && s_is_served (self, question->channel, values, count);
         question->fn (code, served, question->arg);
         free (question);
@@ -73,7 +64,7 @@ void served_ask (broker_t *self, const char *channel, served_fn *fn, void *arg)
     snprintf (question->channel, sizeof question->channel, "%s", channel);
     question->fn = fn;
     question->arg = arg;
-    zlistx_add_end (self->questions, question);
+    list_append (&self->questions, &question->node);
     if (!self->asks_registry) {
         self->asks_registry = true;
         store_nodes (self->store, s_on_nodes, self);

@@ -8,10 +8,6 @@
 
 #include "core/broker.h"
 
-void served_init (broker_t *self);
-/* After the store, whose last answers still need it. */
-void served_destroy (broker_t *self);
-
 /* A node of this broker serves the channel. */
 bool served_here (const broker_t *self, const char *channel);
 /* Asks the registry; fn runs exactly once. code: why it is not known. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * An ANSWER in the making: made from a QUERY, filled with rows (each one msgpack map), and
- * sent once. */
+ * An ANSWER in the making: it is made from a QUERY, filled with rows (each is a msgpack
+ * map), and sent once. Stands on the core. */
 #ifndef BROKER_ANSWER_H
 #define BROKER_ANSWER_H
 
@@ -31,15 +31,15 @@ typedef struct answer {
 } answer_t;
 
 answer_t *answer_new (broker_t *broker, const peer_t *peer, const usi_fields_t *query);
-/* Frees; on a NULL text the error's own is used. Consumes. */
+/* Answers with this error; on a NULL text its own is used. Consumes. */
 void answer_fail (answer_t **self_p, us_err_t code, const char *text);
-/* Sends what was gathered. */
+/* Sends the rows. Consumes. */
 void answer_send (answer_t **self_p, uint64_t count);
 
-/* One more row; false: no room, the rest is for the next answer. */
+/* Adds a row. False: there is no room; the rest is for the next answer. */
 bool answer_row (answer_t *self, const usi_buf_t *row);
-/* The same for listings without a cursor of their own: skips what was sent before and sets
- * the cursor. */
+/* The same for listings without a cursor of their own: skips the rows that an earlier answer
+ * held, and sets the cursor. */
 bool answer_numbered_row (answer_t *self, size_t number, const usi_buf_t *row);
 
 /* Rows are maps: pairs are counted while they are written. */
@@ -53,14 +53,14 @@ void row_str (row_t *row, const char *key, usi_bytes_t text);
 void row_uint (row_t *row, const char *key, uint64_t value);
 void row_bool (row_t *row, const char *key, bool value);
 void row_list (row_t *row, const char *key, const endpoints_t *list);
-/* An array follows: put so many values into the buffer. */
+/* Begins an array: the caller puts so many values into the returned buffer. */
 usi_buf_t *row_array (row_t *row, const char *key, size_t count);
 void row_fields (row_t *row, const usi_fields_t *fields);
 /* The pairs of a whole msgpack map. */
 void row_map (row_t *row, usi_bytes_t map);
-/* Becomes a map, appended to buf; the row is free for use again. */
+/* Appends the row to buf as a map. The row is empty then and can be used again. */
 void row_end (row_t *row, usi_buf_t *buf);
-/* Both at once. */
+/* row_end and answer_numbered_row at once. */
 bool answer_end_row (answer_t *self, size_t number, row_t *row);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * QUERY: which question it is. */
+ * QUERY: finds the question by its name and asks it. */
 #include "handlers/query.h"
 
 #include "handlers/handlers.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The questions of docs/protocol.md section 4.4. Each consumes the answer. */
+ * The questions of docs/protocol.md section 4.4. Each consumes the answer. Stands on
+ * answer.h. */
 #ifndef BROKER_QUERY_H
 #define BROKER_QUERY_H
 

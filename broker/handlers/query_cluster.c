@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Questions about brokers, nodes and channels. */
+ * Questions about brokers, nodes, their environments, and channels; and drain. */
 #include "handlers/query.h"
 
 #include <stdlib.h>
@@ -51,7 +51,7 @@ static void s_status_row (row_t *row, const broker_t *self)
     s_count_rows (row, self);
 }
 
-/* Also answered while the store is away: without the jobs then. */
+/* Answers also while the store is away, then without the numbers of jobs. */
 static void s_on_sums (us_err_t code, const store_channel_t *channels, size_t count,
                        void *arg)
 {
@@ -148,7 +148,7 @@ void query_channels (answer_t *answer)
 
 /* --- nodes, brokers -------------------------------------------------------------------------- */
 
-/* What is in hand here is newer than the registry. */
+/* What this broker knows of its own node is newer than the entry in the registry. */
 static bool s_is_ours (const broker_t *self, usi_bytes_t value, node_t **node)
 {
     usi_fields_t fields;

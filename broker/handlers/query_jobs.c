@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Questions about jobs. */
+ * Questions about jobs: list, find, show, retry, purge. */
 #include "handlers/query.h"
 
 #include <stdlib.h>

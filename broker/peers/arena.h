@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory that is taken in small pieces and given back all at once: what the fields of an
- * outgoing message point to until it is sent. Pieces never move. */
+ * Memory that is taken in small pieces and freed all at once: what the fields of an
+ * outgoing message point to until it is sent. Pieces never move. Uses nothing of the
+ * broker. */
 #ifndef BROKER_ARENA_H
 #define BROKER_ARENA_H
 
@@ -15,7 +16,7 @@ typedef struct arena {
 
 void *arena_alloc (arena_t *self, size_t size);
 usi_bytes_t arena_copy (arena_t *self, usi_bytes_t bytes);
-/* Everything taken is given back; one block is kept for the next time. */
+/* Frees all pieces, but keeps one block for the next time. */
 void arena_reset (arena_t *self);
 void arena_free (arena_t *self);
 

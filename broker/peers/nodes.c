@@ -293,8 +293,8 @@ static uint32_t s_takers (const channel_t *channel, uint32_t class_id)
     return takers;
 }
 
-/* An equal share for each taker; what one cannot take goes to those after it, and what
- * nobody after it could take to those before it, in a second round. */
+/* Each node gets an equal share. What a node cannot take goes to the nodes after it; what
+ * none of those can take goes to the nodes before it, in a second round. */
 uint32_t channel_spread (channel_t *channel, uint32_t class_id, uint32_t count,
                          channel_claim_fn *claim, void *arg)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The nodes connected to this broker and the channels they listen on: who serves what, and
- * how much credit is free. Pure bookkeeping; the claims are made in schedule.c. A channel
- * is known here as long as a node listens on it. */
+ * how much credit is free. A channel is known here as long as a node listens on it. Stands
+ * on the table of peers; claims are made in core/schedule.h. */
 #ifndef BROKER_NODES_H
 #define BROKER_NODES_H
 
@@ -21,7 +21,7 @@ typedef struct node node_t;
 typedef struct channel {
     char *name;
     uint64_t
-        submits; /* jobs that came in here: a claim in flight may have missed them */
+        submits; /* jobs submitted here: a claim under way may have missed the last */
     node_t **nodes;
     size_t nodes_len, nodes_cap;
     size_t turn; /* where the next distribution begins */
@@ -29,7 +29,7 @@ typedef struct channel {
 
 typedef struct node_channel {
     channel_t *channel;
-    bool waiting; /* our wake topic stands in the channel's waiting sets */
+    bool waiting; /* the node's topic stands in the channel's waiting sets */
 } node_channel_t;
 
 struct node {
@@ -44,13 +44,13 @@ struct node {
     size_t classes_len;
     node_channel_t *channels;
     size_t channels_len;
-    uint32_t credit;  /* jobs it takes */
-    uint32_t claimed; /* of these, asked of the store and not yet answered */
+    uint32_t credit;  /* jobs that the node takes */
+    uint32_t claimed; /* of the credit: asked of the store, not yet answered */
     size_t turn;      /* channel of the next claim */
     size_t pass_left; /* channels that this pass has still to ask; 0: no pass */
-    bool pass_again;  /* something new came meanwhile */
+    bool pass_again;  /* new credit or jobs came during this pass */
     bool draining;
-    bool relayed;   /* we receive its wakes */
+    bool relayed;   /* this broker receives its wakes */
     usi_buf_t envs; /* msgpack maps, one for each environment */
     uint32_t envs_len;
 };
@@ -60,22 +60,22 @@ typedef struct nodes nodes_t;
 nodes_t *nodes_new (void);
 void nodes_destroy (nodes_t **self_p);
 
-/* Makes the node of a HELLO. US_ERR_INVALID and *why (static): it offers nonsense. */
+/* Makes the node of a HELLO. US_ERR_INVALID and *why (static): the HELLO makes no sense. */
 us_err_t nodes_add (nodes_t *self, peer_t *peer, const usi_fields_t *hello,
                     node_t **node, const char **why);
-/* Also frees it and clears peer->node. */
+/* Frees the node and clears peer->node. */
 void nodes_remove (nodes_t *self, node_t *node);
 node_t *nodes_find (const nodes_t *self, uint64_t id);
-/* By name, or by id in hex. *several: the name fits more than one. */
+/* Finds by name, or by id in hex. *several: the name fits more than one node. */
 node_t *nodes_find_name (const nodes_t *self, usi_bytes_t name, bool *several);
 size_t nodes_count (const nodes_t *self);
 node_t *nodes_at (const nodes_t *self, size_t index);
 
-/* NULL: no node listens. */
+/* NULL: no node listens on it. */
 channel_t *nodes_channel (const nodes_t *self, usi_bytes_t name);
 channel_t *nodes_first_channel (nodes_t *self);
 channel_t *nodes_next_channel (nodes_t *self);
-/* Some node that takes new jobs listens. */
+/* Some node listens on it that takes new jobs. */
 bool channel_is_served (const channel_t *channel);
 
 /* Credit that no claim is using; 0 while the node must not get jobs. */

@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* A message leaves when it holds this much: with the high water mark of the socket it
- * bounds what a peer that does not read can make us hold. */
+/* A message leaves when it holds this much. Together with the high water mark of the socket
+ * this bounds what the broker holds for a peer that does not read. */
 #define FULL_BYTES (512 * 1024)
 #define POOL_MAX   16
 
@@ -23,8 +23,7 @@ typedef struct outmsg {
 struct outbox {
     void *socket;
     outbox_hooks_t hooks;
-    peer_t **dirty; /* have gathered messages */
-    size_t dirty_len, dirty_cap;
+    list_t dirty; /* peers with gathered messages */
     outmsg_t *pool[POOL_MAX];
     size_t pool_len;
 };
@@ -66,11 +65,10 @@ void outbox_destroy (outbox_t **self_p)
     outbox_t *self = *self_p;
     if (!self)
         return;
-    while (self->dirty_len > 0)
-        outbox_forget (self, self->dirty[0]);
+    LIST_EACH (&self->dirty, peer_t, peer, dirty)
+        outbox_forget (self, peer);
     while (self->pool_len > 0)
         s_free (self->pool[--self->pool_len]);
-    free (self->dirty);
     free (self);
     *self_p = NULL;
 }
@@ -88,15 +86,10 @@ static void s_recycle (outbox_t *self, outmsg_t *out)
 
 static void s_mark_dirty (outbox_t *self, peer_t *peer)
 {
-    if (peer->dirty)
+    if (peer->dirty.list)
         return;
-    if (self->dirty_len == self->dirty_cap) {
-        self->dirty_cap = self->dirty_cap ? self->dirty_cap * 2 : 16;
-        self->dirty = usi_realloc (self->dirty, self->dirty_cap * sizeof *self->dirty);
-    }
-    self->dirty[self->dirty_len++] = peer;
-    peer->dirty = true;
-    if (self->dirty_len == 1)
+    list_append (&self->dirty, &peer->dirty);
+    if (self->dirty.len == 1)
         self->hooks.filled (self->hooks.arg);
 }
 
@@ -133,9 +126,10 @@ static void s_flush_peer (outbox_t *self, peer_t *peer)
 
 void outbox_flush (outbox_t *self)
 {
-    while (self->dirty_len > 0) {
-        peer_t *peer = self->dirty[--self->dirty_len];
-        peer->dirty = false;
+    /* Not LIST_EACH: a hook may add messages, for any peer. */
+    while (self->dirty.len > 0) {
+        peer_t *peer = LIST_ELEMENT (self->dirty.first, peer_t, dirty);
+        list_remove (&peer->dirty);
         s_flush_peer (self, peer);
     }
 }
@@ -212,13 +206,7 @@ void outbox_forget (outbox_t *self, peer_t *peer)
             s_recycle (self, peer->out[kind]);
         peer->out[kind] = NULL;
     }
-    for (size_t i = 0; i < self->dirty_len; i++) {
-        if (self->dirty[i] == peer) {
-            self->dirty[i] = self->dirty[--self->dirty_len];
-            break;
-        }
-    }
-    peer->dirty = false;
+    list_remove (&peer->dirty);
 }
 
 /* --- to a connection --------------------------------------------------------------- */
@@ -237,7 +225,7 @@ void outbox_refuse (outbox_t *self, const routing_t *routing, const usi_msg_t *r
     USI_SET (&msg.head, TEXT, text, usi_bytes_of (text ? text : us_err_text (code)));
     if (refused)
         USI_SET (&msg.head, COUNT, count, (uint64_t) refused->type);
-    /* A question from nobody known is asked again after HELLO: this is no answer to it. */
+    /* Who is unknown asks the question again after HELLO, so this does not answer it. */
     if (refused && usi_has (&refused->head, USI_F_REF) && code != US_ERR_UNKNOWN_PEER)
         USI_SET (&msg.head, REF, ref, refused->head.ref);
     outbox_send_to (self, routing, &msg);

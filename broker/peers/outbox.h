@@ -3,7 +3,7 @@
  * What goes out to peers. Answers of the same type to the same peer are gathered in one
  * message while a loop turn lasts and sent at its end, or earlier when the message is full.
  * Sends never block: what a peer does not take goes to the unsent hook, which notes it
- * (core/slow_peers.h). */
+ * (core/slow_peers.h). Stands on the table of peers. */
 #ifndef BROKER_OUTBOX_H
 #define BROKER_OUTBOX_H
 
@@ -14,11 +14,11 @@
 typedef struct outbox outbox_t;
 
 typedef struct outbox_hooks {
-    /* The peer does not read now; the message is dropped after the call. */
+    /* The peer does not read now. The message is dropped after the call. */
     void (*unsent) (peer_t *peer, const usi_msg_t *msg, void *arg);
-    /* The peer's connection is closed. msg: what it did not get, NULL: nothing. */
+    /* The peer's connection is closed. msg: what it did not get, or NULL. */
     void (*gone) (peer_t *peer, const usi_msg_t *msg, void *arg);
-    /* The first message of a turn was begun: outbox_flush is to be called soon. */
+    /* The first message of a turn was begun: the owner calls outbox_flush soon. */
     void (*filled) (void *arg);
     void *arg;
 } outbox_hooks_t;
@@ -26,9 +26,9 @@ typedef struct outbox_hooks {
 outbox_t *outbox_new (void *socket, const outbox_hooks_t *hooks);
 void outbox_destroy (outbox_t **self_p);
 
-/* One more item of a gathered type; fill it at once. What its fields point to must last
- * until it is sent: take it from *arena (may be NULL where no field needs it). The body is
- * copied. extra: bytes of variable length in the item's fields. */
+/* One more item of a gathered type, to be filled at once. What its fields point to must
+ * last until the item is sent: the caller takes it from *arena (NULL where no field needs
+ * that). The body is copied. extra: bytes that the item takes from the arena. */
 usi_fields_t *outbox_add (outbox_t *self, peer_t *peer, usi_type_t type,
                           usi_bytes_t body, size_t extra, arena_t **arena);
 /* One more item about a job, without a body. */

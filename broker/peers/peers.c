@@ -136,7 +136,7 @@ peer_t **peers_all (const peers_t *self, size_t *count)
     return self->all;
 }
 
-/* Out of both hashes at once, so nobody finds it any more; freed by the reaper. */
+/* Takes the peer out of both hashes, so that nobody finds it any more. The reaper frees it. */
 void peers_mark_gone (peers_t *self, peer_t *peer)
 {
     if (peer->gone)
@@ -167,8 +167,8 @@ void peers_reap (peers_t *self, peers_forget_fn *forget, void *arg)
     }
 }
 
-/* Unanswered PINGs are counted, not milliseconds: after this process itself was stopped
- * for a while, every peer still gets its chance to answer. */
+/* Counts unanswered PINGs and not milliseconds: after this process itself was stopped for a
+ * while, every peer still gets its chance to answer. */
 peer_beat_t peer_beat (peer_t *peer)
 {
     if (peer->heard) {

@@ -3,8 +3,9 @@
  * Who is connected: clients and nodes that have said HELLO. A peer is found by its routing
  * id (what arrives) and by its index (what stands in job records and travels through the
  * store, where a pointer would not last). An index is never used again in the life of a
- * broker. A peer that is found gone is only marked; it leaves the table at the end of
- * the turn (peers_reap), so a pointer stays good throughout a handler. */
+ * broker. A peer whose connection is closed is only marked as gone; it leaves the table at
+ * the end of the turn (peers_reap), so a pointer stays good throughout a handler. Uses
+ * nothing else of the broker. */
 #ifndef BROKER_PEERS_H
 #define BROKER_PEERS_H
 
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/list.h"
 
 #define PEER_ROUTING_MAX 255
 #define PEER_OUT_KINDS   13 /* types of outgoing messages that are gathered, outbox.c */
@@ -19,7 +21,6 @@
 
 /* Other floors keep what they know of a peer in the peer itself. */
 struct node;
-struct follow;
 struct outmsg;
 struct missed;
 
@@ -32,7 +33,7 @@ typedef struct peer {
     routing_t routing;
     uint32_t index;
     unsigned role;     /* USI_BY_CLIENT or USI_BY_NODE */
-    char *name, *host; /* as told in HELLO, never NULL */
+    char *name, *host; /* of its HELLO, never NULL */
     uint64_t pid;
     bool heard;          /* something arrived since the last beat */
     unsigned unanswered; /* PINGs sent since something arrived */
@@ -43,10 +44,10 @@ typedef struct peer {
 
     struct node *node;                  /* a node's own data; nodes.c */
     struct outmsg *out[PEER_OUT_KINDS]; /* messages being filled; outbox.c */
-    bool dirty;                         /* in the outbox's list */
+    list_node_t dirty;                  /* in the outbox's list; outbox.c */
     struct missed *missed;              /* what a slow peer did not get; missed.c */
     size_t missed_len, missed_cap;
-    struct follow *follows; /* logs it is sent; follows.c */
+    list_t follows; /* logs that are sent to it; core/follows.c */
 } peer_t;
 
 typedef struct peers peers_t;

@@ -98,7 +98,7 @@ static void test_an_unknown_job_is_not_followed (void **state)
     fake_answer_job (s_watch (world, client, USI_WATCH_LOG, 0), US_ERR_UNKNOWN_JOB,
                      NULL);
     s_expect_state (world, client, US_ERR_UNKNOWN_JOB, 0);
-    assert_null (client->peer->follows);
+    assert_int_equal (client->peer->follows.len, 0);
 }
 
 static void test_without_the_store_the_client_must_announce (void **state)
@@ -116,11 +116,11 @@ static void test_unwatch_ends_the_log (void **state)
     end_t *client = world_client (world);
     usi_msg_t msg = USI_MSG_INIT;
     s_watch (world, client, USI_WATCH_LOG, 0);
-    assert_non_null (client->peer->follows);
+    assert_int_equal (client->peer->follows.len, 1);
     usi_msg_begin (&msg, USI_UNWATCH);
     world_add (&msg, &s_id);
     world_say (world, client, &msg);
-    assert_null (client->peer->follows);
+    assert_int_equal (client->peer->follows.len, 0);
     assert_int_equal (fake_take (world->store, "unwatch")->peer, client->peer->index);
 }
 

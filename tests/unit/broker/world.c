@@ -11,7 +11,6 @@
 
 #include "core/follows.h"
 #include "core/presence.h"
-#include "core/served.h"
 #include "core/slow_peers.h"
 #include "handlers/dispatch.h"
 
@@ -71,7 +70,6 @@ static int s_setup (void **state, int mark)
                               .lease_ms = 15000,
                               .max_payload = 64 << 20};
     follows_init (&self->broker);
-    served_init (&self->broker);
     *state = self;
     return 0;
 }
@@ -93,7 +91,6 @@ int world_teardown (void **state)
     broker_t *broker = &self->broker;
     broker->ending = true;
     store_destroy (&broker->store);
-    served_destroy (broker);
     presence_clear (broker);
     outbox_destroy (&broker->outbox);
     nodes_destroy (&broker->nodes);
