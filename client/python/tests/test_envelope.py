@@ -11,13 +11,13 @@ import pickle
 import sys
 import threading
 
+import envelopes
+
+from understudy import _envelope, exceptions
+from understudy._envelope import Failure
+from understudy._msgpack import packb, unpackb
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "client" / "python" / "src"))
-
-from understudy import _envelope, exceptions  # noqa: E402
-from understudy._envelope import Failure  # noqa: E402
-from understudy._msgpack import packb, unpackb  # noqa: E402
-
 GOLDEN = ROOT / "tests" / "unit" / "data" / "envelopes.json"
 DIGEST = bytes(range(32))
 OTHER = bytes(range(32, 64))
@@ -54,14 +54,14 @@ BUNDLE = {"pkg/__init__.py": b"", "jobs.py": b"def f(x):\n    return x\n"}
 
 
 def call_examples():
-    plain = _envelope.encode_args((1, "two"), {"three": 3.0})
-    none = _envelope.encode_args((), {})
+    plain = envelopes.encode_args((1, "two"), {"three": 3.0})
+    none = envelopes.encode_args((), {})
     pickled_args = packb(["p", "3.11", False, pickle.dumps(((1, {2}), {}), 5)])
     by_value = {"pickle": PICKLED, "python": "3.11", "cloudpickle": OTHER}
     return {
         "bundle": (_envelope.code_bundle(DIGEST, "pkg.jobs:Class.method"), plain),
         "no arguments": (_envelope.code_bundle(DIGEST, "jobs:f"), none),
-        "source": (_envelope.code_source("def f(): return 1\n", "f"), none),
+        "source": (envelopes.code_source("def f(): return 1\n", "f"), none),
         "pickle": (packb(by_value), pickled_args),
         "pickle and bundle": (packb({**by_value, "bundle": DIGEST}), plain),
     }
@@ -147,7 +147,7 @@ def make_golden():
             "name": name,
             "code": jsonable(unpackb(code)),
             "args": args.hex(),
-            "hex": _envelope.encode_call(code, args).hex(),
+            "hex": envelopes.encode_call(code, args).hex(),
         }
         for name, (code, args) in call_examples().items()
     ]
@@ -250,7 +250,7 @@ def test_arguments():
         (((1,),), {}),
         ((), {"x": {1}}),
     ):
-        data = _envelope.encode_args(args, kwargs)
+        data = envelopes.encode_args(args, kwargs)
         got_args, got_kwargs = _envelope.decode_args(data)
         assert tuple(got_args) == args and got_kwargs == kwargs
     for data in (
@@ -280,13 +280,6 @@ def test_what_cannot_be_pickled_is_named():
     holder.inner = {"key": [1, threading.Lock()]}
     text = expect(exceptions.SerializationError, _envelope.encode_value, [holder])
     assert text.startswith("result[0].inner['key'][1] (type _thread.lock)"), text
-    text = expect(
-        exceptions.SerializationError,
-        _envelope.encode_args,
-        (1,),
-        {"x": (threading.Lock(),)},
-    )
-    assert text.startswith("argument x[0] (type _thread.lock)"), text
 
 
 def test_failures():

@@ -5,6 +5,7 @@ import os
 import pathlib
 import sys
 
+import envelopes
 from worker_harness import (
     INLINE,
     SUCCEEDED,
@@ -158,20 +159,20 @@ def test_a_users_module_may_be_named_like_one_of_ours():
 
 def test_malformed_calls():
     code = _envelope.code_bundle(bytes(32), "m:f")
-    none = _envelope.encode_args((), {})
+    none = envelopes.encode_args((), {})
     with worker() as (forked, _):
         for body in (
             b"",
             b"\xc1",
             b"\x93\x01",
             b"\x93\x02\x80\xc0",
-            _envelope.encode_call(packb({}), none),
-            _envelope.encode_call(code, none),
-            _envelope.encode_call(packb({"bundle": 1, "function": "m:f"}), none),
-            _envelope.encode_call(packb({"source": "def f(): 0", "function": 1}), none),
+            envelopes.encode_call(packb({}), none),
+            envelopes.encode_call(code, none),
+            envelopes.encode_call(packb({"bundle": 1, "function": "m:f"}), none),
+            envelopes.encode_call(packb({"source": "def f(): 0", "function": 1}), none),
             source_call("def f(): pass", "f") + b"\xc0",
-            _envelope.encode_call(
-                _envelope.code_source("def f(): 0", "f"), b"\x91\x01"
+            envelopes.encode_call(
+                envelopes.code_source("def f(): 0", "f"), b"\x91\x01"
             ),
         ):
             failure = forked.failure(body)
@@ -221,8 +222,8 @@ class by_value:
             return cloudpickle.dumps(obj, 5), True
 
         code = _envelope.code_pickle(cloudpickle.dumps(function, 5), self.blob[0])
-        args = _envelope.encode_args(args, kwargs, dumps)
-        return _envelope.encode_call(code, args)
+        args = envelopes.encode_args(args, kwargs, dumps)
+        return envelopes.encode_call(code, args)
 
 
 def make_main_class():
@@ -292,13 +293,13 @@ def test_code_of_another_python_is_refused():
     with worker() as (forked, _):
         for python in ("2.7", "3.99"):
             code = packb({"pickle": b"x", "python": python, "cloudpickle": bytes(32)})
-            body = _envelope.encode_call(code, _envelope.encode_args((), {}))
+            body = envelopes.encode_call(code, envelopes.encode_args((), {}))
             failure = forked.failure(body)
             assert failure.code == exceptions.PythonVersionError.code
             assert python in failure.message and _envelope.PYTHON in failure.message
             args = packb(["p", python, True, b"x"])
-            code = _envelope.code_source("def f(): pass", "f")
-            failure = forked.failure(_envelope.encode_call(code, args))
+            code = envelopes.code_source("def f(): pass", "f")
+            failure = forked.failure(envelopes.encode_call(code, args))
             assert failure.code == exceptions.PythonVersionError.code
 
 

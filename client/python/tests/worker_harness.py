@@ -17,13 +17,11 @@ import sys
 import tempfile
 import time
 
-SOURCES = pathlib.Path(__file__).resolve().parents[1] / "src"
-if str(SOURCES) not in sys.path:
-    sys.path.insert(0, str(SOURCES))
+import envelopes
 
-from understudy import _envelope, _msgpack  # noqa: E402
+from understudy import _envelope, _msgpack
 
-MAIN = SOURCES / "understudy" / "_worker" / "main.py"
+MAIN = envelopes.SOURCES / "understudy" / "_worker" / "main.py"
 # Seconds; longer where whoever runs the tests says that the machine is slow.
 DEADLINE = 20.0 * float(os.environ.get("UNDERSTUDY_TEST_PATIENCE", "1"))
 INLINE = 64 * 1024
@@ -278,8 +276,8 @@ def worker(files=None, **more):
 
 
 def source_call(source, function, *args, **kwargs):
-    code = _envelope.code_source(source, function)
-    return _envelope.encode_call(code, _envelope.encode_args(args, kwargs))
+    code = envelopes.code_source(source, function)
+    return envelopes.encode_call(code, envelopes.encode_args(args, kwargs))
 
 
 def echo(source):
@@ -289,7 +287,7 @@ def echo(source):
 
 def bundle_call(digest, function, *args, **kwargs):
     code = _envelope.code_bundle(digest, function)
-    return _envelope.encode_call(code, _envelope.encode_args(args, kwargs))
+    return envelopes.encode_call(code, envelopes.encode_args(args, kwargs))
 
 
 def run_tests(scope):

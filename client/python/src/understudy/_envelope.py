@@ -11,7 +11,6 @@ Python, SerializationError where something cannot be pickled.
 from __future__ import annotations
 
 import pickle
-import struct
 import sys
 from typing import (
     Any,
@@ -29,6 +28,7 @@ from typing import (
 from understudy._msgpack import (
     MsgpackError,
     NotPlain,
+    bin_head,
     packb,
     unpack_from,
     unpackb,
@@ -52,7 +52,8 @@ _SEARCH_COUNT = 10_000
 _NONE = b"\x92\xa1m\xc4\x01\xc0"
 
 
-def _malformed(what: str) -> NoReturn:
+def malformed(what: str) -> NoReturn:
+    """Raises ProtocolError."""
     raise ProtocolError(f"malformed envelope: {what}")
 
 
@@ -60,18 +61,10 @@ def _unpack(data: bytes, what: str) -> Any:
     try:
         return unpackb(data)
     except MsgpackError as exc:
-        _malformed(f"{what}: {exc}")
+        malformed(f"{what}: {exc}")
 
 
 # --- Values ---------------------------------------------------------------------------
-
-
-def _bin_head(count: int) -> bytes:
-    if count <= 0xFF:
-        return bytes((0xC4, count))
-    if count <= 0xFFFF:
-        return struct.pack(">BH", 0xC5, count)
-    return struct.pack(">BI", 0xC6, count)
 
 
 def encode_plain(obj: Any) -> bytes:
@@ -79,7 +72,7 @@ def encode_plain(obj: Any) -> bytes:
     if obj is None:
         return _NONE
     data = packb(obj)
-    return b"".join((b"\x92\xa1m", _bin_head(len(data)), data))
+    return b"".join((b"\x92\xa1m", bin_head(len(data)), data))
 
 
 def encode_pickle(data: bytes, has_code: bool) -> bytes:
@@ -97,22 +90,22 @@ def encode_value(obj: Any, dumps: Dumps = plain_pickle, name: str = "result") ->
     try:
         return encode_plain(obj)
     except NotPlain:
-        return encode_pickle(*_dumps_or_explain(obj, dumps, name))
-
-
-def encode_args(
-    args: Sequence[Any], kwargs: Mapping[str, Any], dumps: Dumps = plain_pickle
-) -> bytes:
-    try:
-        return encode_plain([list(args), dict(kwargs)])
-    except NotPlain:
         pass
     try:
-        return encode_pickle(*dumps((tuple(args), dict(kwargs))))
+        return encode_pickle(*dumps(obj))
     except Exception as exc:
-        for place, value in _named_args(args, kwargs):
-            _dumps_or_explain(value, dumps, place)
-        raise _unpicklable("arguments", (args, kwargs), exc) from exc
+        place, culprit, cause = find_unpicklable(obj, dumps, name, exc)
+        reason = str(cause) or type(cause).__name__
+        raise SerializationError(
+            f"{place} (type {_type_name(culprit)}) cannot be serialised: {reason}"
+        ) from cause
+
+
+def _type_name(obj: Any) -> str:
+    kind = type(obj)
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def decode_value(data: bytes, loads: Loads = pickle.loads, what: str = "value") -> Any:
@@ -122,7 +115,7 @@ def decode_value(data: bytes, loads: Loads = pickle.loads, what: str = "value") 
     if data[:3] == b"\x92\xa1m":
         parts = _unpack(data, what)
         if type(parts[1]) is not bytes:
-            _malformed(what)
+            malformed(what)
         return _unpack(parts[1], what)
     return loads(pickled(data, what))
 
@@ -131,11 +124,11 @@ def pickled(data: bytes, what: str = "value") -> bytes:
     """The pickle in a value envelope, once it is known that this Python may load it."""
     parts = _unpack(data, what)
     if type(parts) is not list or len(parts) != 4 or parts[0] != "p":
-        _malformed(what)
+        malformed(what)
     _, python, has_code, blob = parts
     kinds = (type(python), type(has_code), type(blob))
     if kinds != (str, bool, bytes):
-        _malformed(what)
+        malformed(what)
     if has_code:
         check_python(python, what)
     return blob  # type: ignore[no-any-return]
@@ -146,10 +139,10 @@ def decode_args(
 ) -> Tuple[Sequence[Any], Dict[str, Any]]:
     pair = decode_value(data, loads, "arguments")
     if type(pair) not in (list, tuple) or len(pair) != 2:
-        _malformed("arguments are not a pair")
+        malformed("arguments are not a pair")
     args, kwargs = pair
     if type(args) not in (list, tuple) or type(kwargs) is not dict:
-        _malformed("arguments are not an array and a map")
+        malformed("arguments are not an array and a map")
     return args, kwargs
 
 
@@ -160,32 +153,6 @@ def check_python(python: str, what: str) -> None:
         f"the {what} holds code of Python {python} and this is Python {PYTHON}: "
         "code goes only between equal minor versions"
     )
-
-
-def _dumps_or_explain(obj: Any, dumps: Dumps, name: str) -> Tuple[bytes, bool]:
-    try:
-        return dumps(obj)
-    except Exception as exc:
-        place, culprit, cause = find_unpicklable(obj, dumps, name, exc)
-        raise _unpicklable(place, culprit, cause) from cause
-
-
-def _unpicklable(place: str, culprit: Any, cause: Exception) -> Exception:
-    kind = type(culprit)
-    name = kind.__qualname__
-    if kind.__module__ != "builtins":
-        name = f"{kind.__module__}.{name}"
-    reason = str(cause) or type(cause).__name__
-    return SerializationError(f"{place} (type {name}) cannot be serialised: {reason}")
-
-
-def _named_args(
-    args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Iterable[Tuple[str, Any]]:
-    for index, value in enumerate(args):
-        yield f"argument {index + 1}", value
-    for key, value in kwargs.items():
-        yield f"argument {key}", value
 
 
 def find_unpicklable(
@@ -231,11 +198,6 @@ def code_bundle(digest: bytes, function: str) -> bytes:
     return packb({"bundle": digest, "function": function})
 
 
-def code_source(source: str, name: str) -> bytes:
-    """A function of one file's text."""
-    return packb({"source": source, "function": name})
-
-
 def code_pickle(
     data: bytes, cloudpickle: bytes, bundle: Optional[bytes] = None
 ) -> bytes:
@@ -246,23 +208,23 @@ def code_pickle(
     return packb(code)
 
 
-def encode_call(code: bytes, args: bytes) -> bytes:
-    """From what code_... and encode_args gave."""
-    return b"".join((b"\x93\x01", code, args))
+def call_head(code: bytes) -> bytes:
+    """A call of this code; the arguments follow."""
+    return b"\x93\x01" + code
 
 
 def split_call(body: bytes) -> Tuple[Dict[str, Any], bytes, int]:
     """Code, its bytes, and where the arguments begin in body."""
     if body[:1] != b"\x93":
-        _malformed("a call is an array of three")
+        malformed("a call is an array of three")
     if body[1:2] != b"\x01":
-        _malformed("unknown version of a call")
+        malformed("unknown version of a call")
     try:
         code, end = unpack_from(body, 2)
     except MsgpackError as exc:
-        _malformed(f"code: {exc}")
+        malformed(f"code: {exc}")
     if type(code) is not dict:
-        _malformed("code is not a map")
+        malformed("code is not a map")
     return code, body[2:end], end
 
 
@@ -327,18 +289,18 @@ class Failure:
     def decode(cls, data: bytes) -> Failure:
         fields = _unpack(data, "failure")
         if type(fields) is not dict:
-            _malformed("a failure is a map")
+            malformed("a failure is a map")
         kinds = {"code": int, "type": str, "module": str, "message": str}
         kinds.update(traceback=str, frames=list)
         for name, kind in kinds.items():
             if type(fields.get(name)) is not kind:
-                _malformed(f"{name} of a failure")
+                malformed(f"{name} of a failure")
         if not all(_is_frame(frame) for frame in fields["frames"]):
-            _malformed("frames of a failure")
+            malformed("frames of a failure")
         if not isinstance(fields.get("pickle", b""), bytes):
-            _malformed("pickle of a failure")
+            malformed("pickle of a failure")
         if not isinstance(fields.get("detail", {}), dict):
-            _malformed("detail of a failure")
+            malformed("detail of a failure")
         known: Dict[str, Any] = {name: fields[name] for name in kinds}
         return cls(**known, pickle=fields.get("pickle"), detail=fields.get("detail"))
 
@@ -365,14 +327,14 @@ def encode_bundle(files: Mapping[str, bytes]) -> bytes:
 def decode_bundle(data: bytes) -> Dict[str, bytes]:
     files = _unpack(data, "bundle")
     if type(files) is not dict:
-        _malformed("a bundle is a map")
+        malformed("a bundle is a map")
     for path, content in files.items():
         if type(path) is not str or type(content) is not bytes:
-            _malformed("a bundle is a map from str to bin")
+            malformed("a bundle is a map from str to bin")
         _check_path(path)
     return files
 
 
 def _check_path(path: str) -> None:
     if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
-        _malformed(f"path {path!r} in a bundle")
+        malformed(f"path {path!r} in a bundle")

@@ -60,7 +60,7 @@ def _pack(obj: Any, add: Callable[[bytes], None], depth: int) -> None:
     elif kind is bool:
         add(b"\xc3" if obj else b"\xc2")
     elif kind is bytes:
-        add(_head(len(obj), 0, 0, 0xC4))
+        add(bin_head(len(obj)))
         add(obj)
     elif kind is list:
         _pack_list(obj, add, depth - 1)
@@ -116,6 +116,11 @@ def _head(count: int, short: int, short_limit: int, first: int) -> bytes:
     if count <= 0xFFFFFFFF:
         return _U32(first + 2, count)
     raise NotPlain("longer than msgpack can say")
+
+
+def bin_head(count: int) -> bytes:
+    """What stands before so many bytes."""
+    return _head(count, 0, 0, 0xC4)
 
 
 def _pack_list(items: List[Any], add: Callable[[bytes], None], depth: int) -> None:

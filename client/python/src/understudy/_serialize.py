@@ -117,7 +117,7 @@ class Code:
             code = _envelope.code_bundle(digest, ":".join(self.target))
         else:
             code = _envelope.code_pickle(self.payload, blobs[-1].digest, digest)
-        self.head = b"\x93\x01" + code
+        self.head = _envelope.call_head(code)
         self.blobs = tuple(blobs)
         self.python = _envelope.PYTHON if self.with_code else None
 

@@ -16,9 +16,8 @@ import os
 import pickle
 import sys
 from types import FunctionType, ModuleType
-from typing import Any, Callable, Dict, Mapping, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
-from understudy import exceptions
 from understudy._context import give_logger
 from understudy._envelope import (
     PICKLE_PROTOCOL,
@@ -26,6 +25,7 @@ from understudy._envelope import (
     Loads,
     check_python,
     decode_args,
+    malformed,
     plain_pickle,
     split_call,
 )
@@ -105,7 +105,7 @@ class Calls:
         if "source" in code:
             return self._from_source(code)
         if "bundle" not in code:
-            _malformed("code is neither bundle, source nor pickle")
+            malformed("code is neither bundle, source nor pickle")
         return self._from_bundle(code)
 
     # --- Functions by name ------------------------------------------------------------
@@ -114,14 +114,14 @@ class Calls:
         self._activate(_field(code, "bundle", bytes))
         module_name, colon, qualname = _field(code, "function", str).partition(":")
         if not (module_name and colon and qualname):
-            _malformed("a function is module:qualname")
+            malformed("a function is module:qualname")
         module = importlib.import_module(module_name)
         dumps, loads = self._pickling(code)
         return Target(_lookup(module, qualname), dumps, loads)
 
     def _activate(self, digest: bytes) -> None:
         if digest not in self._path.places:
-            _malformed("the bundle is not among the job's blobs")
+            malformed("the bundle is not among the job's blobs")
         self._path.activate(digest)
 
     # --- Functions of a file's text ---------------------------------------------------
@@ -169,7 +169,7 @@ class Calls:
         if "cloudpickle" in code:
             digest: bytes = _field(code, "cloudpickle", bytes)
             if digest not in self._path.places:
-                _malformed("the cloudpickle is not among the job's blobs")
+                malformed("the cloudpickle is not among the job's blobs")
             return digest
         return next((d for d in self._path.places if self._is_cloudpickle(d)), None)
 
@@ -178,14 +178,10 @@ class Calls:
         return entries == {"cloudpickle"}
 
 
-def _malformed(what: str) -> NoReturn:
-    raise exceptions.ProtocolError(f"malformed envelope: {what}")
-
-
 def _field(code: Mapping[str, Any], name: str, kind: type) -> Any:
     value = code.get(name)
     if type(value) is not kind:
-        _malformed(f"{name} of the code")
+        malformed(f"{name} of the code")
     return value
 
 

@@ -9,10 +9,11 @@ import select
 import signal
 import subprocess
 import time
-from typing import Any, Iterator, List, Optional, Union
+from typing import Any, Iterator, List, Union
 
 from understudy import exceptions
 from understudy._envelope import Failure
+from understudy._worker import system
 
 _CHUNK = 65536
 _OUTPUT_IN_FAILURE = 64 * 1024
@@ -79,7 +80,7 @@ def _chunks(process: subprocess.Popen[bytes], fd: int) -> Iterator[bytes]:
     what the shell has left running in the background may hold it for ever."""
     poller = select.poll()
     poller.register(fd, select.POLLIN)
-    watch = _open_pidfd(process.pid)
+    watch = system.open_pidfd(process.pid)
     if watch is not None:
         poller.register(watch, select.POLLIN)
     try:
@@ -101,13 +102,6 @@ def _chunks(process: subprocess.Popen[bytes], fd: int) -> Iterator[bytes]:
     finally:
         if watch is not None:
             os.close(watch)
-
-
-def _open_pidfd(pid: int) -> Optional[int]:
-    try:
-        return os.pidfd_open(pid)  # type: ignore[attr-defined, no-any-return, unused-ignore]
-    except (AttributeError, OSError):
-        return None
 
 
 def _write_all(fd: int, data: bytes) -> None:
@@ -179,11 +173,10 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 def _group() -> Iterator[int]:
     """The other processes of this process's group."""
-    group, own = os.getpgid(0), os.getpid()
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != own:
-            try:
-                if os.getpgid(int(entry)) == group:
-                    yield int(entry)
-            except OSError:
-                continue
+    group = os.getpgid(0)
+    for pid in system.processes():
+        try:
+            if os.getpgid(pid) == group:
+                yield pid
+        except OSError:
+            continue

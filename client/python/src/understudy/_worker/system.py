@@ -7,12 +7,13 @@ flushed, and workers end with the daemon only because their socket does.
 
 from __future__ import annotations
 
+import array
 import fcntl
 import os
 import resource
 import signal
 import time
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 try:
     import ctypes
@@ -50,7 +51,7 @@ def kill_marked(name: str) -> None:
         return
     mark = f"{name}={os.environ[name]}".encode()
     for _ in range(_KILL_ROUNDS):
-        marked = [pid for pid in _processes() if mark in _environment(pid)]
+        marked = [pid for pid in processes() if mark in _environment(pid)]
         if not marked:
             return
         for pid in marked:
@@ -61,7 +62,8 @@ def kill_marked(name: str) -> None:
         time.sleep(_KILL_PAUSE)
 
 
-def _processes() -> Iterator[int]:
+def processes() -> Iterator[int]:
+    """The numbers of all processes but this one."""
     own = os.getpid()
     return (int(e) for e in os.listdir("/proc") if e.isdigit() and int(e) != own)
 
@@ -82,6 +84,23 @@ def make_c_flush() -> Callable[[], object]:
     fflush = _libc.fflush
     fflush.argtypes = [ctypes.c_void_p]
     return lambda: fflush(None)
+
+
+def open_pidfd(pid: int) -> Optional[int]:
+    """A descriptor that becomes readable when the process ends. None where the kernel
+    or this Python has no such thing."""
+    try:
+        return os.pidfd_open(pid)  # type: ignore[attr-defined, no-any-return, unused-ignore]
+    except (AttributeError, OSError):
+        return None
+
+
+def descriptors_of(ancillary: Sequence[Tuple[int, int, bytes]]) -> List[int]:
+    """The descriptors that came with a datagram."""
+    descriptors = array.array("i")
+    for _, _, data in ancillary:
+        descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return list(descriptors)
 
 
 def keep_descriptor(fd: int) -> int:

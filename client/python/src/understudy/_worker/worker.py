@@ -98,7 +98,7 @@ class Worker:
         if flags & _CUT_SHORT:
             raise ValueError("a datagram over the limit")
         message = bytes(memoryview(self._room)[:size])
-        return message, _descriptors(ancillary) if ancillary else []
+        return message, system.descriptors_of(ancillary) if ancillary else []
 
     # --- One job ----------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class Worker:
             return
         if message[:1] != b"I":
             # The daemon has taken it back in between.
-            self._taken.append((message, _descriptors(ancillary)))
+            self._taken.append((message, system.descriptors_of(ancillary)))
             return
         self._early = _INTERRUPT.unpack_from(message)
         if self._early[0] == self._running:
@@ -204,13 +204,6 @@ class Worker:
                 f"the job ran over its soft time limit of {limit:g} s"
             )
         raise self._raised
-
-
-def _descriptors(ancillary: Sequence[Tuple[int, int, bytes]]) -> List[int]:
-    descriptors = array.array("i")
-    for _, _, data in ancillary:
-        descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-    return list(descriptors)
 
 
 def _read_all(fd: int) -> bytes:

@@ -11,7 +11,6 @@ has.
 
 from __future__ import annotations
 
-import array
 import gc
 import os
 import select
@@ -47,7 +46,7 @@ class Zygote:
         self._runtime = runtime
         self._startup = startup
         self._daemon = os.getppid()
-        self._daemon_fd = _watch(self._daemon)
+        self._daemon_fd = system.open_pidfd(self._daemon)
         self._store = bundles.Store()
         self._command_line = system.CommandLine()
         self._workers: Dict[int, int] = {}  # pidfd: pid, which is its group as well
@@ -126,13 +125,11 @@ class Zygote:
         )
         if not data:
             raise _Leave
-        descriptors = array.array("i")
-        for _, _, raw in ancillary:
-            descriptors.frombytes(raw[: len(raw) - len(raw) % descriptors.itemsize])
+        descriptors = system.descriptors_of(ancillary)
         try:
             if flags & _CUT_SHORT:
                 raise ValueError("a request over the limit")
-            return self._fork(data, list(descriptors))
+            return self._fork(data, descriptors)
         except (OSError, ValueError, KeyError, TypeError) as exc:
             self._control.send(b"E" + f"{type(exc).__name__}: {exc}".encode()[:4096])
             return None
@@ -151,7 +148,7 @@ class Zygote:
             bundles.release(path.held)
         if pid == 0:
             raise OSError("the second fork failed")
-        watch = _watch(pid)
+        watch = system.open_pidfd(pid)
         if watch is not None:
             self._workers[watch] = pid
         return watch
@@ -230,14 +227,6 @@ class Zygote:
         while os.getppid() == middle:
             os.sched_yield()
         system.die_with_parent(signal.SIGKILL)
-
-
-def _watch(pid: int) -> Optional[int]:
-    """A descriptor that becomes readable when the process ends."""
-    try:
-        return os.pidfd_open(pid)  # type: ignore[attr-defined, no-any-return, unused-ignore]
-    except (AttributeError, OSError):
-        return None
 
 
 def _on_sigterm(signum: int, frame: object) -> NoReturn:
