@@ -117,6 +117,25 @@ def test_a_second_configuration_compiles_nothing_anew(directory):
     assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize(
+    ("program", "body", "why"),
+    [
+        ("id", "echo 1000", "needs root"),
+        ("unshare", "exit 1", "may not make namespaces"),
+        ("wget", "exit 4", "none of apt's sources within reach has"),
+    ],
+)
+def test_the_bare_part_says_why_it_cannot_run(program, body, why, machine):
+    machine.add("id", "echo 0")
+    machine.add("unshare", "")
+    machine.add(program, body)
+    env = clean_environment(machine.directory, PATH=str(machine.programs))
+    bare = [ROOT / "tests/support/bare.sh"]
+    done = subprocess.run(bare, env=env, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 77
+    assert why in done.stderr
+
+
 def bench(directory, *options, **variables):
     script = ROOT / "scripts/bench"
     env = clean_environment(directory, **variables)
