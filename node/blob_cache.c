@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conn.h"
+#include "proto/chunk.h"
 
 #define REPEAT_MS   5000 /* an answer is overdue */
 #define HASH_STEP   ((size_t) 4 * 1024 * 1024)
@@ -258,14 +259,13 @@ static void s_put_send (blob_cache_t *self, put_t *put)
     while (put->named && put->fn && put->sent < put->chunks &&
            put->sent - put->kept < PUT_WINDOW && node_conn_is_up (self->node->conn)) {
         size_t from = (size_t) put->sent * USI_MAX_CHUNK;
-        size_t len = put->bytes.len - from;
         usi_msg_begin (&self->msg, USI_BLOB_PUT);
         usi_fields_t *item = usi_msg_add (&self->msg);
         USI_SET (item, BLOB, blob, usi_bytes (put->digest, USI_DIGEST_LEN));
         USI_SET (item, SIZE, size, put->bytes.len);
         USI_SET (item, INDEX, index, put->sent);
         usi_msg_body (&self->msg, put->bytes.data + from,
-                      len < USI_MAX_CHUNK ? len : USI_MAX_CHUNK);
+                      usi_chunk_len (put->bytes.len, put->sent));
         put->sent++;
         put->heard_ms = usi_now_ms ();
         node_conn_send (self->node->conn, &self->msg);
@@ -303,12 +303,11 @@ static int s_on_step (zloop_t *loop, int timer, void *arg)
 void blob_cache_put (blob_cache_t *self, usi_bytes_t bytes, blob_put_fn *fn, void *arg)
 {
     put_t *put = usi_new (put_t);
-    *put =
-        (put_t){.bytes = bytes,
-                .fn = fn,
-                .arg = arg,
-                .chunks = (uint32_t) ((bytes.len + USI_MAX_CHUNK - 1) / USI_MAX_CHUNK),
-                .next = self->puts};
+    *put = (put_t){.bytes = bytes,
+                   .fn = fn,
+                   .arg = arg,
+                   .chunks = (uint32_t) usi_chunk_count (bytes.len),
+                   .next = self->puts};
     crypto_hash_sha256_init (&put->hash);
     self->puts = put;
     if (!self->step_timer)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "proto/chunk.h"
 #include "core/notify.h"
 
 typedef struct blob_request {
@@ -76,14 +77,10 @@ static void s_on_kept (us_err_t code, void *arg)
 static us_err_t s_check_chunk (const broker_t *self, const usi_fields_t *item,
                                size_t len)
 {
-    uint64_t start = item->index * USI_MAX_CHUNK;
+    size_t expected = usi_chunk_len (item->size, item->index);
     if (item->size > self->max_payload)
         return US_ERR_TOO_LARGE;
-    if (start >= item->size)
-        return US_ERR_INVALID;
-    uint64_t left = item->size - start;
-    return len == (left < USI_MAX_CHUNK ? left : USI_MAX_CHUNK) ? US_OK
-                                                                : US_ERR_INVALID;
+    return expected > 0 && len == expected ? US_OK : US_ERR_INVALID;
 }
 
 void handle_blob_put (broker_t *self, peer_t *peer, usi_msg_t *msg)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "proto/limits.h"
+#include "proto/chunk.h"
 
 fetch_t *fetch_new (const uint8_t *digest, size_t size)
 {
@@ -15,7 +15,7 @@ fetch_t *fetch_new (const uint8_t *digest, size_t size)
         return NULL;
     memcpy (self->digest, digest, sizeof self->digest);
     self->size = size;
-    self->chunks = (uint32_t) ((size + USI_MAX_CHUNK - 1) / USI_MAX_CHUNK);
+    self->chunks = (uint32_t) usi_chunk_count (size);
     self->since_ms = usi_now_ms ();
     return self;
 }
@@ -50,12 +50,9 @@ bool fetch_take (fetch_t *self, uint64_t index, usi_bytes_t chunk)
 {
     if (!self->have || index >= self->chunks || self->have[index])
         return true; /* not asked for, or here already */
-    size_t start = (size_t) index * USI_MAX_CHUNK;
-    size_t len =
-        self->size - start < USI_MAX_CHUNK ? self->size - start : USI_MAX_CHUNK;
-    if (chunk.len != len)
+    if (chunk.len != usi_chunk_len (self->size, index))
         return false;
-    memcpy (self->data + start, chunk.data, len);
+    memcpy (self->data + (size_t) index * USI_MAX_CHUNK, chunk.data, chunk.len);
     self->have[index] = true;
     self->chunks_had++;
     self->unanswered -= self->unanswered > 0;

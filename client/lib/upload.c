@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "proto/chunk.h"
 #include "shared.h"
 
 #define KNOWN_MS   ((int64_t) 600000) /* the broker keeps unnamed blobs for an hour */
@@ -84,7 +85,7 @@ static bool s_is_known (engine_t *self, us_blob_t *blob)
         return upload->state == UPLOAD_KNOWN;
     if (!upload->blob)
         upload->blob = blob_ref (blob);
-    upload->chunks = (uint32_t) ((blob->len + USI_MAX_CHUNK - 1) / USI_MAX_CHUNK);
+    upload->chunks = (uint32_t) usi_chunk_count (blob->len);
     usi_buf_append (&self->finding, blob->digest, USI_DIGEST_LEN);
     if (!self->finding.failed)
         s_enter (upload, UPLOAD_FINDING);
@@ -135,7 +136,7 @@ static void s_send_chunk (engine_t *self, upload_t *upload)
 {
     us_blob_t *blob = upload->blob;
     size_t start = (size_t) upload->sent * USI_MAX_CHUNK;
-    size_t len = blob->len - start < USI_MAX_CHUNK ? blob->len - start : USI_MAX_CHUNK;
+    size_t len = usi_chunk_len (blob->len, upload->sent);
     usi_msg_begin (&self->out, USI_BLOB_PUT);
     usi_fields_t *item = usi_msg_add (&self->out);
     USI_SET (item, BLOB, blob, usi_bytes (blob->digest, USI_DIGEST_LEN));

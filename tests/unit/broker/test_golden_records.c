@@ -81,9 +81,9 @@ static void s_check_result (harness_t *h, const char *name, const usi_id_t *id)
 static void s_keep_blob (harness_t *h, uint8_t digest[USI_DIGEST_LEN])
 {
     usi_sha256 ("blob", 4, digest);
-    store_blob_put (h->store, digest, 0, 4, usi_bytes_of ("blob"), s_on_code,
-                    s_begin (h));
-    pump (h, s_answered);
+    store_blob_put (h->store, digest, 0, 4, usi_bytes_of ("blob"), got_code,
+                    got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.code, US_OK);
 }
 
@@ -154,8 +154,8 @@ static void test_a_result_that_is_a_blob (void **state)
 int main (int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup (test_every_state, s_empty),
-        cmocka_unit_test_setup (test_a_result_that_is_a_blob, s_empty),
+        cmocka_unit_test_setup (test_every_state, harness_empty),
+        cmocka_unit_test_setup (test_a_result_that_is_a_blob, harness_empty),
     };
     s_writing = argc > 1 && strcmp (argv[1], "--write") == 0;
     return cmocka_run_group_tests (tests, s_setup, harness_end);

@@ -85,7 +85,7 @@ static void test_every_pair_in_lua (void **state)
 /* A job in this state, held by the fence that is returned. */
 static store_fence_t s_job_in (harness_t *h, int state, bool submitted_long_ago)
 {
-    s_empty ((void **) &h);
+    harness_empty ((void **) &h);
     usi_id_t id = new_id ();
     store_submit_t job = a_job (&id);
     job.retries = 1;

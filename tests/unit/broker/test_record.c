@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading stored records: the golden ones, and everything that is not one. That the
+ * Reading stored records: the golden ones, and everything that is not one; and writing
+ * them. That the
  * functions still write them so is in test_golden_records.c. */
 #include "golden.h"
 
@@ -168,9 +169,118 @@ static void test_damaged (void **state)
     assert_int_equal (golden_each (RECORDS, s_flip, NULL), 8);
 }
 
+/* --- writing ---------------------------------------------------------------------- */
+
+/* The functions fill in the state. */
+static void test_a_new_record (void **state)
+{
+    (void) state;
+    uint8_t digests[2 * USI_DIGEST_LEN] = {1}, bytes[512];
+    const store_submit_t job = {.id = s_id,
+                                .class_id = 7,
+                                .retries = 3,
+                                .detached = true,
+                                .expire_ms = 1000,
+                                .peer = 9,
+                                .channel = "default",
+                                .blobs = usi_bytes (digests, sizeof digests),
+                                .spec = usi_bytes_of ("spec"),
+                                .body = usi_bytes_of ("body")};
+    store_record_t r;
+    size_t len = record_len (&job);
+    memset (bytes, 0xff, sizeof bytes);
+    record_write (bytes, &job, 0x11);
+    assert_int_equal (bytes[len], 0xff); /* nothing behind its end */
+    bytes[1] = US_STATE_QUEUED;
+    assert_int_equal (record_parse (&r, &s_id, usi_bytes (bytes, len)), US_OK);
+    assert_int_equal (r.class_id, 7);
+    assert_int_equal (r.retries, 3);
+    assert_int_equal (r.flags, RECORD_FLAG_DETACHED);
+    assert_int_equal (r.expire_ms, 1000);
+    assert_int_equal (r.origin_broker, 0x11);
+    assert_int_equal (r.origin_peer, 9);
+    assert_int_equal (r.submitted_ms, 0);
+    assert_true (usi_bytes_equal (r.channel, usi_bytes_of ("default")));
+    assert_true (usi_bytes_equal (r.blobs, job.blobs));
+    assert_true (usi_bytes_equal (r.spec, job.spec));
+    assert_true (usi_bytes_equal (r.body, job.body));
+}
+
+static void s_write_result (const store_done_t *done, store_result_t *result)
+{
+    static uint8_t bytes[512];
+    size_t len = record_result_len (done, done->blobs);
+    record_write_result (bytes, done, done->blobs);
+    bytes[1] = US_STATE_SUCCEEDED;
+    assert_int_equal (record_parse_result (result, usi_bytes (bytes, len)), US_OK);
+}
+
+static void test_a_new_result (void **state)
+{
+    (void) state;
+    const uint8_t digest[USI_DIGEST_LEN] = {5};
+    store_done_t done = {.code = -24,
+                         .log_end = 100,
+                         .build_end = 200,
+                         .dropped = 3,
+                         .blobs = usi_bytes (digest, sizeof digest),
+                         .body = usi_bytes_of ("value")};
+    store_result_t result;
+    s_write_result (&done, &result);
+    assert_int_equal (result.code, -24);
+    assert_int_equal (result.log_end, 100);
+    assert_int_equal (result.build_end, 200);
+    assert_int_equal (result.dropped, 3);
+    assert_true (usi_bytes_equal (result.body, done.body));
+    assert_int_equal (result.blob.len, 0);
+    done.blob = done.blobs;
+    done.size = 5000000;
+    s_write_result (&done, &result);
+    assert_true (usi_bytes_equal (result.blob, done.blob));
+    assert_int_equal (result.size, 5000000);
+    assert_int_equal (result.body.len, 0);
+}
+
+static void test_rows (void **state)
+{
+    (void) state;
+    uint8_t data[512];
+    usi_buf_t rows = {0};
+    store_record_t record;
+    size_t at = 0;
+    usi_bytes_t whole = golden_get (RECORDS, "queued", data, sizeof data);
+    usi_bytes_t id = usi_bytes (s_id.bytes, US_ID_LEN);
+    record_add_row (&rows, id, whole);
+    record_add_row (&rows, id, usi_bytes_of ("not a record"));
+    record_add_row (&rows, usi_bytes_of ("no id"), whole);
+    record_add_row (&rows, id, whole);
+    for (int i = 0; i < 2; i++) {
+        assert_true (record_next_row (usi_buf_bytes (&rows), &at, &record));
+        assert_true (usi_id_equal (&record.id, &s_id));
+        assert_int_equal (record.state, US_STATE_QUEUED);
+    }
+    assert_false (record_next_row (usi_buf_bytes (&rows), &at, &record));
+    usi_buf_free (&rows);
+}
+
+static void test_peers (void **state)
+{
+    (void) state;
+    static uint8_t packed[4 * (RECORD_MAX_PEERS + 1) + 3];
+    uint32_t peers[RECORD_MAX_PEERS];
+    usi_put_be (packed + 4, 77, 4);
+    assert_int_equal (record_peers (usi_bytes (packed, 0), peers), 0);
+    assert_int_equal (record_peers (usi_bytes (packed, 11), peers), 2);
+    assert_int_equal (peers[1], 77);
+    assert_int_equal (record_peers (usi_bytes (packed, sizeof packed), peers),
+                      RECORD_MAX_PEERS);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_a_new_record),   cmocka_unit_test (test_a_new_result),
+        cmocka_unit_test (test_rows),           cmocka_unit_test (test_peers),
         cmocka_unit_test (test_a_short_record), cmocka_unit_test (test_a_whole_record),
         cmocka_unit_test (test_results),        cmocka_unit_test (test_without_body),
         cmocka_unit_test (test_corrupt),        cmocka_unit_test (test_damaged),

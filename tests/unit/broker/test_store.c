@@ -62,9 +62,9 @@ static void test_submit_and_claim_in_one_turn (void **state)
     store_submit_t job = a_job (&id);
     store_claim_t claim = a_claim (3);
     got_t submitted = {0};
-    store_submit (h->store, &job, s_on_submit, &submitted);
-    store_claim (h->store, &claim, s_on_claim, s_begin (h));
-    pump (h, s_answered);
+    store_submit (h->store, &job, got_submit, &submitted);
+    store_claim (h->store, &claim, got_claim, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (submitted.calls, 1);
     assert_int_equal (h->got.count, 1);
     assert_true (usi_id_equal (&h->got.fences[0].id, &id));
@@ -81,11 +81,11 @@ static void test_new_jobs_meet_claims (void **state)
     for (int i = 0; i < 4; i++) {
         ids[i] = i < 3 ? new_id () : ids[0];
         store_submit_t job = a_job (&ids[i]);
-        store_submit (h->store, &job, s_on_submit, &submitted[i]);
+        store_submit (h->store, &job, got_submit, &submitted[i]);
     }
-    store_claim (h->store, &some, s_on_claim, &claimed);
-    store_cancel (h->store, &ids[2], US_CANCEL_QUEUED, s_on_cancel, &dropped);
-    store_claim (h->store, &more, s_on_claim, &none);
+    store_claim (h->store, &some, got_claim, &claimed);
+    store_cancel (h->store, &ids[2], US_CANCEL_QUEUED, got_cancel, &dropped);
+    store_claim (h->store, &more, got_claim, &none);
     do_get (h, &ids[2]); /* the last of the batch */
     assert_int_equal (h->got.state, US_STATE_CANCELLED);
     for (int i = 0; i < 4; i++)
@@ -436,7 +436,9 @@ static void test_log (void **state)
     store_fence_t fence = claim_one (h, &id);
     assert_int_equal (do_log (h, &fence, 0, 0, "abc")->number, 3);
     assert_int_equal (do_log (h, &fence, 0, 1, "bcdef")->number, 6); /* overlap */
-    assert_int_equal (do_log (h, &fence, 0, 9, "xyz")->number, 6);   /* gap */
+    assert_int_equal (do_log (h, &fence, 0, 0, "XXXXXX")->number,
+                      6);                                          /* never over it */
+    assert_int_equal (do_log (h, &fence, 0, 9, "xyz")->number, 6); /* gap */
     assert_int_equal (h->got.code, US_OK);
     assert_int_equal (do_log (h, &fence, 1, 0, "build")->number, 5);
     assert_string_equal (do_read (h, &id, 0, 0, 100)->text, "abcdef");
@@ -453,6 +455,8 @@ static void test_log (void **state)
     done.log_end = 100; /* more than is kept cannot be waited for */
     do_done (h, &done);
     assert_int_equal (do_get (h, &id)->result.log_end, 7);
+    assert_int_equal (do_log (h, &fence, 0, 0, "XXXXXXXXX")->code, US_ERR_STALE);
+    assert_string_equal (do_read (h, &id, 0, 0, 100)->text, "abcdef!");
     usi_id_t unknown = new_id ();
     assert_int_equal (do_read (h, &unknown, 0, 0, 10)->code, US_ERR_UNKNOWN_JOB);
 }
@@ -541,11 +545,11 @@ static void test_many_jobs_at_once (void **state)
     for (unsigned i = 0; i < 5000; i++) {
         usi_id_t id = new_id ();
         store_submit_t job = a_job (&id);
-        store_submit (h->store, &job, s_on_submit, &submitted);
+        store_submit (h->store, &job, got_submit, &submitted);
     }
     store_claim_t claim = a_claim (4500);
-    store_claim (h->store, &claim, s_on_claim, s_begin (h));
-    pump (h, s_answered);
+    store_claim (h->store, &claim, got_claim, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (submitted.calls, 5000);
     assert_int_equal (h->got.count, 4500);
     store_fence_t first = h->got.fences[0];
@@ -591,26 +595,26 @@ static void test_foreign_data (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup (test_life, s_empty),
-        cmocka_unit_test_setup (test_submit_and_claim_in_one_turn, s_empty),
-        cmocka_unit_test_setup (test_new_jobs_meet_claims, s_empty),
-        cmocka_unit_test_setup (test_same_job_again, s_empty),
-        cmocka_unit_test_setup (test_fence, s_empty),
-        cmocka_unit_test_setup (test_everything_twice, s_empty),
-        cmocka_unit_test_setup (test_hand_back, s_empty),
-        cmocka_unit_test_setup (test_take_back, s_empty),
-        cmocka_unit_test_setup (test_crashes, s_empty),
-        cmocka_unit_test_setup (test_the_code_of_an_end, s_empty),
-        cmocka_unit_test_setup (test_retries, s_empty),
-        cmocka_unit_test_setup (test_late_result, s_empty),
-        cmocka_unit_test_setup (test_losses, s_empty),
-        cmocka_unit_test_setup (test_cancel, s_empty),
-        cmocka_unit_test_setup (test_log, s_empty),
-        cmocka_unit_test_setup (test_expire, s_empty),
-        cmocka_unit_test_setup (test_classes, s_empty),
-        cmocka_unit_test_setup (test_large_claim, s_empty),
-        cmocka_unit_test_setup (test_many_jobs_at_once, s_empty),
-        cmocka_unit_test_setup (test_foreign_data, s_empty),
+        cmocka_unit_test_setup (test_life, harness_empty),
+        cmocka_unit_test_setup (test_submit_and_claim_in_one_turn, harness_empty),
+        cmocka_unit_test_setup (test_new_jobs_meet_claims, harness_empty),
+        cmocka_unit_test_setup (test_same_job_again, harness_empty),
+        cmocka_unit_test_setup (test_fence, harness_empty),
+        cmocka_unit_test_setup (test_everything_twice, harness_empty),
+        cmocka_unit_test_setup (test_hand_back, harness_empty),
+        cmocka_unit_test_setup (test_take_back, harness_empty),
+        cmocka_unit_test_setup (test_crashes, harness_empty),
+        cmocka_unit_test_setup (test_the_code_of_an_end, harness_empty),
+        cmocka_unit_test_setup (test_retries, harness_empty),
+        cmocka_unit_test_setup (test_late_result, harness_empty),
+        cmocka_unit_test_setup (test_losses, harness_empty),
+        cmocka_unit_test_setup (test_cancel, harness_empty),
+        cmocka_unit_test_setup (test_log, harness_empty),
+        cmocka_unit_test_setup (test_expire, harness_empty),
+        cmocka_unit_test_setup (test_classes, harness_empty),
+        cmocka_unit_test_setup (test_large_claim, harness_empty),
+        cmocka_unit_test_setup (test_many_jobs_at_once, harness_empty),
+        cmocka_unit_test_setup (test_foreign_data, harness_empty),
     };
     return cmocka_run_group_tests (tests, s_setup, harness_end);
 }

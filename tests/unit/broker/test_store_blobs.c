@@ -27,19 +27,19 @@ static int s_begin_blob (void **state)
     harness_t *h = *state;
     usi_put_be (s_big, usi_random64 (), 8);
     usi_sha256 (s_big, SIZE, s_digest);
-    return s_empty ((void **) &h);
+    return harness_empty ((void **) &h);
 }
 
 static void s_on_size (us_err_t code, uint64_t size, void *arg)
 {
-    s_on_number (code, size, arg);
+    got_number (code, size, arg);
 }
 
 static us_err_t s_put_blob (harness_t *h, const uint8_t *digest, uint32_t index,
                             uint64_t size, usi_bytes_t chunk)
 {
-    store_blob_put (h->store, digest, index, size, chunk, s_on_code, s_begin (h));
-    pump (h, s_answered);
+    store_blob_put (h->store, digest, index, size, chunk, got_code, got_begin (h));
+    pump (h, got_answer);
     return h->got.code;
 }
 
@@ -60,15 +60,15 @@ static us_err_t s_put_all (harness_t *h)
 
 static uint64_t s_find_blob (harness_t *h, store_t *store, const uint8_t *digest)
 {
-    store_blob_find (store, digest, s_on_size, s_begin (h));
-    pump (h, s_answered);
+    store_blob_find (store, digest, s_on_size, got_begin (h));
+    pump (h, got_answer);
     return h->got.number;
 }
 
 static us_err_t s_read_blob (harness_t *h, uint32_t index)
 {
-    store_blob_get (h->store, s_digest, index, s_on_read, s_begin (h));
-    pump (h, s_answered);
+    store_blob_get (h->store, s_digest, index, got_read, got_begin (h));
+    pump (h, got_answer);
     return h->got.code;
 }
 
@@ -77,8 +77,8 @@ static us_err_t s_submit_naming (harness_t *h, store_t *store, const uint8_t *di
     usi_id_t id = new_id ();
     store_submit_t job = a_job (&id);
     job.blobs = usi_bytes (digest, USI_DIGEST_LEN);
-    store_submit (store, &job, s_on_submit, s_begin (h));
-    pump (h, s_answered);
+    store_submit (store, &job, got_submit, got_begin (h));
+    pump (h, got_answer);
     return h->got.code;
 }
 
@@ -146,8 +146,8 @@ static void test_blobs (void **state)
     assert_int_equal (s_put_blob (h, digest, 0, 4, usi_bytes_of ("blob")), US_OK);
     assert_int_equal (s_find_blob (h, h->store, digest), 4);
     assert_int_equal (do_submit (h, &job)->code, US_OK);
-    store_blob_get (h->store, digest, 0, s_on_read, s_begin (h));
-    pump (h, s_answered);
+    store_blob_get (h->store, digest, 0, got_read, got_begin (h));
+    pump (h, got_answer);
     assert_string_equal (h->got.text, "blob");
     assert_int_equal (h->got.length, 4);
 
@@ -168,8 +168,8 @@ static void test_blobs (void **state)
     char key[32];
     snprintf (key, sizeof key, "us:{%02x}:blobs", usi_id_partition (&id));
     assert_int_equal (usi_reply_int (usi_ask (h->ask, "HLEN", key, NULL)), 2);
-    store_purge (h->store, NULL, 0, 0, s_on_number, s_begin (h));
-    pump (h, s_answered);
+    store_purge (h->store, NULL, 0, 0, got_number, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (usi_reply_int (usi_ask (h->ask, "HLEN", key, NULL)), 0);
 }
 
@@ -191,7 +191,7 @@ static void test_two_put_at_the_same_time (void **state)
         size_t at = (size_t) (i % CHUNKS) * USI_MAX_CHUNK;
         size_t len = SIZE - at < USI_MAX_CHUNK ? SIZE - at : USI_MAX_CHUNK;
         store_blob_put (h->store, s_digest, i % CHUNKS, SIZE,
-                        usi_bytes (s_big + at, len), s_on_code, &all);
+                        usi_bytes (s_big + at, len), got_code, &all);
     }
     while (all.calls < 2 * CHUNKS)
         s_find_blob (h, h->store, s_digest);
@@ -341,9 +341,9 @@ static void test_a_lost_chunk (void **state)
 {
     harness_t *h = *state;
     told_t told = {0};
-    store_t *mine = h->store, *other = store_for (h, 0x22, LEASE_MS, &told);
+    store_t *mine = h->store, *other = harness_store (h, 0x22, LEASE_MS, &told);
     h->store = other;
-    pump (h, s_is_ready);
+    pump (h, harness_is_ready);
     h->store = mine;
     assert_int_equal (s_put_all (h), US_OK);
     assert_int_equal (s_find_blob (h, other, s_digest), SIZE);

@@ -21,8 +21,8 @@ static bool s_is_lost (harness_t *h)
 static store_t *s_open_other (harness_t *h, uint32_t broker, told_t *told)
 {
     store_t *mine = h->store;
-    h->store = store_for (h, broker, LEASE_MS, told);
-    pump (h, s_is_ready);
+    h->store = harness_store (h, broker, LEASE_MS, told);
+    pump (h, harness_is_ready);
     store_t *other = h->store;
     h->store = mine;
     return other;
@@ -341,8 +341,8 @@ static void test_watchers (void **state)
     do_watch (h, &id, 9, USI_WATCH_BUILD);
     do_watch (h, &id, 9, USI_WATCH_LOG); /* in place of the other */
     do_watch (h, &id, 10, USI_WATCH_LOG);
-    store_unwatch (h->store, &id, 10, s_on_code, s_begin (h));
-    pump (h, s_answered);
+    store_unwatch (h->store, &id, 10, got_code, got_begin (h));
+    pump (h, got_answer);
     do_watch (h, &id, 3, USI_WATCH_ORIGIN);
     store_fence_t fence = claim_one (h, &id);
     do_log (h, &fence, 0, 0, "x");
@@ -394,24 +394,24 @@ static void test_list_and_purge (void **state)
 
     uint8_t prefix[16];
     memcpy (prefix, running.bytes, 16);
-    store_find (h->store, prefix, 5, 10, s_on_rows, s_begin (h));
-    pump (h, s_answered);
+    store_find (h->store, prefix, 5, 10, got_rows, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.count, 1);
     assert_true (usi_id_equal (&h->got.fences[0].id, &running));
 
-    store_purge (h->store, CHANNEL, US_STATE_FAILED, 0, s_on_number, s_begin (h));
-    pump (h, s_answered);
+    store_purge (h->store, CHANNEL, US_STATE_FAILED, 0, got_number, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.number, 3);
     assert_int_equal (do_list (h, 0, 100, "")->count, 7);
-    store_purge (h->store, NULL, 0, 3600000, s_on_number, s_begin (h));
-    pump (h, s_answered);
+    store_purge (h->store, NULL, 0, 3600000, got_number, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.number, 0); /* none is that old */
-    store_purge (h->store, NULL, 0, 0, s_on_number, s_begin (h));
-    pump (h, s_answered);
+    store_purge (h->store, NULL, 0, 0, got_number, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.number, 3);
     assert_int_equal (do_list (h, 0, 100, "")->count, 4);
-    store_purge (h->store, "no-such-channel", 0, 0, s_on_number, s_begin (h));
-    pump (h, s_answered);
+    store_purge (h->store, "no-such-channel", 0, 0, got_number, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.code, US_ERR_UNKNOWN_CHANNEL);
 }
 
@@ -456,7 +456,7 @@ static void test_memory (void **state)
     harness_t *h = *state;
     const unsigned jobs = 20000;
     char body[40] = "body", spec[60] = "spec";
-    s_begin (h);
+    got_begin (h);
     const usi_reply_t *before = usi_ask (h->ask, "MEMORY", "STATS", NULL);
     int64_t used = 0;
     for (int pass = 0; pass < 2; pass++) {
@@ -469,7 +469,7 @@ static void test_memory (void **state)
             store_submit_t job = a_job (&id);
             job.spec = usi_bytes (spec, sizeof spec);
             job.body = usi_bytes (body, sizeof body);
-            store_submit (h->store, &job, s_on_submit, &h->got);
+            store_submit (h->store, &job, got_submit, &h->got);
             while (h->got.calls + 4096 < i)
                 pump_for (h, s_woken, 1);
         }
@@ -492,7 +492,7 @@ static void s_on_entries (us_err_t code, const usi_bytes_t *values, size_t count
     got->code = code;
     got->count = count;
     if (count)
-        s_keep_text (got, values[0]);
+        got_keep_text (got, values[0]);
 }
 
 static void test_registry (void **state)
@@ -506,8 +506,8 @@ static void test_registry (void **state)
     USI_SET (&fields, HOST, host, usi_bytes_of ("elsewhere/1"));
     usi_fields_encode (&fields, &value);
     store_register_broker (h->store, usi_buf_bytes (&value));
-    store_brokers (h->store, s_on_entries, s_begin (h));
-    pump (h, s_answered);
+    store_brokers (h->store, s_on_entries, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.count, 1);
     char why[128];
     assert_int_equal (usi_registry_brokers (h->server.url, WAIT_MS, &found, why,
@@ -517,8 +517,8 @@ static void test_registry (void **state)
     assert_string_equal ((char *) found.data, "tcp://10.1.2.3:7420");
     store_unregister_broker (h->store);
     store_register_node (h->store, 77, usi_buf_bytes (&value));
-    store_nodes (h->store, s_on_entries, s_begin (h));
-    pump (h, s_answered);
+    store_nodes (h->store, s_on_entries, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.count, 1);
     assert_int_equal (usi_registry_brokers (h->server.url, WAIT_MS, &found, why,
                                             sizeof why),
@@ -547,18 +547,18 @@ static void test_the_registry_entry_of_a_node_that_moved (void **state)
     usi_buf_t first = s_node_entry (BROKER), second = s_node_entry (0x22);
     store_t *other = s_open_other (h, 0x22, &told);
     store_register_node (h->store, 77, usi_buf_bytes (&first));
-    store_nodes (h->store, s_on_entries, s_begin (h));
-    pump (h, s_answered);
+    store_nodes (h->store, s_on_entries, got_begin (h));
+    pump (h, got_answer);
     store_register_node (other, 77, usi_buf_bytes (&second));
-    store_nodes (other, s_on_entries, s_begin (h));
-    pump (h, s_answered);
+    store_nodes (other, s_on_entries, got_begin (h));
+    pump (h, got_answer);
     store_unregister_node (h->store, 77);
-    store_nodes (h->store, s_on_entries, s_begin (h));
-    pump (h, s_answered);
+    store_nodes (h->store, s_on_entries, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.count, 1);
     store_unregister_node (other, 77);
-    store_nodes (other, s_on_entries, s_begin (h));
-    pump (h, s_answered);
+    store_nodes (other, s_on_entries, got_begin (h));
+    pump (h, got_answer);
     assert_int_equal (h->got.count, 0);
     store_destroy (&other);
     usi_buf_free (&first);
@@ -584,7 +584,7 @@ static void test_redis_is_full (void **state)
     usi_id_t other = new_id ();
     store_submit_t job = a_job (&other);
     got_t refused = {0};
-    store_submit (h->store, &job, s_on_submit, &refused);
+    store_submit (h->store, &job, got_submit, &refused);
     store_fence_t fence = claim_one (h, &id); /* the same call: only the submit fails */
     assert_int_equal (refused.calls, 1);
     assert_int_equal (refused.code, US_ERR_BUSY);
@@ -599,12 +599,12 @@ static void test_connection_is_cut (void **state)
     usi_ask (h->ask, "CONFIG", "SET", "busy-reply-threshold", "1", NULL);
     usi_id_t id = new_id ();
     store_submit_t job = a_job (&id);
-    store_submit (h->store, &job, s_on_submit, s_begin (h));
+    store_submit (h->store, &job, got_submit, got_begin (h));
     usi_ask (h->ask, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL);
     pump (h, s_is_lost);
-    pump (h, s_answered);
+    pump (h, got_answer);
     assert_int_equal (h->got.calls, 1);
-    pump (h, s_is_ready);
+    pump (h, harness_is_ready);
     do_submit (h, &job); /* the same again is safe */
     assert_int_equal (h->got.code, US_OK);
     claim_one (h, &id);
@@ -621,9 +621,9 @@ static void test_what_waits_is_answered_too (void **state)
     job.blobs = usi_bytes (digest, sizeof digest);
     usi_ask (h->ask, "CLIENT", "PAUSE", "10000", "ALL", NULL);
     for (uint32_t i = 0; i < 100; i++)
-        store_blob_get (h->store, digest, i, s_on_read, &reads);
-    store_submit (h->store, &job, s_on_submit, &submitted);
-    store_watch (h->store, &id, 7, 0, s_on_job, &watched);
+        store_blob_get (h->store, digest, i, got_read, &reads);
+    store_submit (h->store, &job, got_submit, &submitted);
+    store_watch (h->store, &id, 7, 0, got_job, &watched);
     assert_int_equal (store_backlog (h->store, NULL), 102); /* both that wait count */
     redis_kill (&h->server);
     pump (h, s_is_lost);
@@ -636,7 +636,7 @@ static void test_what_waits_is_answered_too (void **state)
     redis_launch (&h->server);
     usi_ask_close (&h->ask);
     h->ask = redis_ask (&h->server);
-    pump (h, s_is_ready);
+    pump (h, harness_is_ready);
 }
 
 static void test_redis_restarts_empty (void **state)
@@ -653,7 +653,7 @@ static void test_redis_restarts_empty (void **state)
     redis_launch (&h->server);
     usi_ask_close (&h->ask);
     h->ask = redis_ask (&h->server);
-    pump (h, s_is_ready);
+    pump (h, harness_is_ready);
     assert_string_not_equal (store_cluster (h->store),
                              cluster); /* not the same store */
     assert_int_equal (do_submit (h, &job)->code, US_OK);
@@ -726,31 +726,33 @@ static void test_check (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup (test_nobody_swept_for_long, s_empty),
-        cmocka_unit_test_setup (test_broker_says_hold, s_empty),
-        cmocka_unit_test_setup (test_times_to_start_after_a_step_back, s_empty),
-        cmocka_unit_test_setup (test_times_to_start_after_a_step_forward, s_empty),
-        cmocka_unit_test_setup (test_times_to_start_after_a_pause, s_empty),
-        cmocka_unit_test_setup (test_clock_went_back, s_empty),
-        cmocka_unit_test_setup (test_rounds_of_a_store, s_empty),
-        cmocka_unit_test_setup (test_wake, s_empty),
-        cmocka_unit_test_setup (test_a_node_that_is_gone_does_not_wait, s_empty),
-        cmocka_unit_test_setup (test_wake_by_its_own_subscription, s_empty),
-        cmocka_unit_test_setup (test_two_brokers, s_empty),
-        cmocka_unit_test_setup (test_watchers, s_empty),
-        cmocka_unit_test_setup (test_list_and_purge, s_empty),
-        cmocka_unit_test_setup (test_list_of_a_queue_that_shrinks, s_empty),
-        cmocka_unit_test_setup (test_retention, s_empty),
-        cmocka_unit_test_setup (test_memory, s_empty),
-        cmocka_unit_test_setup (test_registry, s_empty),
-        cmocka_unit_test_setup (test_the_registry_entry_of_a_node_that_moved, s_empty),
-        cmocka_unit_test_setup (test_function_flush, s_empty),
-        cmocka_unit_test_setup (test_redis_is_full, s_empty),
-        cmocka_unit_test_setup (test_connection_is_cut, s_empty),
-        cmocka_unit_test_setup (test_what_waits_is_answered_too, s_empty),
-        cmocka_unit_test_setup (test_redis_restarts_empty, s_empty),
-        cmocka_unit_test_setup (test_flushall, s_empty),
-        cmocka_unit_test_setup (test_check, s_empty),
+        cmocka_unit_test_setup (test_nobody_swept_for_long, harness_empty),
+        cmocka_unit_test_setup (test_broker_says_hold, harness_empty),
+        cmocka_unit_test_setup (test_times_to_start_after_a_step_back, harness_empty),
+        cmocka_unit_test_setup (test_times_to_start_after_a_step_forward,
+                                harness_empty),
+        cmocka_unit_test_setup (test_times_to_start_after_a_pause, harness_empty),
+        cmocka_unit_test_setup (test_clock_went_back, harness_empty),
+        cmocka_unit_test_setup (test_rounds_of_a_store, harness_empty),
+        cmocka_unit_test_setup (test_wake, harness_empty),
+        cmocka_unit_test_setup (test_a_node_that_is_gone_does_not_wait, harness_empty),
+        cmocka_unit_test_setup (test_wake_by_its_own_subscription, harness_empty),
+        cmocka_unit_test_setup (test_two_brokers, harness_empty),
+        cmocka_unit_test_setup (test_watchers, harness_empty),
+        cmocka_unit_test_setup (test_list_and_purge, harness_empty),
+        cmocka_unit_test_setup (test_list_of_a_queue_that_shrinks, harness_empty),
+        cmocka_unit_test_setup (test_retention, harness_empty),
+        cmocka_unit_test_setup (test_memory, harness_empty),
+        cmocka_unit_test_setup (test_registry, harness_empty),
+        cmocka_unit_test_setup (test_the_registry_entry_of_a_node_that_moved,
+                                harness_empty),
+        cmocka_unit_test_setup (test_function_flush, harness_empty),
+        cmocka_unit_test_setup (test_redis_is_full, harness_empty),
+        cmocka_unit_test_setup (test_connection_is_cut, harness_empty),
+        cmocka_unit_test_setup (test_what_waits_is_answered_too, harness_empty),
+        cmocka_unit_test_setup (test_redis_restarts_empty, harness_empty),
+        cmocka_unit_test_setup (test_flushall, harness_empty),
+        cmocka_unit_test_setup (test_check, harness_empty),
     };
     return cmocka_run_group_tests (tests, s_setup, harness_end);
 }
