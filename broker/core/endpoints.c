@@ -80,15 +80,14 @@ char *endpoint_to_bind (const char *endpoint)
     return usi_strdup (endpoint);
 }
 
-bool endpoints_add (endpoints_t *self, const char *endpoint)
+/* What does not fit is left out: the others suffice to find the broker. */
+static void s_add (endpoints_t *self, const char *endpoint)
 {
     for (size_t i = 0; i < self->count; i++)
         if (strcmp (self->texts[i], endpoint) == 0)
-            return true;
-    if (self->count == ENDPOINTS_MAX)
-        return false;
-    self->texts[self->count++] = usi_strdup (endpoint);
-    return true;
+            return;
+    if (self->count < ENDPOINTS_MAX)
+        self->texts[self->count++] = usi_strdup (endpoint);
 }
 
 static void s_add_address (endpoints_t *self, const struct sockaddr *address,
@@ -99,15 +98,14 @@ static void s_add_address (endpoints_t *self, const struct sockaddr *address,
         const struct sockaddr_in *in = (const void *) address;
         inet_ntop (AF_INET, &in->sin_addr, host, sizeof host);
         snprintf (text, sizeof text, TCP "%s:%s", host, port);
-        endpoints_add (self, text);
+        s_add (self, text);
     } else if (address->sa_family == AF_INET6 && any6) {
         const struct sockaddr_in6 *in6 = (const void *) address;
-        if (IN6_IS_ADDR_LINKLOCAL (
-                &in6->sin6_addr)) /* needs a scope: of no use to others */
-            return;
+        if (IN6_IS_ADDR_LINKLOCAL (&in6->sin6_addr))
+            return; /* it needs a scope, so others cannot use it */
         inet_ntop (AF_INET6, &in6->sin6_addr, host, sizeof host);
         snprintf (text, sizeof text, TCP "[%s]:%s", host, port);
-        endpoints_add (self, text);
+        s_add (self, text);
     }
 }
 
@@ -120,7 +118,7 @@ void endpoints_add_bound (endpoints_t *self, const char *bound)
     bool any =
         any6 || (is_tcp && (strcmp (host, "0.0.0.0") == 0 || strcmp (host, "*") == 0));
     if (!any || getifaddrs (&all) != 0) {
-        endpoints_add (self, bound);
+        s_add (self, bound);
         return;
     }
     for (const struct ifaddrs *at = all; at; at = at->ifa_next)

@@ -24,13 +24,11 @@ bool endpoint_is_valid (const char *endpoint);
 /* The endpoint as libzmq wants it: port 0 becomes *. The caller frees it. */
 char *endpoint_to_bind (const char *endpoint);
 
-/* False where the list is full. The text is copied. */
-bool endpoints_add (endpoints_t *self, const char *endpoint);
 /* Adds what a bound endpoint means to others: itself, or, where it is bound to all
  * interfaces, the addresses of this host. */
 void endpoints_add_bound (endpoints_t *self, const char *bound);
 void endpoints_clear (endpoints_t *self);
-/* "a b c"; the caller frees it. */
+/* "a b c" where the separator is " "; the caller frees it. */
 char *endpoints_join (const endpoints_t *self, const char *separator);
 
 #endif

@@ -17,7 +17,7 @@ static usi_list_t s_endpoints (const broker_t *self, usi_buf_t *buf)
     return usi_list_of (buf, (uint32_t) self->endpoints->count);
 }
 
-void entry_encode_broker (const broker_t *self, usi_buf_t *buf)
+static void s_encode_broker (const broker_t *self, usi_buf_t *buf)
 {
     usi_buf_t list = {0};
     usi_fields_t fields = {0};
@@ -77,7 +77,7 @@ void entries_refresh (broker_t *self)
     usi_buf_t buf = {0};
     if (self->ending || !store_is_ready (self->store))
         return;
-    entry_encode_broker (self, &buf);
+    s_encode_broker (self, &buf);
     store_register_broker (self->store, usi_buf_bytes (&buf));
     usi_buf_free (&buf);
     for (size_t i = 0; i < nodes_count (self->nodes); i++)

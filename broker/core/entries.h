@@ -2,8 +2,8 @@
  *
  * What the registry in the store says of this broker and its nodes. Stands on the table of
  * nodes and on the store. */
-#ifndef BROKER_REGISTRY_H
-#define BROKER_REGISTRY_H
+#ifndef BROKER_ENTRIES_H
+#define BROKER_ENTRIES_H
 
 #include "core/broker.h"
 
@@ -15,8 +15,7 @@ void entries_refresh (broker_t *self);
 /* The broker ends: takes all its entries out. */
 void entries_remove (broker_t *self);
 
-/* Entries as the registry holds them; appended to buf. */
-void entry_encode_broker (const broker_t *self, usi_buf_t *buf);
+/* The entry as the registry holds it; appended to buf. */
 void entry_encode_node (const broker_t *self, const node_t *node, usi_buf_t *buf);
 
 #endif

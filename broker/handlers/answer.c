@@ -84,7 +84,7 @@ bool answer_row (answer_t *self, const usi_buf_t *row)
     return true;
 }
 
-bool answer_numbered_row (answer_t *self, size_t number, const usi_buf_t *row)
+static bool s_numbered_row (answer_t *self, size_t number, const usi_buf_t *row)
 {
     if (number < self->skip)
         return true;
@@ -165,7 +165,7 @@ bool answer_end_row (answer_t *self, size_t number, row_t *row)
 {
     usi_buf_t buf = {0};
     row_end (row, &buf);
-    bool taken = answer_numbered_row (self, number, &buf);
+    bool taken = s_numbered_row (self, number, &buf);
     usi_buf_free (&buf);
     return taken;
 }

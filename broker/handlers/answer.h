@@ -38,10 +38,6 @@ void answer_send (answer_t **self_p, uint64_t count);
 
 /* Adds a row. False: there is no room; the rest is for the next answer. */
 bool answer_row (answer_t *self, const usi_buf_t *row);
-/* The same for listings without a cursor of their own: skips the rows that an earlier answer
- * held, and sets the cursor. */
-bool answer_numbered_row (answer_t *self, size_t number, const usi_buf_t *row);
-
 /* Rows are maps: pairs are counted while they are written. */
 typedef struct row {
     usi_buf_t pairs;
@@ -60,7 +56,8 @@ void row_fields (row_t *row, const usi_fields_t *fields);
 void row_map (row_t *row, usi_bytes_t map);
 /* Appends the row to buf as a map. The row is empty then and can be used again. */
 void row_end (row_t *row, usi_buf_t *buf);
-/* row_end and answer_numbered_row at once. */
+/* Ends the row and adds it, for listings without a cursor of their own: skips the rows that
+ * an earlier answer held, and sets the cursor. */
 bool answer_end_row (answer_t *self, size_t number, row_t *row);
 
 #endif

@@ -25,7 +25,7 @@ static arena_block_t *s_block (arena_t *self, size_t size)
     return block;
 }
 
-void *arena_alloc (arena_t *self, size_t size)
+static void *s_alloc (arena_t *self, size_t size)
 {
     size_t rounded = (size + 15) & ~(size_t) 15;
     arena_block_t *block = self->blocks;
@@ -40,7 +40,7 @@ usi_bytes_t arena_copy (arena_t *self, usi_bytes_t bytes)
 {
     if (bytes.len == 0)
         return usi_bytes (NULL, 0);
-    void *copy = arena_alloc (self, bytes.len);
+    void *copy = s_alloc (self, bytes.len);
     memcpy (copy, bytes.data, bytes.len);
     return usi_bytes (copy, bytes.len);
 }

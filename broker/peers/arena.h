@@ -14,7 +14,6 @@ typedef struct arena {
     arena_block_t *blocks; /* the one in use first */
 } arena_t;                 /* zero-initialise */
 
-void *arena_alloc (arena_t *self, size_t size);
 usi_bytes_t arena_copy (arena_t *self, usi_bytes_t bytes);
 /* Frees all pieces, but keeps one block for the next time. */
 void arena_reset (arena_t *self);
