@@ -19,12 +19,12 @@ startup = frozenset(sys.modules)
 from understudy import _context
 _context.in_worker = True
 from understudy._envelope import encode_value
-from understudy._worker.bundles import Path, Store
+from understudy._worker.bundles import Cache, SearchPath
 from understudy._worker.calls import Calls
 from understudy._worker.failures import Failures
 
 body, cache, blobs = pickle.load(sys.stdin.buffer)
-path = Path(Store().unpack(cache, blobs)[0], startup)
+path = SearchPath(Cache().unpack(cache, blobs)[0], startup)
 calls = Calls(path)
 dumps, loads = None, None
 try:

@@ -338,6 +338,8 @@ class _Walk:
         self.waiting: List[Tuple[Module, bool, bool]] = []
 
     def need(self, need: Need, firm: bool, root: bool = False) -> None:
+        """Takes in a module with its parents and the submodules that are named. root:
+        it is the module of the function."""
         if firm and not is_local(need.module):
             self.check(need)
         for name in _chain(need.module):
@@ -346,6 +348,7 @@ class _Walk:
             self.reach(f"{need.module}.{name}", need, firm, False)
 
     def reach(self, name: str, need: Need, firm: bool, root: bool) -> None:
+        """Takes in one module, if it is local and was not yet as firmly needed."""
         if name in self.firm or (not firm and name in self.modules):
             return
         module = _module(name)
@@ -373,6 +376,7 @@ class _Walk:
                 self.need(Need(found.module, found.names, place, found.line), certain)
 
     def runs(self, found: Import, root: bool) -> bool:
+        """Whether an import stands at the top of its module or in the function."""
         return not found.where or (
             root
             and bool(self.function)
@@ -380,6 +384,7 @@ class _Walk:
         )
 
     def check(self, need: Need) -> None:
+        """SerializationError where nothing provides the module on a node."""
         place = place_of(need.module)
         if place in ("stdlib", "provided"):
             return

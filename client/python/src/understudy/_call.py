@@ -44,7 +44,7 @@ class Caller:
         }
 
     def client(self) -> Client:
-        """Connected."""
+        """The client of these options, connected."""
         client = self._client
         if client is None:
             client = self._client = client_of(self.options.settings)
@@ -65,7 +65,8 @@ class Caller:
     def submit_any(
         self, function: Any, args: Tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Result[Any]:
-        """Of any callable: a bound method is its function with the instance first."""
+        """Submits any callable; of a bound method its function, with the instance as
+        the first argument."""
         if isinstance(function, (types.MethodType, BoundWrapper)):
             function, args = function.__func__, (function.__self__, *args)
         if not callable(function):
@@ -129,8 +130,8 @@ def collect(
     progress: bool,
     name: str,
 ) -> List[Any]:
-    """The values in order; the first failure once all have ended. Ctrl-C ends what has
-    not."""
+    """Gives the values in order, or raises the first failure once all jobs have ended.
+    Ctrl-C ends the jobs that have not."""
     results: List[Result[Any]] = []
     try:
         results.extend(submitted)

@@ -118,7 +118,8 @@ class Client:
         self._orphans = kept
 
     def close(self, deadline: float) -> List[str]:
-        """Waits for what is not accepted; names what was lost."""
+        """Waits until the deadline for jobs that no broker has accepted yet. Gives the
+        names of those that were lost."""
         lost: List[str] = []
         if self.connected == generation:
             self.core.flush(max(0.0, deadline - time.monotonic()))

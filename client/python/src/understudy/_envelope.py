@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Call, value, failure and bundle: the bodies of docs/protocol.md section 8.
 
-Client and worker both write and read them with this module. Pickling itself is the
-caller's: ``dumps`` gives the bytes and whether they hold code objects, ``loads`` takes
-bytes. What is wrong with an envelope is told by an exception of understudy.exceptions:
+Client and worker both write and read them with this module, so it must load on any
+Python from 3.9 on and without the extension. The caller pickles: ``dumps`` gives the
+bytes and whether they hold code objects, ``loads`` takes bytes. Three exceptions of
+understudy.exceptions tell what is wrong with an envelope:
 ProtocolError where it is malformed, PythonVersionError where it holds code of another
 Python, SerializationError where something cannot be pickled.
 """
@@ -68,7 +69,7 @@ def _unpack(data: bytes, what: str) -> Any:
 
 
 def encode_plain(obj: Any) -> bytes:
-    """["m", bin]; NotPlain where it would not come back exactly equal."""
+    """["m", bin]. Raises NotPlain where obj would not come back exactly equal."""
     if obj is None:
         return _NONE
     data = packb(obj)

@@ -46,7 +46,8 @@ class Executor(futures.Executor):
             raise RuntimeError("cannot schedule new futures after shutdown")
         result = self._caller(fn).submit_any(fn, args, kwargs)
         with self._lock:
-            # Not the new one: to look at it wakes the thread that watches for it.
+            # The new one is not asked whether it is done: that would wake the library's
+            # thread to watch its job.
             while self._pending and self._pending[0].done():
                 self._pending.popleft()
             self._pending.append(result)
@@ -66,7 +67,8 @@ class Executor(futures.Executor):
             self._pending.clear()
 
     def _caller(self, fn: Any) -> Caller:
-        """One for each set of packages that decorated functions bring."""
+        """The Caller for a function: there is one for each set of packages that
+        decorated functions bring."""
         function = fn.__func__ if isinstance(fn, BoundDecorated) else fn
         more = function._options if isinstance(function, Decorated) else None
         key = () if more is None else (more.packages, more.constraints, more.python)

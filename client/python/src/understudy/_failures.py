@@ -41,7 +41,8 @@ class RemoteTraceback(Exception):
 
 
 def rebuild(body: bytes, code: int, text: str, trust: bool = True) -> BaseException:
-    """body: the failure envelope, or empty; code and text: what the broker says."""
+    """The exception of a failed job. body: the failure envelope, or empty. code and
+    text: what the broker says."""
     if not body:
         return _from_code(code, text)
     try:
@@ -109,8 +110,8 @@ def _arguments(failure: _envelope.Failure) -> List[Any]:
 
 
 def fill_in(text: str) -> str:
-    """The traceback with the paths of this machine, and the lines that the node, which
-    has no such files, could not show."""
+    """Gives the traceback the paths of this machine, and the source lines that the node
+    could not show because it has no such files."""
     lines = text.splitlines()
     filled: List[str] = []
     for number, line in enumerate(lines):

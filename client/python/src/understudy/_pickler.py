@@ -134,7 +134,7 @@ def find(module: str, qualname: str) -> Any:
 
 
 def unwrap(obj: Any) -> Any:
-    """The plain function in what a class or module holds."""
+    """The plain function in a wrapper or a bound method; anything else as it is."""
     while True:
         if isinstance(obj, Wrapper):
             obj = obj.__wrapped__

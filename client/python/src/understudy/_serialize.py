@@ -144,7 +144,7 @@ class Code:
     # --- using ------------------------------------------------------------------------
 
     def is_fresh(self) -> bool:
-        """Nothing that was captured by value has changed."""
+        """Whether all that the function captured is as it was when it was pickled."""
         captured = self.captured
         if not captured:
             return captured is not None

@@ -24,8 +24,8 @@ class Settings(NamedTuple):
 
 
 def settings_for(taker: Any, where: Dict[str, Any]) -> Settings:
-    """settings_of, for a function that took these besides its own keywords: TypeError
-    names the one that neither has, and what it may have meant."""
+    """Does settings_of for a function that took where besides keywords of its own.
+    TypeError names a keyword that neither has, and the one that may have been meant."""
     theirs, known = taker.__kwdefaults__, settings_of.__kwdefaults__ or {}
     for name in where:
         if name not in known:
@@ -64,15 +64,18 @@ def settings_of(
         raise InvalidArgument("give either unix_socket_path= or host= and port=")
     if username is not None and password is None:
         raise InvalidArgument("username= needs password=")
-    number = _number("db", 0 if db is None else db, 0, 1_000_000)
+    db_number = _number("db", 0 if db is None else db, 0, 1_000_000)
     if unix_socket_path is not None:
-        return Settings(redis=_unix_url(unix_socket_path, number, username, password))
+        return Settings(
+            redis=_unix_url(unix_socket_path, db_number, username, password)
+        )
     where = "localhost" if host is None else host
     if not isinstance(where, str) or not where or re.search(r"[\s/@?#]", where):
         raise InvalidArgument(f"host={host!r} is not a host name")
-    door = _number("port", 6379 if port is None else port, 1, 65535)
+    port_number = _number("port", 6379 if port is None else port, 1, 65535)
     where = f"[{where}]" if ":" in where and not where.startswith("[") else where
-    return Settings(redis=f"redis://{_user(username, password)}{where}:{door}/{number}")
+    user = _user(username, password)
+    return Settings(redis=f"redis://{user}{where}:{port_number}/{db_number}")
 
 
 def _broker_of(broker: Optional[str]) -> Optional[str]:

@@ -100,7 +100,8 @@ class Understudy:
             self._ended.wait_for(lambda: not self._stopping)
 
     def _end_node(self) -> None:
-        """From a signal handler, which may interrupt a holder of the lock."""
+        """A signal handler calls this. It takes no lock: the handler may have
+        interrupted whoever holds it."""
         self._stopping = True
         self._tell_node()
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Source bundles: unpacked once into the node's cache, then put on sys.path."""
+"""Source bundles: found in the node's cache, held there, and put on sys.path.
+
+The zygote has the Cache; each worker has the SearchPath of its bundles. trees.py knows
+what a bundle's directory must hold.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from understudy._worker import system, trees
 _TRIES = 8
 
 
-class Store:
+class Cache:
     """CACHE/HEX, one directory for each bundle.
 
     Filled aside and published by rename, so that several processes may do it at once
@@ -94,8 +98,8 @@ def release(held: Sequence[int]) -> None:
         os.close(fd)
 
 
-class Path:
-    """Bundles on sys.path, and which of a worker's modules they take the place of."""
+class SearchPath:
+    """The bundles of a worker on its sys.path, before the runtime's own modules."""
 
     def __init__(
         self,
@@ -111,7 +115,8 @@ class Path:
         self._active: List[bytes] = []
 
     def keep(self) -> None:
-        """In the worker: the locks are kept where a job does not meet them."""
+        """Moves the locks to descriptors that a job does not meet by counting. Called
+        in the worker."""
         self.held = [system.keep_descriptor(fd) for fd in self.held]
 
     def activate(self, digest: bytes) -> None:
@@ -122,11 +127,11 @@ class Path:
         self._active.append(digest)
         sys.path.insert(0, place)
         importlib.invalidate_caches()
-        self._uncover(place)
+        self._unload_namesakes(place)
 
-    def _uncover(self, place: str) -> None:
-        """A user's module may have the name of one that only the runtime has imported.
-        Where the job was written its directory came first; so it does here."""
+    def _unload_namesakes(self, place: str) -> None:
+        """Forgets modules that only the runtime has imported where the bundle has one
+        of the same name: where the job was written the user's directory came first."""
         for entry in os.listdir(place):
             name = entry[:-3] if entry.endswith(".py") else entry
             if (
@@ -139,7 +144,7 @@ class Path:
                         del sys.modules[loaded]
 
     def relative(self, filename: str) -> str:
-        """The file's path in its bundle, if it is of one."""
+        """The path of a file within its bundle; unchanged where it is in none."""
         for place in self.places.values():
             if (
                 filename.startswith(place)
@@ -178,7 +183,8 @@ def _modules_of(name: str) -> Dict[str, ModuleType]:
 
 
 class shadowed:
-    """Within this, the modules' names mean these, whatever was imported before."""
+    """A context in which the names of these modules mean them, whatever was imported
+    under the same names before."""
 
     def __init__(self, modules: Mapping[str, ModuleType]) -> None:
         self._modules = modules

@@ -62,7 +62,7 @@ class Target:
 
 
 class Calls:
-    def __init__(self, path: bundles.Path) -> None:
+    def __init__(self, path: bundles.SearchPath) -> None:
         self._path = path
         self._kept: Dict[bytes, Target] = {}
         self._last: Optional[Target] = None

@@ -2,7 +2,7 @@
 """From an exception in a job to its failure envelope.
 
 Everything here runs on objects of the job: their __str__ or __reduce__ may raise or
-give nonsense. What cannot be had is left out; an envelope comes out in any case.
+give nonsense. What they do not give is left out; an envelope is made in any case.
 """
 
 from __future__ import annotations

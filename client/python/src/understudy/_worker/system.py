@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What Python has no call for: prctl, fflush, the command line of a forked process.
+"""What Python has no call for, or not on all of them: prctl, fflush, pidfds, the
+command line of a forked process.
 
-An interpreter without ctypes does without: then the C library's own buffers are not
-flushed, and workers end with the daemon only because their socket does.
+Where an interpreter has no ctypes, the C library's own buffers are not flushed, and
+workers end with the daemon only because their socket does.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def _prctl(option: int, argument: object) -> None:
 
 
 def die_with_parent(signum: int) -> None:
-    """signum comes when the parent of this moment ends."""
+    """The kernel sends signum to this process when its present parent ends."""
     _prctl(_PR_SET_PDEATHSIG, signum)
 
 
@@ -69,7 +70,8 @@ def processes() -> Iterator[int]:
 
 
 def _environment(pid: int) -> List[bytes]:
-    """As the process was started with; empty where it has ended or is not ours."""
+    """The variables that a process was started with. Empty where it has ended or
+    belongs to somebody else."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as environ:
             return environ.read().split(b"\0")

@@ -49,26 +49,25 @@ class Worker:
     def __init__(
         self,
         job_socket: socket.socket,
-        lines: streams.Streams,
-        found: calls.Calls,
+        job_streams: streams.Streams,
+        job_calls: calls.Calls,
         failures: Failures,
         max_payload: int,
     ) -> None:
         self._socket = job_socket
-        self._streams = lines
-        self._calls = found
+        self._streams = job_streams
+        self._calls = job_calls
         self._failures = failures
         self._max_payload = max_payload
         self._is_fork = False
         os.register_at_fork(after_in_child=self._note_fork)
         self._room = bytearray(_ROOM)
         self._rooms = [self._room]
-        # Of interrupts: the job that runs (-1: none), what was raised in it, the last
-        # interrupt that was taken, a signal whose interrupt stood behind a job.
-        self._running = -1
-        self._raised: Optional[BaseException] = None
-        self._early = (-1, 0)
-        self._look_again = True
+        # For interrupts:
+        self._running = -1  # the job that runs; -1 where none does
+        self._raised: Optional[BaseException] = None  # what was raised in it
+        self._early = (-1, 0)  # job and reason of the last interrupt that came
+        self._look_again = True  # an interrupt may stand behind the job just taken
         self._soft_ms = 0
         self._taken: List[_Message] = []
         _signal.signal(_signal.SIGUSR1, self._on_interrupt)
@@ -123,7 +122,7 @@ class Worker:
         """Outcome, code and body of RESULT."""
         dumps: Dumps = plain_pickle
         loads: Loads = pickle.loads
-        own = True  # what goes wrong is ours to tell, not the job's exception
+        own = True  # an exception now is the runtime's, not the job's
         # Two levels: an interrupt may come just as the inner one is left.
         try:
             try:
@@ -258,7 +257,7 @@ def start(
     job_socket: socket.socket,
     pipe: int,
     request: Mapping[str, Any],
-    path: bundles.Path,
+    path: bundles.SearchPath,
     problem: Optional[Failure],
     runtime: str,
 ) -> NoReturn:

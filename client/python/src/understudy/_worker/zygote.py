@@ -36,7 +36,7 @@ _MARK = "UNDERSTUDY_ZYGOTE"
 
 
 class _Leave(Exception):
-    pass
+    """The daemon has closed the control socket, or sent SIGTERM."""
 
 
 class Zygote:
@@ -47,7 +47,7 @@ class Zygote:
         self._startup = startup
         self._daemon = os.getppid()
         self._daemon_fd = system.open_pidfd(self._daemon)
-        self._store = bundles.Store()
+        self._bundles = bundles.Cache()
         self._command_line = system.CommandLine()
         self._workers: Dict[int, int] = {}  # pidfd: pid, which is its group as well
 
@@ -60,8 +60,8 @@ class Zygote:
         while True:
             for fd, _ in poller.poll():
                 if fd in self._workers:
-                    if self._is_left():
-                        raise _Leave  # the worker died of it, and its group is left
+                    if self._has_lost_daemon():
+                        raise _Leave  # the worker died with it; its group is left
                     poller.unregister(fd)
                     self._forget(fd)
                 elif fd == self._control.fileno():
@@ -96,9 +96,9 @@ class Zygote:
                 if not running:
                     deadline = min(deadline, time.monotonic() + _MOMENT_SECONDS)
 
-    def _is_left(self) -> bool:
-        """The control socket is closed: a process that dies closes its files first, and
-        only then do its workers hear of it."""
+    def _has_lost_daemon(self) -> bool:
+        """Whether the control socket is closed. A daemon that dies closes its files
+        first, and only then takes its workers along."""
         try:
             return not self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -157,7 +157,7 @@ class Zygote:
         self,
         descriptors: List[int],
         request: Dict[str, Any],
-        path: bundles.Path,
+        path: bundles.SearchPath,
         problem: Optional[Failure],
     ) -> int:
         """The worker's pid; 0 where there is none."""
@@ -175,10 +175,10 @@ class Zygote:
 
     def _prepare(
         self, request: Dict[str, Any]
-    ) -> Tuple[bundles.Path, Optional[Failure]]:
+    ) -> Tuple[bundles.SearchPath, Optional[Failure]]:
         try:
-            places, held = self._store.unpack(request["cache"], request["bundles"])
-            return bundles.Path(places, self._startup, held), None
+            places, held = self._bundles.unpack(request["cache"], request["bundles"])
+            return bundles.SearchPath(places, self._startup, held), None
         except trees.DamagedBlob:
             raise  # no failure of the job: the daemon fetches the blob anew
         except (OSError, exceptions.ProtocolError) as exc:
@@ -187,13 +187,13 @@ class Zygote:
             if isinstance(exc, exceptions.ProtocolError):
                 code = exc.code
             failure = Failure(code, type(exc).__name__, message, type(exc).__module__)
-            return bundles.Path({}, self._startup), failure
+            return bundles.SearchPath({}, self._startup), failure
 
     def _fork_again(
         self,
         descriptors: List[int],
         request: Dict[str, Any],
-        path: bundles.Path,
+        path: bundles.SearchPath,
         problem: Optional[Failure],
         tell: int,
     ) -> NoReturn:
