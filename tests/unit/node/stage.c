@@ -50,6 +50,8 @@ static void s_on_message (void *arg, const usi_msg_t *msg)
     stage_t *stage = arg;
     stage->messages++;
     stage->type = msg->type;
+    if (msg->type == USI_BLOB_KEPT)
+        blob_cache_kept (stage->node.blobs, msg);
 }
 
 static void s_on_env (void *arg, env_t *env)
@@ -282,6 +284,7 @@ void stage_hear (stage_t *stage, usi_msg_t *msg)
     case USI_LOG_KEPT: intake_log_kept (node, &in); break;
     case USI_RENEWED: intake_renewed (node, &in); break;
     case USI_STOP: intake_stop (node, &in); break;
+    case USI_BLOB_DATA: blob_cache_data (node->blobs, &in); break;
     default: fail ();
     }
     usi_msg_free (&in);
@@ -294,15 +297,14 @@ usi_id_t stage_id (unsigned number)
     return id;
 }
 
-/* One job of a JOBS message; its specification is a map of these fields. */
-job_t *stage_job_of (stage_t *stage, unsigned number, const usi_fields_t *fields,
-                     const char *body)
+job_t *stage_attempt (stage_t *stage, unsigned number, unsigned attempt,
+                      const usi_fields_t *fields, const char *body)
 {
     usi_buf_t spec = {0};
     usi_fields_t item = {0};
     usi_fields_encode (fields, &spec);
     USI_SET (&item, ID, id, stage_id (number));
-    USI_SET (&item, ATTEMPT, attempt, 1);
+    USI_SET (&item, ATTEMPT, attempt, attempt);
     USI_SET (&item, CHANNEL, channel, usi_bytes_of ("default"));
     USI_SET (&item, NONCE, nonce, 7);
     USI_SET (&item, SPEC, spec, usi_buf_bytes (&spec));
@@ -312,7 +314,13 @@ job_t *stage_job_of (stage_t *stage, unsigned number, const usi_fields_t *fields
     usi_msg_body (&stage->msg, body, strlen (body));
     stage_hear (stage, &stage->msg);
     usi_buf_free (&spec);
-    return jobs_find (stage->node.jobs, &id, 1);
+    return jobs_find (stage->node.jobs, &id, attempt);
+}
+
+job_t *stage_job_of (stage_t *stage, unsigned number, const usi_fields_t *fields,
+                     const char *body)
+{
+    return stage_attempt (stage, number, 1, fields, body);
 }
 
 job_t *stage_job (stage_t *stage, unsigned number, const char *body)

@@ -57,8 +57,11 @@ void stage_until_quiet (stage_t *stage);
 usi_id_t stage_id (unsigned number);
 /* A message of the broker's about jobs; cleared. */
 void stage_hear (stage_t *stage, usi_msg_t *msg);
-/* A JOBS message with one job, attempt 1; its specification is a map of these fields.
- * NULL: it is not held any more. */
+/* A JOBS message with one job; its specification is a map of these fields. NULL: it is not
+ * held any more. */
+job_t *stage_attempt (stage_t *stage, unsigned number, unsigned attempt,
+                      const usi_fields_t *fields, const char *body);
+/* Its first attempt. */
 job_t *stage_job_of (stage_t *stage, unsigned number, const usi_fields_t *fields,
                      const char *body);
 /* The same with a specification that asks for nothing special. */

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of child processes: all are reaped, orphans are killed, and the end of one that
+ * nobody knows yet is kept for some time. */
+#include "../unit.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/children.h"
+
+typedef struct ended {
+    pid_t pid;
+    int status;
+    unsigned count;
+} ended_t;
+
+static void s_on_ended (void *arg, pid_t pid, int status)
+{
+    ended_t *ended = arg;
+    *ended = (ended_t){pid, status, ended->count + 1};
+}
+
+static bool s_is_ours (void *arg, pid_t pid)
+{
+    return pid == *(pid_t *) arg;
+}
+
+static pid_t s_fork (int code)
+{
+    pid_t pid = fork ();
+    if (pid == 0 && code < 0)
+        pause ();
+    if (pid == 0)
+        _exit (code);
+    return pid;
+}
+
+/* It has ended, and is not reaped yet. */
+static void s_await (pid_t pid)
+{
+    siginfo_t info;
+    assert_int_equal (waitid (P_PID, (id_t) pid, &info, WEXITED | WNOWAIT), 0);
+}
+
+static void test_reap (void **state)
+{
+    ended_t ended = {0};
+    (void) state;
+    pid_t stays = s_fork (-1), pid = s_fork (7);
+    s_await (pid);
+    children_reap (s_on_ended, &ended);
+    assert_int_equal (ended.count, 1);
+    assert_int_equal (ended.pid, pid);
+    assert_int_equal (WEXITSTATUS (ended.status), 7);
+    kill (stays, SIGKILL);
+    s_await (stays);
+    children_reap (s_on_ended, &ended);
+    assert_int_equal (ended.pid, stays);
+}
+
+static void test_orphans (void **state)
+{
+    ended_t ended = {0};
+    (void) state;
+    pid_t ours = s_fork (-1), orphan = s_fork (-1);
+    children_end_orphans (s_is_ours, &ours);
+    s_await (orphan);
+    children_reap (s_on_ended, &ended);
+    assert_int_equal (ended.count, 1);
+    assert_int_equal (ended.pid, orphan);
+    kill (ours, SIGKILL);
+    s_await (ours);
+    children_reap (s_on_ended, &ended);
+}
+
+static void test_early_exits (void **state)
+{
+    children_t children = {0};
+    int status = 0;
+    (void) state;
+    assert_false (children_take_early (&children, 5, &status));
+    children_note_early (&children, 5, 9);
+    children_note_early (&children, 6, 10);
+    assert_false (children_take_early (&children, 7, &status));
+    assert_true (children_take_early (&children, 5, &status));
+    assert_int_equal (status, 9);
+    assert_false (children_take_early (&children, 5, &status)); /* once */
+    /* An old one is another process of the same number. */
+    children.early[1].at_us -= 6000000;
+    assert_false (children_take_early (&children, 6, &status));
+    /* The oldest make room. */
+    for (pid_t pid = 100; pid < 100 + EARLY_EXITS + 1; pid++)
+        children_note_early (&children, pid, 1);
+    assert_false (children_take_early (&children, 100, &status));
+    assert_true (children_take_early (&children, 101, &status));
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (test_reap),
+        cmocka_unit_test (test_orphans),
+        cmocka_unit_test (test_early_exits),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
