@@ -73,16 +73,27 @@ static void s_hear (zygote_t *self, const uint8_t *data, size_t len)
     }
 }
 
-static int s_on_socket (zloop_t *loop, zmq_pollitem_t *item, void *arg)
+/* false: there is nothing to read now; at the end of the socket it is closed. */
+static bool s_read (zygote_t *self)
 {
-    zygote_t *self = arg;
     uint8_t data[MAX_WORDS];
-    (void) loop, (void) item;
-    ssize_t got = recv (self->sock, data, sizeof data, MSG_DONTWAIT);
+    ssize_t got;
+    /* Where it ended before it took a request the kernel says so first, once, and then
+     * gives what it had sent. */
+    do
+        got = recv (self->sock, data, sizeof data, MSG_DONTWAIT);
+    while (got < 0 && errno == ECONNRESET);
     if (got > 0)
         s_hear (self, data, (size_t) got);
     else if (got == 0 || errno != EAGAIN)
-        s_close (self); /* it has ended, or will be: SIGCHLD tells */
+        s_close (self); /* it has ended, or will: SIGCHLD tells */
+    return got > 0;
+}
+
+static int s_on_socket (zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    (void) loop, (void) item;
+    s_read (arg);
     return 0;
 }
 
@@ -265,6 +276,8 @@ bool zygotes_reaped (node_t *node, pid_t pid, int status)
     if (!self->ending)
         usi_warning ("zygote.ended", "a zygote has ended env=%.12s status=0x%x",
                      self->env->request.key, (unsigned) status);
+    while (self->sock >= 0 && s_read (self))
+        ; /* it may have said what is wrong */
     s_close (self);
     self->pid = 0;
     if (!self->ready && !self->ending)
