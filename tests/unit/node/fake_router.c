@@ -6,7 +6,12 @@
 #include "../unit.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+
+#include "base/clock.h"
+
+#define WAIT_MS 20000
 
 void router_open (router_t *self)
 {
@@ -17,7 +22,11 @@ void router_open (router_t *self)
     self->socket = zmq_socket (self->context, ZMQ_ROUTER);
     zmq_setsockopt (self->socket, ZMQ_LINGER, &linger, sizeof linger);
     const char *at = self->endpoint[0] ? self->endpoint : "tcp://127.0.0.1:*";
-    assert_int_equal (zmq_bind (self->socket, at), 0);
+    int64_t end_ms = usi_now_ms () + WAIT_MS;
+    while (zmq_bind (self->socket, at) != 0) { /* the last one may not be closed yet */
+        assert_true (errno == EADDRINUSE && usi_now_ms () < end_ms);
+        poll (NULL, 0, 1);
+    }
     zmq_getsockopt (self->socket, ZMQ_LAST_ENDPOINT, self->endpoint, &size);
     self->brokers[0] = self->endpoint;
 }

@@ -383,6 +383,9 @@ void stage_check_result (const job_t *job, const char *text)
 /* The failure envelope holds this text. */
 void stage_check_says (const job_t *job, const char *text)
 {
+    if (!memmem (job->result.data, job->result.len, text, strlen (text)))
+        print_error ("'%s' is not in: %.*s\n", text, (int) job->result.len,
+                     (const char *) job->result.data);
     assert_non_null (memmem (job->result.data, job->result.len, text, strlen (text)));
 }
 
