@@ -83,8 +83,8 @@ void store_blob_find (store_t *self, const uint8_t digest[32], store_size_fn *fn
 
 /* --- get -------------------------------------------------------------------------- */
 
-struct get {
-    get_t *next;
+typedef struct get {
+    list_node_t link; /* in store_t.gets */
     store_t *self;
     uint8_t digest[USI_DIGEST_LEN];
     uint32_t index;
@@ -92,7 +92,7 @@ struct get {
     void *arg;
     uint64_t size;
     bool there;
-};
+} get_t;
 
 static void s_get_more (store_t *self);
 
@@ -156,10 +156,10 @@ static void s_on_get_chunk (const usi_reply_t *reply, void *arg)
  * connection all fail at once. */
 static void s_get_more (store_t *self)
 {
-    while (self->gets &&
+    while (self->gets.first &&
            (self->gets_in_flight < GETS_MAX || !usi_redis_is_connected (self->redis))) {
-        get_t *get = self->gets;
-        self->gets = get->next;
+        get_t *get = LIST_ELEMENT (self->gets.first, get_t, link);
+        list_remove (&get->link);
         self->gets_in_flight++;
         command_text (self, s_on_get_mark, get, "GET", blob_key (get->digest, "m").text,
                       NULL);
@@ -173,10 +173,7 @@ void store_blob_get (store_t *self, const uint8_t digest[32], uint32_t index,
     get_t *get = usi_new (get_t);
     *get = (get_t){.self = self, .index = index, .fn = fn, .arg = arg};
     memcpy (get->digest, digest, USI_DIGEST_LEN);
-    if (!self->gets)
-        self->gets_tail = &self->gets;
-    *self->gets_tail = get;
-    self->gets_tail = &get->next;
+    list_append (&self->gets, &get->link);
     self->backlog_ops++;
     s_get_more (self);
 }

@@ -25,8 +25,8 @@ void claim_recovery_note (store_t *self, const op_t *claim)
     s_add (self, claim->partition, claim->data, CLAIM_LEN);
 }
 
-static void s_on_taken_back (store_t *self, op_t *op, us_err_t err,
-                             const usi_reply_t *answer)
+static void s_on_recovered (store_t *self, op_t *op, us_err_t err,
+                            const usi_reply_t *answer)
 {
     if (err) {
         s_add (self, op->partition, op->data, op->len); /* with the next connection */
@@ -46,7 +46,7 @@ void claim_recovery_run (store_t *self)
         usi_buf_t *lost = &self->partitions[i].lost;
         if (lost->len == 0)
             continue;
-        op_t *op = op_new (OP_TAKE_BACK, (uint8_t) i, lost->len, s_on_taken_back, NULL);
+        op_t *op = op_new (OP_RECOVER, (uint8_t) i, lost->len, s_on_recovered, NULL);
         op_arg_copy (op, lost->data, lost->len);
         usi_buf_free (lost);
         op_queue (self, op);

@@ -9,27 +9,26 @@
 #define CALL_ARGS 4
 
 /* A command that could not be sent. */
-struct deferred {
-    deferred_t *next;
+typedef struct deferred {
+    list_node_t link; /* in store_t.deferred */
     usi_reply_fn *fn;
     void *arg;
-};
+} deferred_t;
 
+/* What the callbacks defer in turn is for the next time. */
 bool command_fail_deferred (store_t *self)
 {
-    deferred_t *first = self->deferred;
-    self->deferred = NULL;
+    size_t count = self->deferred.len;
     if (self->deferred_timer)
         zloop_timer_end (self->loop, self->deferred_timer);
     self->deferred_timer = 0;
-    bool had_any = first != NULL;
-    while (first) {
-        deferred_t *next = first->next;
-        first->fn (NULL, first->arg);
-        free (first);
-        first = next;
+    for (size_t i = 0; i < count && self->deferred.first; i++) {
+        deferred_t *deferred = LIST_ELEMENT (self->deferred.first, deferred_t, link);
+        list_remove (&deferred->link);
+        deferred->fn (NULL, deferred->arg);
+        free (deferred);
     }
-    return had_any;
+    return count > 0;
 }
 
 static int s_on_deferred (zloop_t *loop, int timer, void *arg)
@@ -46,10 +45,7 @@ static void s_defer (store_t *self, usi_reply_fn *fn, void *arg)
 {
     deferred_t *deferred = usi_new (deferred_t);
     *deferred = (deferred_t){.fn = fn, .arg = arg};
-    if (!self->deferred)
-        self->deferred_tail = &self->deferred;
-    *self->deferred_tail = deferred;
-    self->deferred_tail = &deferred->next;
+    list_append (&self->deferred, &deferred->link);
     if (!self->deferred_timer)
         self->deferred_timer = zloop_timer (self->loop, 0, 1, s_on_deferred, self);
 }

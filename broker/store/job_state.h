@@ -25,7 +25,7 @@
     X (POISON, "its worker died for the third time")                                   \
     X (LOSE, "the lease ran out")                                                      \
     X (LOSE_LAST, "the lease ran out for the tenth time")                              \
-    X (HAND_BACK, "its node gives it back, uncounted")                                 \
+    X (HAND_BACK, "its node hands it back, uncounted")                                 \
     X (CANCEL, "somebody wants it ended")                                              \
     X (STOPPED, "the end of a cancelled attempt")                                      \
     X (DUE, "the wait is over")                                                        \

@@ -16,7 +16,7 @@
     X (DONE, 'D', 3)                                                                   \
     X (LOG, 'L', 4)                                                                    \
     X (HAND_BACK, 'H', 1)                                                              \
-    X (TAKE_BACK, 'B', 1)                                                              \
+    X (RECOVER, 'B', 1)                                                                \
     X (CANCEL, 'X', 2)                                                                 \
     X (WATCH, 'W', 3)                                                                  \
     X (UNWATCH, 'U', 2)                                                                \

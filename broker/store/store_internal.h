@@ -29,8 +29,8 @@ typedef struct partition {
     bool listed; /* in store_t.dirty */
     bool full;   /* submits were refused: they go apart */
     bool sweeping;
-    int care; /* timer: something falls due before the next round, 0 = none */
-    int64_t care_at_ms;
+    int due_timer; /* something falls due before the next round; 0 = nothing */
+    int64_t due_at_ms;
     /* store_t.clock_offset_ms as the last sweep was told it, and as the one under way is:
      * a step is told until a sweep has answered */
     int64_t clock_offset_ms, told_offset_ms;
@@ -39,9 +39,6 @@ typedef struct partition {
 } partition_t;
 
 /* --- the store -------------------------------------------------------------------- */
-
-typedef struct deferred deferred_t;
-typedef struct get get_t;
 
 struct store {
     zloop_t *loop;
@@ -66,7 +63,7 @@ struct store {
     /* setup.c: somebody found the function library gone */
     void (*library_gone) (store_t *self);
     /* command.c: what could not be sent */
-    deferred_t *deferred, **deferred_tail;
+    list_t deferred;
     int deferred_timer;
     /* batches */
     partition_t partitions[PARTITIONS];
@@ -89,10 +86,10 @@ struct store {
     unsigned sweep_round;
     /* blobs */
     blob_memory_t *known;
-    zhashx_t *guards;         /* guard.c: job id -> the last operation that waits */
-    list_t checks;            /* blob_check.c: blobs whose sum is being made */
-    bool is_checking;         /* a chunk of the first of them is under way */
-    get_t *gets, **gets_tail; /* reads of chunks that wait for their turn */
+    zhashx_t *guards; /* guard.c: job id -> the last operation that waits */
+    list_t checks;    /* blob_check.c: blobs whose sum is being made */
+    bool is_checking; /* a chunk of the first of them is under way */
+    list_t gets;      /* blobs.c: reads of chunks that wait for their turn */
     unsigned gets_in_flight;
     int64_t collected_ms; /* last round of the collector */
 };

@@ -2,7 +2,7 @@
  *
  * The rounds: leases, waits, expiries and retention of every partition that has a
  * channel; the time of Redis against ours; whether it is still the same Redis. Between
- * rounds a partition is cared for when something falls due (a retry, the end of a
+ * rounds a partition is swept when something falls due (a retry, the end of a
  * lease). */
 #include "store/sweep.h"
 
@@ -18,7 +18,7 @@
 #define JUMP_MS         1000 /* as STEP_MS of the functions */
 #define SLOW_REPLY_MS   500
 
-static void s_care (store_t *self, uint8_t number, bool retain);
+static void s_sweep (store_t *self, uint8_t number, bool retain);
 
 static bool s_is_step (int64_t ms)
 {
@@ -27,7 +27,8 @@ static bool s_is_step (int64_t ms)
 
 /* --- one partition ---------------------------------------------------------------- */
 
-static void s_cared (store_t *self, op_t *op, us_err_t err, const usi_reply_t *answer)
+static void s_on_swept (store_t *self, op_t *op, us_err_t err,
+                        const usi_reply_t *answer)
 {
     partition_t *partition = &self->partitions[op->partition];
     partition->sweeping = false;
@@ -38,7 +39,7 @@ static void s_cared (store_t *self, op_t *op, us_err_t err, const usi_reply_t *a
         return;
     events_tell_ended (self, usi_reply_at (answer, 1));
     if (usi_reply_int (usi_reply_at (answer, 0)) >= SWEEP_ITEMS) {
-        s_care (self, op->partition, true); /* there is more */
+        s_sweep (self, op->partition, true); /* there is more */
         return;
     }
     int64_t wait_ms = usi_reply_int (usi_reply_at (answer, 2));
@@ -46,7 +47,7 @@ static void s_cared (store_t *self, op_t *op, us_err_t err, const usi_reply_t *a
         sweep_after (self, op->partition, wait_ms);
 }
 
-static void s_care (store_t *self, uint8_t number, bool retain)
+static void s_sweep (store_t *self, uint8_t number, bool retain)
 {
     partition_t *partition = &self->partitions[number];
     if (partition->sweeping || !self->ready)
@@ -57,7 +58,7 @@ static void s_care (store_t *self, uint8_t number, bool retain)
         step_ms = 0;
     usi_bytes_t names =
         retain ? usi_buf_bytes (&partition->channels) : usi_bytes ("", 0);
-    op_t *op = op_new (OP_SWEEP, number, 12 + names.len, s_cared, NULL);
+    op_t *op = op_new (OP_SWEEP, number, 12 + names.len, s_on_swept, NULL);
     uint8_t *at = op_arg (op, 12);
     usi_put_be (at, SWEEP_ITEMS, 4);
     usi_put_be (at + 4, (uint64_t) step_ms, 8);
@@ -71,9 +72,9 @@ static int s_on_due (zloop_t *loop, int timer, void *arg)
     (void) loop;
     store_t *self = arg;
     for (unsigned i = 0; i < PARTITIONS; i++)
-        if (self->partitions[i].care == timer) {
-            self->partitions[i].care = 0;
-            s_care (self, (uint8_t) i, false);
+        if (self->partitions[i].due_timer == timer) {
+            self->partitions[i].due_timer = 0;
+            s_sweep (self, (uint8_t) i, false);
         }
     return 0;
 }
@@ -86,12 +87,13 @@ void sweep_after (store_t *self, uint8_t number, int64_t wait_ms)
     if (wait_ms < LEAST_WAIT_MS)
         wait_ms = LEAST_WAIT_MS;
     int64_t at_ms = usi_now_ms () + wait_ms;
-    if (partition->care && partition->care_at_ms <= at_ms)
+    if (partition->due_timer && partition->due_at_ms <= at_ms)
         return;
-    if (partition->care)
-        zloop_timer_end (self->loop, partition->care);
-    partition->care_at_ms = at_ms;
-    partition->care = zloop_timer (self->loop, (size_t) wait_ms, 1, s_on_due, self);
+    if (partition->due_timer)
+        zloop_timer_end (self->loop, partition->due_timer);
+    partition->due_at_ms = at_ms;
+    partition->due_timer =
+        zloop_timer (self->loop, (size_t) wait_ms, 1, s_on_due, self);
 }
 
 /* --- rounds ----------------------------------------------------------------------- */
@@ -102,7 +104,7 @@ static void s_round (store_t *self)
     bool retain = self->sweep_round++ % every == 0;
     for (unsigned i = 0; i < PARTITIONS; i++)
         if (self->partitions[i].channels.len)
-            s_care (self, (uint8_t) i, retain);
+            s_sweep (self, (uint8_t) i, retain);
         else
             self->partitions[i].clock_offset_ms = self->clock_offset_ms;
     if (retain)
@@ -171,8 +173,8 @@ void sweep_stop (store_t *self)
         zloop_timer_end (self->loop, self->sweep_timer);
     self->sweep_timer = 0;
     for (unsigned i = 0; i < PARTITIONS; i++) {
-        if (self->partitions[i].care)
-            zloop_timer_end (self->loop, self->partitions[i].care);
-        self->partitions[i].care = 0;
+        if (self->partitions[i].due_timer)
+            zloop_timer_end (self->loop, self->partitions[i].due_timer);
+        self->partitions[i].due_timer = 0;
     }
 }

@@ -485,8 +485,8 @@ end
 
 -- --- transitions ---------------------------------------------------------------------
 
--- When the job next needs care; false: never.
-local function care_at (job)
+-- When the job is next due; false: never.
+local function due_at (job)
     local state = job.state
     if END[state] then
         return false
@@ -520,7 +520,7 @@ local function move (job, event)
         channel.ended[#channel.ended + 1] = now_packed .. job.id
     end
     save (job)
-    due[job.id] = care_at (job)
+    due[job.id] = due_at (job)
     tally (channel, from, to)
     if queue then
         queue.front[#queue.front + 1] = entry (job.submitted, job.id)

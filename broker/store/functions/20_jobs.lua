@@ -429,9 +429,9 @@ local function done (job, a, i)
     return done_answer (job, 0, finish (job, event))
 end
 
--- Uncounted, and nothing more is taken from this attempt. Returns the peers to tell:
--- it ends here if it was to be cancelled.
-local function give_back (job)
+-- The job goes back into its queue without being counted, and nothing more is taken from
+-- this attempt; one that was to be cancelled ends. Returns the peers to tell.
+local function hand_back_job (job)
     job.nonce = NO_NONCE
     if has (job.flags, FLAG_CANCEL) then
         return finish (job, 'STOPPED')
@@ -444,7 +444,7 @@ local function hand_back (job)
     if not NEXT[job.state].HAND_BACK then
         return ERR.STALE
     end
-    local peers = give_back (job)
+    local peers = hand_back_job (job)
     return {0, job.state, peers}
 end
 
@@ -470,8 +470,8 @@ local function ids_of (claims)
 end
 
 -- Claims whose answer was lost on its way: their jobs are with nobody. Answer: number
--- given back, then (id, state, peers) of what ended.
-local function take_back (a, i)
+-- handed back, then (id, state, peers) of what ended.
+local function recover (a, i)
     settle ()
     local claims, ended, count = {}, {}, 0
     for at = 1, #a[i], 20 do
@@ -480,7 +480,7 @@ local function take_back (a, i)
     for _, id in ipairs (ids_of (claims)) do
         local job = load (id)
         if job and is_of (claims, job) then
-            local peers = give_back (job)
+            local peers = hand_back_job (job)
             count = count + 1
             if END[job.state] then
                 local n = #ended

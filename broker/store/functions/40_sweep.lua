@@ -4,7 +4,7 @@
 -- Everything here works in windows.
 
 -- Ends nothing twice: what it finds is moved on or taken out of the index.
-local function care (job, hold, ended)
+local function handle_due (job, hold, ended)
     local next_of = NEXT[job.state]
     if next_of.LOSE then
         if now < hold then
@@ -25,18 +25,18 @@ local function care (job, hold, ended)
     elseif is_late (job) and next_of.EXPIRE then
         ended (job, finish (job, 'EXPIRE'))
     else
-        due[job.id] = care_at (job)
+        due[job.id] = due_at (job)
     end
 end
 
--- When it would need care if what it waits for began now.
-local function care_anew (id)
+-- When it would be due if what it waits for began now.
+local function due_anew (id)
     local ok, job = pcall (load, id)
     if not ok or not job then
         return nil
     end
     job.wait = MAX_WAIT_MS
-    return tonumber (care_at (job))
+    return tonumber (due_at (job))
 end
 
 -- The clock went back: what was to happen soon would happen much later. No time grows, so
@@ -47,7 +47,7 @@ local function bring_forward ()
         local ids = call ('ZRANGEBYSCORE', prefix .. 'due', '(' .. from, '+inf',
                           'LIMIT', at, 500)
         for _, id in ipairs (ids) do
-            local anew = care_anew (id)
+            local anew = due_anew (id)
             if anew then
                 call ('ZADD', prefix .. 'due', 'LT', anew, id)
             end
@@ -135,32 +135,32 @@ local function until_next ()
     return first[2] and max (tonumber (first[2]) - now, 0) or -1
 end
 
--- Answer: number cared for, (id, state, peers) of what ended, ms until the next is due.
+-- Answer: number handled, (id, state, peers) of what ended, ms until the next is due.
 local function sweep (a, i)
     settle ()
     local limit, told = unpack ('>I4i8', a[i])
     local hold = hold_until (told)
-    local list, cared = {}, 0
+    local list, handled = {}, 0
     local function ended (job, peers)
         local n = #list
         list[n + 1], list[n + 2], list[n + 3] = job.id, job.state, peers
     end
     local ids = call ('ZRANGEBYSCORE', prefix .. 'due', '-inf', now, 'LIMIT', 0, limit)
     for _, id in ipairs (ids) do
-        cared = cared + 1
+        handled = handled + 1
         local ok, job = pcall (load, id)
         if not ok or not job then
             due[id] = false
-        elseif not pcall (care, job, hold, ended) then
+        elseif not pcall (handle_due, job, hold, ended) then
             due[id] = lease_end -- a key it needs is of a wrong type: not lost, later
         end
     end
     for name in string.gmatch (a[i + 1], '[^,]+') do
         local ok, count = pcall (retain, name, limit)
-        cared = max (cared, ok and count or 0)
+        handled = max (handled, ok and count or 0)
     end
     settle ()
-    return {cared, list, until_next ()}
+    return {handled, list, until_next ()}
 end
 
 -- Answer: number removed, next position or -1.

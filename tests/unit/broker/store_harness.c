@@ -539,7 +539,7 @@ const usi_reply_t *sweep_with (harness_t *h, int64_t step_ms, int64_t lease_ms,
     return apply_with (h, lease_ms, keep_jobs, op, 3);
 }
 
-const usi_reply_t *take_back (harness_t *h, const store_fence_t *fence)
+const usi_reply_t *recover_claim (harness_t *h, const store_fence_t *fence)
 {
     uint8_t claim[20];
     usi_put_be (claim, fence->node, 8);

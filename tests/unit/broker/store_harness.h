@@ -136,7 +136,7 @@ void set_due (harness_t *h, const usi_id_t *id, int64_t ms);
 const usi_reply_t *sweep_with (harness_t *h, int64_t step_ms, int64_t lease_ms,
                                const char *keep_jobs);
 /* As if the answer to the claim that gave this job had been lost. */
-const usi_reply_t *take_back (harness_t *h, const store_fence_t *fence);
+const usi_reply_t *recover_claim (harness_t *h, const store_fence_t *fence);
 const usi_reply_t *sweep_now (harness_t *h);
 /* Every test begins with empty partitions that have been swept a moment ago. */
 int harness_empty (void **state);

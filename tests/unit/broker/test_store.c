@@ -205,7 +205,7 @@ static void test_hand_back (void **state)
 }
 
 /* Of a claim whose answer was lost: all its jobs, and no others. */
-static void test_take_back (void **state)
+static void test_recover_claim (void **state)
 {
     harness_t *h = *state;
     usi_id_t ids[5];
@@ -216,7 +216,7 @@ static void test_take_back (void **state)
     assert_int_equal (do_claim (h, &claim)->count, 3);
     store_fence_t lost = h->got.fences[0];
     assert_int_equal (do_cancel (h, &ids[2], 1)->code, US_OK);
-    const usi_reply_t *answer = take_back (h, &lost);
+    const usi_reply_t *answer = recover_claim (h, &lost);
     assert_int_equal (usi_reply_int (usi_reply_at (answer, 0)), 3);
     const usi_reply_t *ended = usi_reply_at (answer, 1);
     assert_int_equal (usi_reply_count (ended), 3);
@@ -224,7 +224,7 @@ static void test_take_back (void **state)
                          US_ID_LEN);
     assert_int_equal (usi_reply_int (usi_reply_at (ended, 1)), US_STATE_CANCELLED);
     assert_now (h, 3, 1, 0, 0);
-    assert_int_equal (usi_reply_int (usi_reply_at (take_back (h, &lost), 0)), 0);
+    assert_int_equal (usi_reply_int (usi_reply_at (recover_claim (h, &lost), 0)), 0);
     assert_int_equal (do_renew (h, &lost, false), US_ERR_STALE);
     claim_one (h, &ids[1]); /* they kept their places */
     claim_one (h, &ids[3]);
@@ -554,7 +554,7 @@ static void test_many_jobs_at_once (void **state)
     assert_int_equal (h->got.count, 4500);
     store_fence_t first = h->got.fences[0];
     assert_now (h, 500, 4500, 0, 0);
-    take_back (h, &first);
+    recover_claim (h, &first);
     assert_now (h, 500 + 1024, 4500 - 1024, 0, 0);
 }
 
@@ -602,7 +602,7 @@ int main (void)
         cmocka_unit_test_setup (test_fence, harness_empty),
         cmocka_unit_test_setup (test_everything_twice, harness_empty),
         cmocka_unit_test_setup (test_hand_back, harness_empty),
-        cmocka_unit_test_setup (test_take_back, harness_empty),
+        cmocka_unit_test_setup (test_recover_claim, harness_empty),
         cmocka_unit_test_setup (test_crashes, harness_empty),
         cmocka_unit_test_setup (test_the_code_of_an_end, harness_empty),
         cmocka_unit_test_setup (test_retries, harness_empty),
