@@ -22,16 +22,26 @@ static const struct {
     handler_fn *handle;
     bool is_last; /* of an exchange: a refusal is not told to the sender */
 } s_messages[] = {
-    [USI_PING] = {handle_ping},         [USI_PONG] = {s_ignore, true},
-    [USI_BYE] = {handle_bye, true},     [USI_ERROR] = {s_ignore, true},
-    [USI_SUBMIT] = {handle_submit},     [USI_WATCH] = {handle_watch},
-    [USI_UNWATCH] = {handle_unwatch},   [USI_CANCEL] = {handle_cancel},
-    [USI_QUERY] = {handle_query},       [USI_BLOB_FIND] = {handle_blob_find},
-    [USI_BLOB_PUT] = {handle_blob_put}, [USI_BLOB_GET] = {handle_blob_get},
-    [USI_CREDIT] = {handle_credit},     [USI_STARTED] = {handle_started},
-    [USI_RESULT] = {handle_result},     [USI_LOG] = {handle_log},
-    [USI_RENEW] = {handle_renew},       [USI_HAND_BACK] = {handle_hand_back},
-    [USI_RELAY] = {handle_relay},       [USI_STATUS] = {handle_status},
+    [USI_PING] = {.handle = handle_ping},
+    [USI_PONG] = {.handle = s_ignore, .is_last = true},
+    [USI_BYE] = {.handle = handle_bye, .is_last = true},
+    [USI_ERROR] = {.handle = s_ignore, .is_last = true},
+    [USI_SUBMIT] = {.handle = handle_submit},
+    [USI_WATCH] = {.handle = handle_watch},
+    [USI_UNWATCH] = {.handle = handle_unwatch},
+    [USI_CANCEL] = {.handle = handle_cancel},
+    [USI_QUERY] = {.handle = handle_query},
+    [USI_BLOB_FIND] = {.handle = handle_blob_find},
+    [USI_BLOB_PUT] = {.handle = handle_blob_put},
+    [USI_BLOB_GET] = {.handle = handle_blob_get},
+    [USI_CREDIT] = {.handle = handle_credit},
+    [USI_STARTED] = {.handle = handle_started},
+    [USI_RESULT] = {.handle = handle_result},
+    [USI_LOG] = {.handle = handle_log},
+    [USI_RENEW] = {.handle = handle_renew},
+    [USI_HAND_BACK] = {.handle = handle_hand_back},
+    [USI_RELAY] = {.handle = handle_relay},
+    [USI_STATUS] = {.handle = handle_status},
 };
 
 #define MESSAGES (sizeof s_messages / sizeof s_messages[0])
