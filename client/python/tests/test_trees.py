@@ -83,6 +83,8 @@ def test_an_archive_has_the_sum_of_its_name(tmp_path):
     archive.write_bytes(b"junk")
     with pytest.raises(exceptions.ProtocolError):
         trees.read_archive(hashlib.sha256(b"junk").digest(), str(archive))
-    with pytest.raises(trees.DamagedBlob):
+    with pytest.raises(trees.BlobGone):
         trees.read_archive(digest, str(archive))
     assert not archive.exists()
+    with pytest.raises(trees.BlobGone):
+        trees.read_archive(digest, str(archive))

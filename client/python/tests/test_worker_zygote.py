@@ -172,6 +172,8 @@ def test_a_damaged_blob_is_not_unpacked():
         running.ask([1, 2], [[digest, path]], {})
         assert b"damaged" in running.control.recv(1000)
         assert not os.path.exists(path)
+        running.ask([1, 2], [[digest, path]], {})  # the daemon has not looked
+        assert b"gone" in running.control.recv(1000)
         assert not (running.cache / "bundles" / digest.hex()).exists()
         pathlib.Path(path).write_bytes(sound)
         forked = running.fork([digest, path])
@@ -196,11 +198,11 @@ def test_a_fork_that_fails_lets_go_of_its_bundles():
 
 def test_bundles_that_cannot_be_used():
     with zygote() as running:
-        missing = [bytes(32), str(running.cache / "nothing")]
+        unreadable = [bytes(32), str(running.cache)]
         for bundle, code in (
             (running.blob(b"junk"), exceptions.ProtocolError.code),
             (running.blob(packb({"../x.py": b""})), exceptions.ProtocolError.code),
-            (missing, exceptions.SystemFailure.code),
+            (unreadable, exceptions.SystemFailure.code),
         ):
             forked = running.fork(bundle)
             assert forked.hello[:1] == b"X"

@@ -35,7 +35,7 @@ class Cache:
         self, cache: str, bundles: Sequence[Sequence[object]]
     ) -> Tuple[Dict[bytes, str], List[int]]:
         """Directory of each bundle, and the descriptors that lock them. OSError,
-        DamagedBlob, ProtocolError."""
+        BlobGone, ProtocolError."""
         places: Dict[bytes, str] = {}
         held: List[int] = []
         try:

@@ -31,18 +31,22 @@ Stamp = Tuple[str, int, int, int]  # path, mode, inode, time of the last change
 Files = Mapping[str, bytes]
 
 
-class DamagedBlob(OSError):
-    """The archive did not have the sum that it is named by, and has been removed."""
+class BlobGone(OSError):
+    """The archive is not there, or had not the sum of its name and was removed: the
+    daemon must fetch it anew."""
 
 
 def read_archive(digest: bytes, path: str) -> Dict[str, bytes]:
-    """The files in the archive at path. OSError, DamagedBlob, ProtocolError."""
-    with open(path, "rb") as archive:
-        data = archive.read()
-    if hashlib.sha256(data).digest() != digest:
+    """The files in the archive at path. OSError, BlobGone, ProtocolError."""
+    try:
+        with open(path, "rb") as archive:
+            data = archive.read()
+        if hashlib.sha256(data).digest() == digest:
+            return decode_bundle(data)
         os.unlink(path)
-        raise DamagedBlob(f"{path} was damaged, and is removed")
-    return decode_bundle(data)
+    except FileNotFoundError:  # another process may remove it at any time
+        raise BlobGone(f"{path} is gone") from None
+    raise BlobGone(f"{path} was damaged, and is removed")
 
 
 # --- Examining ------------------------------------------------------------------------

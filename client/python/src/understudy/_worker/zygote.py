@@ -179,7 +179,7 @@ class Zygote:
         try:
             places, held = self._bundles.unpack(request["cache"], request["bundles"])
             return bundles.SearchPath(places, self._startup, held), None
-        except trees.DamagedBlob:
+        except trees.BlobGone:
             raise  # no failure of the job: the daemon fetches the blob anew
         except (OSError, exceptions.ProtocolError) as exc:
             message = f"the job's modules cannot be unpacked: {exc}"
