@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Operations wait by partition until the end of the loop turn and leave as one function
- * call. At most two calls of a partition are under way: what comes meanwhile waits, and
- * so batches grow with the load and never by a timer. */
+ * See batch.h. At most two calls of a partition are under way; operations that come
+ * meanwhile wait, and so batches grow with the load and never by a timer. */
 #include "store/batch.h"
 
 #include <stdlib.h>
@@ -117,7 +116,7 @@ void op_queue_now (store_t *self, op_t *op)
     s_flush_later (self);
 }
 
-/* Back to the front, in their old order. */
+/* Puts operations back to the front of their partition, in their old order. */
 static void s_put_back (store_t *self, uint8_t number, op_t *ops, size_t count)
 {
     partition_t *partition = &self->partitions[number];
@@ -241,7 +240,7 @@ static batch_t *s_take_batch (store_t *self, uint8_t number)
            (batch->count == 0 || bytes + (*end)->len <= BATCH_BYTES)) {
         bool submits = (*end)->opcode == OP_SUBMIT;
         if (partition->full && batch->count > 0 && submits != batch->admit)
-            break; /* what is not refused must not wait for what is */
+            break; /* operations that are not refused must not wait for submits */
         bytes += (*end)->len;
         batch->admit = batch->admit || submits;
         batch->count++;
@@ -301,7 +300,7 @@ static void s_fail_partition (store_t *self, partition_t *partition)
     s_fail_all (self, ops, US_ERR_STORE);
 }
 
-/* What callbacks add during this goes into the next round. */
+/* Operations that callbacks add during this call go into the next flush. */
 void store_flush (store_t *self)
 {
     uint8_t dirty[PARTITIONS];

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * See health.h. */
 #include "store/health.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Is this Redis fit to keep jobs? What INFO and CONFIG GET say, judged in one place for
- * the check at start, for each reconnect and for `doctor`. Pure. */
+ * Judges by what INFO and CONFIG GET say whether this Redis is fit to keep jobs: for the
+ * check at start, for each reconnect and for `doctor`. Pure: stands on common/base. */
 #ifndef BROKER_STORE_HEALTH_H
 #define BROKER_STORE_HEALTH_H
 
@@ -15,10 +15,10 @@ typedef struct health {
     char run_id[41];
     bool replica;
     bool loading;
-    bool aof; /* by INFO, which everybody may ask */
+    bool aof; /* from INFO, which everybody may ask for */
     bool write_failed;
     uint64_t maxmemory;
-    /* by CONFIG GET; empty where it is not permitted */
+    /* from CONFIG GET; empty where we may not ask */
     char policy[24];
     char appendonly[8];
     char appendfsync[16];
@@ -26,8 +26,8 @@ typedef struct health {
 
 void health_info (health_t *self, usi_bytes_t info);
 void health_config (health_t *self, const char *name, usi_bytes_t value);
-/* A line for the operator where this Redis must not be used; NULL: it is fit. The
- * caller frees it. where: the address as shown to people. */
+/* Says in a line for the operator why this Redis must not be used; NULL: it is fit. The
+ * caller frees the line. where: the address as it is shown to people. */
 char *health_fatal (const health_t *self, const char *where);
 /* What an accepted job survives: "always", "everysec" or "memory". */
 const char *health_durability (const health_t *self);

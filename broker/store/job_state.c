@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Results, failures and crashes are legal from QUEUED and BACKOFF too: there the fence
- * decides, and it matches only as long as nobody has claimed the job anew. The same way
- * a holder that comes back takes its job up again (START). */
+ * See job_state.h. Results, failures and crashes are legal from QUEUED and BACKOFF too:
+ * there the fence decides, which matches only as long as nobody has claimed the job anew.
+ * In the same way a node that comes back takes its job up again (START). */
 #include "store/job_state.h"
 
 #include <ctype.h>
 
-/* What a live attempt, or a late one, may report. */
+/* What the node of an attempt may report, also when its lease has run out. */
 #define REPORTS                                                                        \
     [JOB_EV_START] = US_STATE_RUNNING, [JOB_EV_SUCCEED] = US_STATE_SUCCEEDED,          \
     [JOB_EV_FAIL] = US_STATE_FAILED, [JOB_EV_RETRY] = US_STATE_BACKOFF,                \

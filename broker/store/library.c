@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * See library.h. */
 #include "store/library.h"
 
 #include "base/id.h"

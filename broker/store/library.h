@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The function library as it is loaded into Redis: a generated head (the table of
- * states, error numbers, opcodes, the hash) and the sources of functions/. Its name carries the
- * hash, so brokers of several versions get on with one Redis. */
+ * The function library as it is loaded into Redis: a generated head (the hash, the table
+ * of states, error numbers, opcodes) and the sources of functions/. The name of the
+ * library carries the hash, so that brokers of several versions can share a Redis.
+ * Stands on job_state.h and opcode.h. */
 #ifndef BROKER_STORE_LIBRARY_H
 #define BROKER_STORE_LIBRARY_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Looking around: list, find, purge, counters. Each is a chain of small steps, so that
- * nothing here holds Redis up; what one step brings is copied and shown at the end. */
+ * Lists jobs, finds them by the beginning of their id, purges them, and counts what is in
+ * the channels. Each of these is a chain of small steps, so that none holds Redis up; what
+ * the steps bring is copied and handed to the caller at the end. */
 #include <stdlib.h>
 
 #include "store/batch.h"
@@ -29,8 +30,8 @@ static bool s_has_channel (store_t *self, const char *channel)
     return zhash_lookup (self->channels, channel) != NULL;
 }
 
-/* Channels that other brokers made may not be known yet: everything here learns them
- * first. */
+/* Other brokers may have made channels that are not known here yet: everything in this
+ * file asks for their names first. */
 static void s_learn_all (store_t *self, usi_reply_fn *then, void *arg)
 {
     command_text (self, then, arg, "SMEMBERS", "us:channels", NULL);

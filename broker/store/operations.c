@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Each operation as it is packed for the function library, and its answer unpacked
- * (docs/redis-keys.md, Functions). */
+ * Packs each operation on a job for the function library, and unpacks its answer
+ * (docs/redis-keys.md, Functions). Everything goes through guard_queue, so that operations
+ * on one job keep their order where one of them waits for blobs. */
 #include <stdlib.h>
 
 #include "store/batch.h"
@@ -67,7 +68,7 @@ void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn
 
 /* --- claim ------------------------------------------------------------------------ */
 
-/* What came with this answer and, where it was cut before, with earlier ones. */
+/* Keeps the jobs of an answer that was cut, until the rest has come. */
 static void s_gather_claimed (usi_buf_t *rows, const usi_reply_t *answer)
 {
     for (size_t i = 1; i + 1 < usi_reply_count (answer); i += 2)
@@ -106,7 +107,7 @@ static void s_give_claimed (op_t *op, us_err_t err, const usi_reply_t *answer)
     free (jobs);
 }
 
-/* All zero means none. */
+/* Zero stands for no nonce. */
 static uint64_t s_nonce (void)
 {
     return usi_random64 () | 1;
@@ -132,7 +133,8 @@ static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer)
     uint32_t got = (uint32_t) (usi_reply_count (answer) - 1) / 2;
     op_t *next = op_copy (op);
     next->remaining = op->remaining - got;
-    /* a nonce of its own: what came is not lost where this answer is */
+    /* The rest has a nonce of its own: where its answer is lost, only the rest is handed
+     * back. */
     usi_put_be (next->data + 12, s_nonce (), 8);
     usi_put_be (next->data + 20, next->remaining, 4);
     next->gathered = op->gathered ? op->gathered : usi_new (usi_buf_t);
@@ -235,7 +237,8 @@ void store_hand_back (store_t *self, const store_fence_t *fence, store_code_fn *
 
 /* --- done ------------------------------------------------------------------------- */
 
-/* The end came before log that has been put off: once more, behind it. */
+/* The end of the attempt came before log that Redis has refused for the moment: it is sent
+ * once more, behind that log. */
 static void s_done_again (store_t *self, const op_t *op)
 {
     op_t *next = op_copy (op);
@@ -272,7 +275,7 @@ static void s_done_done (store_t *self, op_t *op, us_err_t err,
     op->fn.done (US_OK, &reply, op->arg);
 }
 
-/* What the result names, the blob that is the result included. */
+/* The blobs that the result names, with the one that is the result itself. */
 static usi_bytes_t s_result_blobs (const store_done_t *done, usi_buf_t *buf)
 {
     bool listed = done->blob.len == 0;
@@ -377,8 +380,8 @@ void store_cancel (store_t *self, const usi_id_t *id, int mode, store_cancel_fn 
 
 /* --- watch and get ---------------------------------------------------------------- */
 
-/* Jobs that ended without a node have no result. One that ran to its end has one: where
- * it cannot be read, that is what there is to tell. */
+/* A job that ended without a node has no result. One that ran to its end has a result;
+ * where that cannot be read, the code says so. */
 static void s_fill_result (store_job_t *job, usi_bytes_t stored)
 {
     const store_record_t *record = &job->record;

@@ -86,7 +86,7 @@ typedef struct store_done {
 
 /* US_ERR_STORE: not a record of a schema that we know. */
 us_err_t record_parse (store_record_t *record, const usi_id_t *id, usi_bytes_t bytes);
-/* What an end means for which no result gives a code. */
+/* The code of a job that has ended without a result that gives one. */
 us_err_t record_end_code (int state, unsigned crashes);
 us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes);
 

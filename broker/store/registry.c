@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who lives: entries of brokers and nodes, with the time of Redis as we know it. */
+ * Which brokers and nodes are alive: each has an entry, refreshed with the time of Redis
+ * as this broker knows it. */
 #include "redis/registry.h"
 
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include "proto/fields.h"
 #include "store/command.h"
 
-#define FORGET_MS 600000 /* entries of the long dead are taken out by whoever reads */
+#define FORGET_MS 600000 /* whoever reads removes entries that are older */
 
 static void s_set (store_t *self, const char *key, const char *field, usi_bytes_t value)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens on every new connection before the store is ready: look at the server,
- * the cluster id, the function library, the user that may only subscribe. One step
- * after the other; a step that fails gives the connection up, and it is all tried
- * again. */
+ * See setup.h. The steps are taken one after the other: look at the server, read the
+ * cluster id, load the function library, make the user that may only subscribe. Where a
+ * step fails the connection is given up, and the next one begins with the first step. */
 #include "store/setup.h"
 
 #include <stdlib.h>
@@ -66,7 +65,7 @@ static void s_set_wake_url (store_t *self, const char *user)
     usi_redis_url_t url = self->url;
     url.user = (char *) user;
     url.password = self->wake_password;
-    url.db = 0; /* pub/sub knows none, and this user may not select */
+    url.db = 0; /* topics belong to no database, and this user may not select one */
     self->wake_url = usi_redis_url_text (&url);
 }
 
@@ -160,7 +159,7 @@ static void s_on_library (const usi_reply_t *reply, void *arg)
         s_load (self);
 }
 
-/* --- who is this? ----------------------------------------------------------------- */
+/* --- the cluster and the clock ----------------------------------------------------------------- */
 
 static void s_on_time (const usi_reply_t *reply, void *arg)
 {
@@ -168,7 +167,7 @@ static void s_on_time (const usi_reply_t *reply, void *arg)
     if (s_failed (self, reply, "time"))
         return;
     int64_t time_ms = usi_reply_time_ms (reply);
-    /* Whether it has stepped meanwhile is for the next round to see. */
+    /* The next round finds out whether the clock has stepped meanwhile. */
     if (!self->clock_known) {
         self->clock_offset_ms = time_ms - usi_now_ms ();
         for (unsigned i = 0; i < PARTITIONS; i++)

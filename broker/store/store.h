@@ -182,7 +182,7 @@ typedef struct store_channel {
     const char *name;
     uint64_t queued, leased, running, backoff;
     uint64_t submitted, succeeded, failed, cancelled, dead, expired;
-    uint64_t waiting; /* topics of nodes with unused credit */
+    uint64_t waiting; /* nodes with unused credit */
     store_queue_t *queues;
     size_t queues_len;
 } store_channel_t;

@@ -24,10 +24,10 @@ typedef struct op op_t;
 
 typedef struct partition {
     op_t *head, **tail;
-    size_t count; /* waiting */
+    size_t count; /* operations that wait */
     unsigned in_flight;
     bool listed; /* in store_t.dirty */
-    bool full;   /* submits were refused: they go apart */
+    bool full;   /* Redis refused submits: they are sent in calls of their own */
     bool sweeping;
     int due_timer; /* something falls due before the next round; 0 = nothing */
     int64_t due_at_ms;
@@ -50,8 +50,8 @@ struct store {
     usi_redis_t *redis;
     usi_subscriber_t *subscriber;
     bool ready;
-    bool said_lost; /* the log has it already */
-    /* constant arguments of every call */
+    bool said_lost; /* the loss of the connection is in the log */
+    /* constant arguments of all calls */
     char admit[24], apply[24], library[24], hash[9];
     char broker_text[9], lease_text[24], keep_text[24], keep_jobs_text[24];
     char cluster[33];
@@ -60,9 +60,9 @@ struct store {
     health_t health;
     char run_id[41];
     bool loading_library;
-    /* setup.c: somebody found the function library gone */
+    /* loads the function library again, where a call has found it gone (setup.c) */
     void (*library_gone) (store_t *self);
-    /* command.c: what could not be sent */
+    /* command.c: commands that could not be sent */
     list_t deferred;
     int deferred_timer;
     /* batches */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rounds: leases, waits, expiries and retention of every partition that has a
- * channel; the time of Redis against ours; whether it is still the same Redis. Between
- * rounds a partition is swept when something falls due (a retry, the end of a
- * lease). */
+ * See sweep.h. A round compares the time of Redis with ours, makes sure that this is still
+ * the same Redis, and sweeps every partition that has a channel: leases, waits, expiries
+ * and retention. Between rounds a partition is swept when something in it falls due (a
+ * retry, the end of a lease). */
 #include "store/sweep.h"
 
 #include "base/log.h"
@@ -111,7 +111,7 @@ static void s_round (store_t *self)
         collector_round (self);
 }
 
-/* The two clocks went different ways: one of them stepped. */
+/* Where the time of Redis and ours have moved apart, one of the clocks has stepped. */
 static void s_on_time (const usi_reply_t *reply, void *arg)
 {
     store_t *self = arg;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What other brokers tell us, and wakes that we receive for nodes which cannot. Topics
- * are named by the cluster, which is known once Redis has answered. */
+ * See topics.h. Receives what other brokers publish to this one, and wakes for those of
+ * its nodes that cannot subscribe themselves. The names of topics contain the cluster,
+ * which is known once Redis has answered. */
 #include "store/topics.h"
 
 #include <stdlib.h>
@@ -56,7 +57,7 @@ static void s_on_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
         self->events.wake (self->events.arg, usi_get_be (node, 8));
 }
 
-/* Relays of an earlier cluster are asked for anew by their nodes. */
+/* Nodes ask anew for the relays that they had under an earlier cluster. */
 void topics_start (store_t *self)
 {
     char topic[129];
@@ -67,7 +68,7 @@ void topics_start (store_t *self)
     self->subscriber = usi_subscriber_new (self->loop, url, s_on_message, self);
     snprintf (topic, sizeof topic, "us:%s:b:%08x", self->cluster, self->broker);
     usi_subscriber_add (self->subscriber, topic);
-    snprintf (topic, sizeof topic, "us:%s:b:00000000", self->cluster); /* to all */
+    snprintf (topic, sizeof topic, "us:%s:b:00000000", self->cluster); /* for all */
     usi_subscriber_add (self->subscriber, topic);
     free (url);
 }

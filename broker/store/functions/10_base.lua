@@ -2,14 +2,15 @@
 --
 -- What every operation stands on: the run (arguments, time, what is gathered), records,
 -- queues, counters, and who is to be told. The lines before this one are made by
--- store_library_source: HASH, the table of states (NEXT, END, NAME, STATE), ERR, OP, ARGUMENTS and NEWS.
+-- store_library_source: HASH, the table of states (NEXT, END, NAME, STATE), ERR, OP,
+-- ARGUMENTS and NEWS.
 --
 -- One call applies a batch. An operation checks first and writes afterwards; changes of
 -- queues, counters, indexes and blobs are gathered and written once, by `settle`. New
 -- jobs are gathered too (`fresh`): one that a claim of the same call takes is written
--- once, as what it is by then, and never sees its queue. The keys that settle writes are
--- looked at when they are first named, so that one of a wrong type fails the operation
--- that needs it before anything is written.
+-- once, as what it is by then, and never sees its queue. The keys that settle writes
+-- are looked at when they are first named, so that one of a wrong type fails the
+-- operation that needs it before anything is written.
 
 -- The header of a record. Until a job is first claimed only its first part stands there
 -- (FLAG_SHORT): a million jobs may wait, few are run.
@@ -81,7 +82,8 @@ local function begin (keys, args)
     gather ()
 end
 
--- What is known of the clock; that it stands before the last sweep is a step as well.
+-- Reads what is known of the clock. Where it stands before the last sweep it has
+-- stepped back, and nobody has noticed yet.
 local function look_at_clock ()
     local stored = try ('HMGET', prefix .. 'clock', 'swept', 'stepped', 'by')
     swept = tonumber (stored[1] or '')
@@ -91,9 +93,9 @@ local function look_at_clock ()
     end
 end
 
--- When that was, by the clock as it goes now, which stands somewhere as `at`. A step forward
--- takes along what was before it. What lies ahead was before a step back, at the latest
--- when that was noticed.
+-- Translates a stored time to the clock as it goes now. A time from before a step
+-- forward is moved forward by that step. A time that lies ahead was stored before a
+-- step back: it counts as the moment when the step was noticed.
 local function since (at)
     if not stepped then
         look_at_clock ()
@@ -110,7 +112,8 @@ local function since (at)
     return at
 end
 
--- Lua 5.1 has no bits, and redis' bit library is slower than this for one of them.
+-- Lua 5.1 has no operators for bits, and for a single bit the library of Redis is
+-- slower.
 local function has (flags, bit)
     return flags % (bit + bit) >= bit
 end
@@ -186,7 +189,7 @@ local function settle_queue (queue)
     end
 end
 
--- Topics nobody listens to any more are skipped: their node is gone.
+-- Skips topics that nobody listens to any more: their node is gone.
 local function wake (queue, count)
     local tries = count + 16
     while count > 0 and tries > 0 do
@@ -242,7 +245,7 @@ local function settle_blobs ()
     end
 end
 
--- Writes what is gathered; what was pushed and not claimed wakes nodes that wait.
+-- Writes what is gathered, and wakes waiting nodes for jobs that nobody has claimed.
 local function settle ()
     for _, of_channel in pairs (queues) do
         for _, queue in pairs (of_channel) do
@@ -336,14 +339,14 @@ local function pack_header (job)
                  job.build_base)
 end
 
--- Started and ended, as they are written.
+-- The packed times when the job started and ended.
 local function times (job)
     return (job.began_now and now_packed or sub (job.raw, 40, 45)) ..
         (job.ended_now and now_packed or sub (job.raw, 46, 51))
 end
 
--- What has to be written: nearly all jobs only change their state, their flags and the
--- time of their end.
+-- The part of the header that has to be written. Nearly all jobs only change their
+-- state, their flags and the time of their end.
 local function header (job)
     if job.whole then
         return pack_header (job)
@@ -358,7 +361,7 @@ local function save (job)
     call ('SETRANGE', records .. job.id, '0', job.short and sub (new, 1, SHORT) or new)
 end
 
--- Before a short record changes its state without having been claimed.
+-- Gives a short record its whole header, before it changes its state without a claim.
 local function unfold (job)
     local key = records .. job.id
     job.flags = job.flags - FLAG_SHORT
@@ -394,8 +397,8 @@ local function held (fence)
     return job
 end
 
--- An operation on a job that a node holds: its first argument is the fence. run gets the
--- job and the index of the next argument.
+-- An operation on a job that a node holds: its first argument is the fence. run gets
+-- the job and the index of the next argument.
 local function with_fence (run)
     return function (a, i)
         local job, why = held (a[i])

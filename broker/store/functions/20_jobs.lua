@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: MIT
 --
--- The life of a job: submit, claim, started, renew, done, hand back, cancel. Each
--- function gets the arguments of the call and the index of its first one.
+-- The life of a job: submit, claim, started, renew, done, hand back, recover, cancel.
+-- Each operation gets the arguments of the call and the index of its first one; what
+-- begins with a fence or an id gets the job before them (90_main.lua).
 
--- The same content again is the same job; whoever says so becomes its origin, and who
--- was it is told of the end as well: a process that forked may wait twice.
+-- A submit with the same id and content means the same job. Its peer becomes the
+-- origin; the former origin is made a watcher, since both halves of a process that
+-- forked wait.
 local function submit_again (id, record)
     local old = call ('GET', records .. id)
     local job = parse (id, old)
@@ -29,8 +31,9 @@ local function submit_again (id, record)
     return job.state
 end
 
--- Writes a new job as it is by now. false: it was there before, and what it is answers
--- the submit; what is wrong with that record fails only this operation.
+-- Writes a new job in the state that it has reached by now. false: the job was there
+-- before, and its state is the answer to the submit; where that record is damaged only
+-- this operation fails.
 local function store_new (new, record)
     if call ('SETNX', records .. new.id, record) == 0 then
         local ok, answer = pcall (submit_again, new.id, new.record)
@@ -90,7 +93,7 @@ end
 
 -- --- claim ---------------------------------------------------------------------------
 
--- Takes what was looked at out of the list.
+-- Removes the entries that have been looked at from the list.
 local function cut (queue)
     if queue.at > 1 then
         call ('LTRIM', queue.key, queue.at - 1, -1)
@@ -154,9 +157,9 @@ local function holding (job, holder)
               call ('STRLEN', prefix .. 'l1:' .. job.id))
 end
 
--- Why an entry's job is not to be claimed: it is not there, not queued, somebody
--- else's. One that is met too late ends here; the sweep would have found it a moment
--- later.
+-- True where the job of an entry must not be claimed: it is not there, not queued, or
+-- of another channel. A job that should have started earlier expires here; the sweep
+-- would have found it a moment later.
 local function refuse (id, raw, holder)
     local job = raw and parse (id, raw)
     if not job or not NEXT[job.state].CLAIM or job.channel ~= holder.channel then
@@ -197,7 +200,7 @@ local function take (id, raw, holder)
     return record
 end
 
--- The same for a job that is new: it is stored as held, or was there before.
+-- The same for a new job, which is stored as held at once. nil: it was there before.
 local function take_new (new, holder)
     local raw, to = new.record, NEXT[NEXT[0].SUBMIT].CLAIM
     local record = char (SCHEMA, to, byte (raw, 3) - FLAG_SHORT) .. sub (raw, 4, 22) ..
@@ -272,7 +275,7 @@ end
 
 -- --- while it is held ----------------------------------------------------------------
 
--- A holder that comes back before anybody claimed the job anew takes it up again.
+-- A node that comes back before anybody has claimed the job anew takes it up again.
 local function start (job)
     if job.state == STATE.RUNNING then
         due[job.id] = lease_end
@@ -315,7 +318,7 @@ local function count_up (value)
     return min (value + 1, 255)
 end
 
--- Failures of a job that came to run; otherwise its environment, say, could not be built.
+-- Failures of a job that has run. Others come before it: its environment was not built.
 local FAILED_RUNNING = {[ERR.REMOTE] = true, [ERR.SHELL] = true, [ERR.TIME_LIMIT] = true,
                         [ERR.SERIALIZATION] = true, [ERR.TOO_LARGE] = true}
 
@@ -347,8 +350,8 @@ local function verdict (job, outcome, result)
     end
 end
 
--- Log that was sent before this end is not here. A full store refuses the call it was in;
--- it comes again, and the end has to come after it.
+-- True where log is missing that was sent before this end. A full store has refused the
+-- call with the log; it comes again, and the end has to come after it.
 local function is_ahead (job, result)
     if sub (result, 9, 20) == ZERO12 then
         return false
@@ -358,7 +361,7 @@ local function is_ahead (job, result)
         build_end > call ('STRLEN', prefix .. 'l1:' .. job.id)
 end
 
--- Never more log than is kept: whoever reads up to the end must reach it.
+-- The ends of the logs, cut to what is kept: whoever reads up to the end must reach it.
 local function log_ends (job, result)
     if sub (result, 9, 20) == ZERO12 then
         return ZERO12
@@ -373,7 +376,7 @@ local function done_answer (job, wait, peers)
     return char (job.state, floor (wait / 256), wait % 256) .. times (job) .. peers
 end
 
--- The job has ended: the same result again is welcome, another one is not.
+-- The job has ended. The same result again gets the same answer, another one is stale.
 local function done_again (job, result)
     local stored = call ('GET', prefix .. 'r:' .. job.id)
     if not stored or sub (stored, 3, 8) ~= sub (result, 3, 8) or
@@ -384,7 +387,8 @@ local function done_again (job, result)
     return done_answer (job, 0, tell (job, NEWS.ENDED))
 end
 
--- Another run is due. This attempt has been counted: nothing of it is taken again.
+-- There will be another attempt. This one has been counted: no report of it is taken
+-- again.
 local function again (job, event)
     job.wait = wait_ms (job, event == 'RETRY' and job.failures or job.crashes)
     job.nonce = NO_NONCE
@@ -392,8 +396,9 @@ local function again (job, event)
     return done_answer (job, job.wait, '')
 end
 
--- The result comes as it is to be stored but for its state, the log's ends and the
--- time. With 128 in the outcome it has been put off once: what log is missing is lost.
+-- The result comes as it is to be stored, but for its state, the ends of the logs and
+-- the time. An outcome with 128 has been put off once: log that is still missing is
+-- lost.
 local function done (job, a, i)
     local outcome, result = byte (a[i]) % 128, a[i + 1]
     if END[job.state] then
@@ -429,8 +434,8 @@ local function done (job, a, i)
     return done_answer (job, 0, finish (job, event))
 end
 
--- The job goes back into its queue without being counted, and nothing more is taken from
--- this attempt; one that was to be cancelled ends. Returns the peers to tell.
+-- The job goes back into its queue without being counted, and nothing more is taken
+-- from this attempt; one that was to be cancelled ends. Returns the peers to tell.
 local function hand_back_job (job)
     job.nonce = NO_NONCE
     if has (job.flags, FLAG_CANCEL) then
@@ -448,7 +453,7 @@ local function hand_back (job)
     return {0, job.state, peers}
 end
 
--- What a claim gave out has its node, boot and nonce.
+-- A job that a claim gave out has the node, boot and nonce of the claim.
 local function is_of (claims, job)
     return claims[sub (job.raw, 60, 79)] and NEXT[job.state].HAND_BACK
 end

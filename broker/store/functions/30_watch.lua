@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Logs, and those who want to know: append, read, watch, unwatch, get.
+-- Logs and watchers: append to a log, read it, watch a job, unwatch it, get it.
 
 local STREAM_BIT = {[0] = 2, [1] = 8}
 
@@ -8,8 +8,9 @@ local function log_key (stream, id)
     return prefix .. (stream == 0 and 'l0:' or 'l1:') .. id
 end
 
--- Offsets count from the start of the stream. What is there already is skipped; behind
--- a gap nothing is taken, and the answer says from where to send again.
+-- Offsets count from the start of the stream. Bytes that are there already are skipped
+-- and never written over; behind a gap nothing is taken, and the answer says from where
+-- to send again.
 local function log (job, a, i)
     local stream, offset, bytes = byte (a[i]), unpack ('>I6', a[i + 1]), a[i + 2]
     if not STREAM_BIT[stream] then

@@ -82,8 +82,8 @@ do
         return call ('GETRANGE', base .. 'p', 0, TOKEN_LEN - 1)
     end
 
-    -- args: token, size (I6). The sum of the parts was right: marks them as whole, if they
-    -- are what has been read. Answer: 1 whole, 0 they are not.
+    -- args: token, size (I6). The sum of the parts was right: marks them as whole, if
+    -- they are what has been read. Answer: 1 whole, 0 they are not.
     local function blob_whole (keys, args)
         begin_blob (keys)
         local count = count_chunks (unpack ('>I6', args[2]))
@@ -105,8 +105,8 @@ do
         return 1
     end
 
-    -- args: token, size (I6). The sum of the parts was wrong: all go, if they are what has
-    -- been read.
+    -- args: token, size (I6). The sum of the parts was wrong: all go, if they are what
+    -- has been read.
     local function blob_drop (keys, args)
         begin_blob (keys)
         if not is_whole () and has_token (args[1]) then
@@ -117,8 +117,8 @@ do
     end
 
     -- args: index, cluster, digest. A part was asked for and did not come. Where it is
-    -- really missing the blob is not there any more, and all brokers are told. Answer: 1
-    -- where that is so.
+    -- really missing the blob is not there any more, and all brokers are told. Answer:
+    -- 1 where that is so.
     local function blob_lost (keys, args)
         begin_blob (keys)
         local index, mark = tonumber (args[1]), call ('GET', base .. 'm')
@@ -131,8 +131,8 @@ do
         return 1
     end
 
-    -- keys: us:blobs; args: digest, time. Takes a blob out of the list if nobody has touched
-    -- it since that time. Answer: 1 where it is out.
+    -- keys: us:blobs; args: digest, time. Takes a blob out of the list if nobody has
+    -- touched it since that time. Answer: 1 where it is out.
     local function blob_take_out (keys, args)
         local at = redis.call ('ZSCORE', keys[1], args[1])
         if at and tonumber (at) < tonumber (args[2]) then
@@ -141,8 +141,8 @@ do
         return 0
     end
 
-    -- args: what the collector wrote to g. Nobody names the blob: it goes, if nobody has
-    -- put it meanwhile. Answer: 1 where it is gone.
+    -- args: what the collector wrote to g. Nobody names the blob: it goes, if nobody
+    -- has put it meanwhile. Answer: 1 where it is gone.
     local function blob_collect (keys, args)
         begin_blob (keys)
         if call ('GET', base .. 'g') ~= args[1] then

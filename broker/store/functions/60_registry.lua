@@ -2,9 +2,9 @@
 --
 -- The registry of nodes and brokers: an entry is removed only by whom it speaks of.
 
--- keys: the hash; args: field, and bytes that stand in the entry if it is the one meant:
--- a node may have gone to another broker, which has written it anew. Answer: number
--- removed.
+-- keys: the hash; args: field, and bytes that stand in the entry if it is the one
+-- meant: a node may have gone to another broker, which has written it anew. Answer:
+-- number removed.
 local function unregister (keys, args)
     local entry = redis.call ('HGET', keys[1], args[1])
     if not entry or not string.find (entry, args[2], 1, true) then
