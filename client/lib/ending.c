@@ -23,28 +23,12 @@ us_err_t ending_code (us_state_t state, const usi_fields_t *item)
     return item->code != US_OK ? (us_err_t) item->code : s_default_code (state, item);
 }
 
-static us_value_t s_lookup (usi_bytes_t map, const char *key)
-{
-    us_reader_t reader = us_reader (map.data, map.len);
-    us_value_t outer = us_read (&reader);
-    for (uint32_t i = 0; outer.type == US_TYPE_MAP && i < outer.as.count; i++) {
-        us_value_t name = us_read (&reader);
-        if (name.type != US_TYPE_STR)
-            break;
-        us_reader_t value = reader;
-        if (usi_bytes_equal (usi_bytes (name.data, name.len), usi_bytes_of (key)))
-            return us_read (&value);
-        if (!us_skip (&reader, NULL, NULL))
-            break;
-    }
-    return (us_value_t){.type = US_TYPE_END};
-}
-
 /* "ZeroDivisionError: division by zero", from the failure envelope. */
 static bool s_failure_text (usi_bytes_t envelope, char *text, size_t size)
 {
-    us_value_t type = s_lookup (envelope, "type");
-    us_value_t message = s_lookup (envelope, "message");
+    us_reader_t at_type = usi_map_find (envelope, "type");
+    us_reader_t at_message = usi_map_find (envelope, "message");
+    us_value_t type = usi_read (&at_type), message = usi_read (&at_message);
     if (message.type != US_TYPE_STR)
         return false;
     bool has_type = type.type == US_TYPE_STR && type.len > 0;
