@@ -125,6 +125,12 @@ def objects_of(build, root):
         output = re.search(r" -o (\S+)", command["command"])
         if source.startswith((*PARTS, "tests")) and output:
             objects[source] = os.path.join(command["directory"], output.group(1))
+    objects = {
+        source: path
+        for source, path in objects.items()
+        if source.startswith(PARTS)
+        or os.path.exists(path)  # built when it is asked for
+    }
     missing = [source for source, path in objects.items() if not os.path.exists(path)]
     if missing or not objects:
         sys.exit(f"floors: not built: {' '.join(missing) or build}")

@@ -146,6 +146,14 @@ def test_a_build_that_is_not_there_is_no_success(tree):
     assert "floors: not built" in done.stderr
 
 
+def test_a_test_that_is_built_later_is_left_out(tree):
+    tree.compile(
+        "tests/bench/late.c", "int leaf (void);\nint b (void) { return leaf (); }"
+    )
+    (tree.root / "build/tests_bench_late.c.o").unlink()
+    assert tree.floors().returncode == 0
+
+
 # --- this tree ------------------------------------------------------------------------
 
 PAGE = ROOT / "docs/architecture.md"
