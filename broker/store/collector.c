@@ -25,11 +25,10 @@ typedef struct collect {
     uint8_t digest[USI_DIGEST_LEN];
     uint8_t token[8]; /* what g holds while this one is at work */
     unsigned waiting;
-    bool skip; /* another broker is at work on it, or Redis does not answer */
-    bool keep; /* a job names it */
+    bool keep; /* a job names it, or Redis does not answer */
 } collect_t;
 
-/* Nobody takes the blob for lost who has put it meanwhile, or where Redis refused. */
+/* Where somebody has put the blob meanwhile, or Redis has refused, it stays in the list. */
 static void s_on_collected (const usi_reply_t *reply, void *arg)
 {
     collect_t *collect = arg;
@@ -41,53 +40,33 @@ static void s_on_collected (const usi_reply_t *reply, void *arg)
 static void s_on_taken_out (const usi_reply_t *reply, void *arg)
 {
     collect_t *collect = arg;
-    if (usi_reply_int (reply) != 1) {
-        free (collect); /* somebody touched it meanwhile */
+    store_t *self = collect->self;
+    if (usi_reply_int (reply) != 1) { /* somebody touched it meanwhile */
+        command_text (self, NULL, NULL, "DEL", blob_key (collect->digest, "g").text,
+                      NULL);
+        free (collect);
         return;
     }
     const usi_bytes_t token = usi_bytes (collect->token, sizeof collect->token);
-    blob_memory_forget (collect->self->known, collect->digest);
-    blob_call (collect->self, collect->digest, "blob_collect", &token, 1,
-               s_on_collected, collect);
+    blob_memory_forget (self->known, collect->digest);
+    blob_call (self, collect->digest, "blob_collect", &token, 1, s_on_collected,
+               collect);
 }
 
-static void s_take_out (collect_t *collect)
+static void s_on_claimed (const usi_reply_t *reply, void *arg)
 {
+    collect_t *collect = arg;
     char before[24];
+    if (!usi_reply_is (reply, USI_REPLY_BYTES)) { /* not "OK": another broker does it */
+        free (collect);
+        return;
+    }
     snprintf (before, sizeof before, "%lld",
               (long long) (store_now_ms (collect->self) - UNNAMED_MS));
     const usi_bytes_t args[] = {usi_bytes (collect->digest, USI_DIGEST_LEN),
                                 text_of (before)};
     command_call (collect->self, "blob_take_out", "us:blobs", args, 2, s_on_taken_out,
                   collect);
-}
-
-static void s_decide (collect_t *collect)
-{
-    if (!collect->skip && !collect->keep) {
-        s_take_out (collect);
-        return;
-    }
-    if (collect->keep)
-        blob_touch (collect->self, collect->digest, true, NULL, NULL);
-    free (collect);
-}
-
-static void s_on_claimed (const usi_reply_t *reply, void *arg)
-{
-    collect_t *collect = arg;
-    collect->skip = !usi_reply_is (reply, USI_REPLY_BYTES); /* "OK" */
-    if (--collect->waiting == 0)
-        s_decide (collect);
-}
-
-static void s_on_named_in (const usi_reply_t *reply, void *arg)
-{
-    collect_t *collect = arg;
-    if (!usi_reply_is (reply, USI_REPLY_INT) || usi_reply_int (reply) != 0)
-        collect->keep = true;
-    if (--collect->waiting == 0)
-        s_decide (collect);
 }
 
 static void s_claim (collect_t *collect)
@@ -99,13 +78,30 @@ static void s_claim (collect_t *collect)
                                 text_of ("NX"),
                                 text_of ("EX"),
                                 text_of (CLAIM_S)};
-    collect->waiting++;
     command_send (collect->self, args, 6, s_on_claimed, collect);
 }
 
-static void s_look_for_names (collect_t *collect)
+static void s_on_named_in (const usi_reply_t *reply, void *arg)
 {
-    store_t *self = collect->self;
+    collect_t *collect = arg;
+    if (!usi_reply_is (reply, USI_REPLY_INT) || usi_reply_int (reply) != 0)
+        collect->keep = true;
+    if (--collect->waiting)
+        return;
+    if (!collect->keep) {
+        s_claim (collect);
+        return;
+    }
+    blob_touch (collect->self, collect->digest, true, NULL, NULL);
+    free (collect);
+}
+
+/* Some partition has a channel, so that one question at least is asked. */
+static void s_collect (store_t *self, const uint8_t *digest)
+{
+    collect_t *collect = usi_new (collect_t);
+    collect->self = self;
+    memcpy (collect->digest, digest, USI_DIGEST_LEN);
     for (unsigned i = 0; i < PARTITIONS; i++) {
         char key[24];
         if (!self->partitions[i].channels.len)
@@ -116,15 +112,6 @@ static void s_look_for_names (collect_t *collect)
         collect->waiting++;
         command_send (self, args, 3, s_on_named_in, collect);
     }
-}
-
-static void s_collect (store_t *self, const uint8_t *digest)
-{
-    collect_t *collect = usi_new (collect_t);
-    collect->self = self;
-    memcpy (collect->digest, digest, USI_DIGEST_LEN);
-    s_claim (collect);
-    s_look_for_names (collect);
 }
 
 static void s_on_old (const usi_reply_t *reply, void *arg)

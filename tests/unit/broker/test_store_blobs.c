@@ -252,6 +252,78 @@ static void test_a_part_expires_before_the_last_comes (void **state)
     assert_intact (h);
 }
 
+/* --- the sum ---------------------------------------------------------------------- */
+
+#define MANY 24
+
+/* All chunks of a blob of zeros but the first. */
+static uint64_t s_put_many (harness_t *h, const uint8_t *chunk, uint8_t digest[32])
+{
+    const uint64_t size = (uint64_t) MANY * USI_MAX_CHUNK;
+    uint8_t *zeros = usi_alloc (size);
+    memcpy (zeros, chunk, USI_MAX_CHUNK);
+    usi_sha256 (zeros, size, digest);
+    for (uint32_t i = 1; i < MANY; i++)
+        assert_int_equal (s_put_blob (h, digest, i, size,
+                                      usi_bytes (zeros + USI_MAX_CHUNK, USI_MAX_CHUNK)),
+                          US_OK);
+    free (zeros);
+    return size;
+}
+
+/* The sum of a large blob is made between other things. */
+static void test_others_are_served_while_a_sum_is_made (void **state)
+{
+    harness_t *h = *state;
+    uint8_t digest[32];
+    got_t put = {0};
+    unsigned served = 0;
+    usi_id_t id = submit_one (h);
+    uint64_t size = s_put_many (h, s_big, digest);
+    store_blob_put (h->store, digest, 0, size, usi_bytes (s_big, USI_MAX_CHUNK),
+                    got_code, &put);
+    while (put.calls == 0) {
+        do_get (h, &id);
+        served += put.calls == 0;
+    }
+    assert_int_equal (put.code, US_OK);
+    assert_true (served >= MANY / 2);
+    assert_int_equal (s_find_blob (h, h->store, digest), size);
+}
+
+static bool s_is_checking (harness_t *h)
+{
+    return h->store->is_checking;
+}
+
+static bool s_is_lost (harness_t *h)
+{
+    return h->told.lost > 0;
+}
+
+static void test_the_connection_goes_while_a_sum_is_made (void **state)
+{
+    harness_t *h = *state;
+    uint8_t digest[32];
+    got_t puts = {0};
+    uint64_t size = s_put_many (h, s_other, digest);
+    for (int i = 0; i < 3; i++)
+        store_blob_put (h->store, digest, 0, size, usi_bytes (s_other, USI_MAX_CHUNK),
+                        got_code, &puts);
+    pump (h, s_is_checking);
+    assert_int_equal (puts.calls, 0);
+    usi_ask (h->ask, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL);
+    pump (h, s_is_lost);
+    pump (h, harness_is_ready);
+    assert_int_equal (puts.calls, 3);
+    assert_int_equal (puts.code, US_ERR_STORE);
+    assert_false (h->store->is_checking);
+    assert_int_equal (s_put_blob (h, digest, 0, size,
+                                  usi_bytes (s_other, USI_MAX_CHUNK)),
+                      US_OK);
+    assert_int_equal (s_find_blob (h, h->store, digest), size);
+}
+
 /* --- the functions, step by step -------------------------------------------------- */
 
 static const usi_reply_t *s_call (harness_t *h, const char *function,
@@ -388,6 +460,10 @@ int main (void)
         cmocka_unit_test_setup (test_other_bytes_before_it_is_whole, s_begin_blob),
         cmocka_unit_test_setup (test_a_chunk_of_a_larger_blob, s_begin_blob),
         cmocka_unit_test_setup (test_a_part_expires_before_the_last_comes,
+                                s_begin_blob),
+        cmocka_unit_test_setup (test_others_are_served_while_a_sum_is_made,
+                                s_begin_blob),
+        cmocka_unit_test_setup (test_the_connection_goes_while_a_sum_is_made,
                                 s_begin_blob),
         cmocka_unit_test_setup (test_a_part_changes_while_it_is_checked, s_begin_blob),
         cmocka_unit_test_setup (test_the_collector_meets_one_who_puts, s_begin_blob),
