@@ -64,7 +64,15 @@ static int s_on_timer (zloop_t *zloop, int timer, void *arg)
 
 static int s_on_readable (zloop_t *zloop, zmq_pollitem_t *item, void *arg)
 {
-    node_conn_t *self = arg;
+    const node_conn_t *self = arg;
+    (void) zloop, (void) item;
+    usi_conn_read (self->conn);
+    return 0;
+}
+
+static int s_on_monitor (zloop_t *zloop, zmq_pollitem_t *item, void *arg)
+{
+    const node_conn_t *self = arg;
     (void) zloop, (void) item;
     usi_conn_receive (self->conn);
     return 0;
@@ -86,7 +94,7 @@ static void s_watch (node_conn_t *self)
     zloop_poller (self->node->loop->zloop, &item, s_on_readable, self);
     zloop_poller_set_tolerant (self->node->loop->zloop, &item);
     self->monitor_fd = usi_conn_monitor_fd (self->conn);
-    loop_watch (self->node->loop, self->monitor_fd, s_on_readable, self);
+    loop_watch (self->node->loop, self->monitor_fd, s_on_monitor, self);
 }
 
 static void s_unwatch (node_conn_t *self)

@@ -222,7 +222,7 @@ static void s_heard (usi_conn_t *self)
 }
 
 /* A message may end the connection over which it came. */
-void usi_conn_receive (usi_conn_t *self)
+void usi_conn_read (usi_conn_t *self)
 {
     void *socket = self->dealer.socket;
     for (int i = 0; i < RECEIVE_MAX && socket && self->dealer.socket == socket; i++) {
@@ -235,6 +235,11 @@ void usi_conn_receive (usi_conn_t *self)
         else
             s_on_message (self, &self->in);
     }
+}
+
+void usi_conn_receive (usi_conn_t *self)
+{
+    usi_conn_read (self);
     const char *trouble = usi_dealer_trouble (&self->dealer);
     if (trouble)
         s_lost (self, trouble);

@@ -77,6 +77,9 @@ void usi_conn_send (usi_conn_t *self, usi_msg_t *msg);
 /* Reads what has come, some hundreds of messages at most, then looks whether the
  * connection still stands. */
 void usi_conn_receive (usi_conn_t *self);
+/* Reads what has come and no more, for a loop that knows that only the socket is readable:
+ * a look at the monitor costs a system call. */
+void usi_conn_read (usi_conn_t *self);
 /* More is there to be read: nobody may sleep on the descriptors now. */
 bool usi_conn_is_readable (const usi_conn_t *self);
 /* The descriptors of this moment; how many. */
