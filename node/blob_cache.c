@@ -187,8 +187,9 @@ bool blob_cache_need (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN],
     return false;
 }
 
-/* Where the disk does not take it: the fetch ends in blob_cache_tidy, never inside
- * blob_cache_need, whose caller is not ready for an answer. */
+/* Takes one chunk. A blob that cannot be written ends its fetch here or in
+ * blob_cache_tidy, never inside blob_cache_need, whose caller is not ready for an
+ * answer. */
 static void s_fetch_chunk (blob_cache_t *self, fetch_t **at, const usi_fields_t *item,
                            usi_bytes_t body)
 {
@@ -377,7 +378,7 @@ static void s_tidy_transfers (blob_cache_t *self, int64_t now_ms)
         if (fetch->fd < 0) {
             s_fetch_end (self, at, US_ERR_SYSTEM,
                          "the cache of the node is not writable");
-            at = &self->fetches; /* what was called may have changed the list */
+            at = &self->fetches; /* a callback may have changed the list */
             continue;
         }
         if (now_ms - fetch->asked_ms > REPEAT_MS)

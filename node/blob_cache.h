@@ -18,12 +18,14 @@ blob_cache_t *blob_cache_new (node_t *node, blob_in_use_fn *in_use);
 void blob_cache_destroy (blob_cache_t **self_p);
 /* The caller frees it. */
 char *blob_cache_path (const blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN]);
-/* A descriptor of the blob's file, open for reading; -1: it is not here. */
+/* Opens the blob's file for reading and returns its descriptor; -1: the blob is not
+ * here. */
 int blob_cache_open (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN]);
-/* true: it is here, fn is not called. false: fn is called once, later. */
+/* Fetches the blob unless it is here. true: it is here, and fn is not called. false: fn
+ * is called once, later. */
 bool blob_cache_need (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN],
                       blob_fn *fn, void *arg);
-/* Whoever waits with this arg is not called any more. */
+/* Callbacks with this arg are not called any more. */
 void blob_cache_forget (blob_cache_t *self, const void *arg);
 /* Sends the bytes (borrowed until fn is called or blob_cache_forget) and names them. */
 typedef void blob_put_fn (node_t *node, void *arg, us_err_t err,
@@ -32,9 +34,10 @@ void blob_cache_put (blob_cache_t *self, usi_bytes_t bytes, blob_put_fn *fn, voi
 
 void blob_cache_data (blob_cache_t *self, const usi_msg_t *msg); /* BLOB_DATA */
 void blob_cache_kept (blob_cache_t *self, const usi_msg_t *msg); /* BLOB_KEPT */
-/* A new connection: what was asked is asked again. */
+/* There is a new connection: asks for all chunks again, and sends all puts anew. */
 void blob_cache_announce (blob_cache_t *self);
-/* Asks again what got no answer; keeps the files within their part of the limit. */
+/* Repeats what the broker has not answered; keeps the files within their part of the
+ * limit. */
 void blob_cache_tidy (blob_cache_t *self);
 
 #endif

@@ -22,10 +22,10 @@ void node_conn_destroy (node_conn_t **self_p);
 /* Begins to connect; once. */
 void node_conn_start (node_conn_t *self);
 bool node_conn_is_up (const node_conn_t *self);
-/* Sends and clears; never waits. Where there is no connection the message is lost: what
- * matters is told again after the next WELCOME. */
+/* Sends the message and clears it; never waits. Where there is no connection the
+ * message is lost: what matters is told again after the next WELCOME. */
 void node_conn_send (node_conn_t *self, usi_msg_t *msg);
-/* BYE, and no new connection. */
+/* Says BYE, and makes no new connection. */
 void node_conn_bye (node_conn_t *self, const char *why);
 
 #endif

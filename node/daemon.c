@@ -73,7 +73,7 @@ static void s_send_status (daemon_state_t *self)
     node_conn_send (node->conn, &self->msg);
 }
 
-/* Nothing runs and nothing is owed, or nobody takes it. */
+/* No job runs, and the broker has every result, or has had time enough to take it. */
 static bool s_is_drained (const daemon_state_t *self)
 {
     const node_t *node = &self->node;

@@ -8,7 +8,7 @@
 
 #include "node.h"
 
-/* The table of specifications, each with its pool. */
+/* Makes the table of specifications, each of which gets its pool here. */
 job_specs_t *intake_specs_new (node_t *node);
 
 void intake_jobs (node_t *node, const usi_msg_t *msg);

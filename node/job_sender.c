@@ -88,7 +88,7 @@ static void s_fill_result (usi_fields_t *item, job_t *job, usi_buf_t *list)
     USI_SET (item, SIZE, size, job->blob_size);
 }
 
-/* One message of results; the credit goes with it. */
+/* Sends one message of results, and the credit with it. */
 static void s_send_some_results (job_sender_t *self, uint64_t credit)
 {
     list_t *results = &self->node->jobs->results;
@@ -111,7 +111,7 @@ static void s_send_some_results (job_sender_t *self, uint64_t credit)
     usi_buf_free (&list);
 }
 
-/* STARTED or HAND_BACK: fences alone. */
+/* Sends STARTED or HAND_BACK, whose items are fences alone. */
 static void s_send_fences (job_sender_t *self, list_t *list, usi_type_t type)
 {
     int64_t now_ms = usi_now_ms ();

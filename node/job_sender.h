@@ -17,14 +17,14 @@ typedef struct job_sender {
 /* Zero-initialise; free at the end. */
 void job_sender_init (job_sender_t *self, node_t *node);
 void job_sender_free (job_sender_t *self);
-/* A new connection: everything held is told again. */
+/* There is a new connection: tells the broker everything that is held. */
 void job_sender_announce (job_sender_t *self);
-/* The leases of all jobs go on. */
+/* Renews the leases of all jobs. */
 void job_sender_renew (job_sender_t *self);
-/* What the broker has not answered in time is sent again. */
+/* Sends again what the broker has not answered in time. */
 void job_sender_repeat (job_sender_t *self);
-/* The end of a turn: LOG, STARTED, RESULT with the credit, HAND_BACK; CREDIT where there
- * was no RESULT. Only while there is a connection. */
+/* Sends what a turn has brought: LOG, STARTED, RESULT with the credit, HAND_BACK;
+ * CREDIT where there was no RESULT. Called only while there is a connection. */
 void job_sender_flush (job_sender_t *self, uint64_t credit);
 
 #endif

@@ -22,24 +22,24 @@ struct job_spec {
     uint32_t soft_ms, hard_ms;
     bool has_blob; /* the body is this blob */
     uint8_t blob[USI_DIGEST_LEN];
-    pool_t *pool; /* chosen by whoever made the table; NULL where there is an error */
+    pool_t *pool; /* chosen by the owner of the table; NULL where there is an error */
 };
 
 typedef struct job_spec_events {
-    /* It was decoded without an error; fields borrows from the specification. Chooses
-     * the pool, or refuses. */
+    /* The specification was decoded without an error: chooses its pool, or refuses it.
+     * fields borrows from the specification. */
     void (*decoded) (void *arg, job_spec_t *spec, const usi_fields_t *fields);
     void (*freed) (void *arg, job_spec_t *spec);
     void *arg;
 } job_spec_events_t;
 
 job_specs_t *job_specs_new (const job_spec_events_t *events);
-/* Jobs have let go of theirs. */
+/* All jobs have dropped theirs before. */
 void job_specs_destroy (job_specs_t **self_p);
-/* One more owner. */
+/* Finds or decodes the specification; the caller becomes one more owner. */
 job_spec_t *job_specs_get (job_specs_t *self, usi_bytes_t bytes);
 void job_spec_drop (job_spec_t *spec);
-/* Its jobs fail with this; takes over why. */
+/* All jobs of this specification fail with this; takes over why. */
 void job_spec_refuse (job_spec_t *spec, us_err_t code, char *why);
 
 #endif

@@ -27,7 +27,7 @@ struct job {
     job_state_t state;
     bool started;   /* runs, or ran */
     bool announced; /* the broker has been told so */
-    bool forgotten; /* the broker does not want it: no word about it any more */
+    bool forgotten; /* the broker does not want it, and is not told of it any more */
     bool cancelled;
     bool marked;       /* in its worker: the end of its log was seen */
     bool log_again;    /* the store could not keep what we sent */
@@ -79,20 +79,20 @@ jobs_t *jobs_new (node_t *node);
 void jobs_destroy (jobs_t **self_p);
 size_t jobs_count (const jobs_t *self);
 size_t jobs_in_state (const jobs_t *self, job_state_t state);
-/* An item of JOBS; no other attempt of it is in the table. */
+/* Takes up an item of JOBS. No other attempt of it is in the table. */
 job_t *jobs_add (jobs_t *self, const usi_fields_t *item, usi_bytes_t body);
-/* NULL: not held, or another attempt of it is. */
+/* Finds this attempt. NULL: the job is not held, or another attempt of it is. */
 job_t *jobs_find (jobs_t *self, const usi_id_t *id, uint64_t attempt);
-/* Whichever attempt is held. */
+/* Finds the attempt that is held, whichever it is; NULL: none is. */
 job_t *jobs_find_any (jobs_t *self, const usi_id_t *id);
 void job_set_state (node_t *node, job_t *job, job_state_t state);
 
 /* --- what jobs do ----------------------------------------------------------------- */
-/* It has begun, and the broker is told. */
+/* The job has begun: has the broker told so, once. */
 void job_announce_start (node_t *node, job_t *job);
-/* Bytes of stream 0 or 1. */
+/* Appends bytes to the log: stream 0 is the job's output, 1 that of its build. */
 void job_write_log (node_t *node, job_t *job, int stream, const void *data, size_t len);
-/* More bytes than the broker has taken are here: its pipe waits. */
+/* So much waits for the broker that the job's pipe is not read any further. */
 bool job_log_is_full (const node_t *node, const job_t *job);
 
 /* --- ends ------------------------------------------------------------------------- */
@@ -103,12 +103,12 @@ void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result
 void job_fail (node_t *node, job_t *job, int outcome, us_err_t code,
                const char *message);
 void job_hand_back (node_t *node, job_t *job);
-/* Its result goes, or goes again, as a blob. */
+/* Sends the result, perhaps again, as a blob. */
 void job_put_result (node_t *node, job_t *job);
-/* Not wanted any more: gone without a word. false: a worker has it, and it is freed when
- * the worker lets go of it. */
+/* Nobody wants the job any more: frees it without telling the broker. false: a worker
+ * has it, and it is freed when the worker lets go of it. */
 bool job_forget (node_t *node, job_t *job);
-/* The broker knows its end: gone. */
+/* Frees a job of which the broker knows the end. */
 void job_destroy (node_t *node, job_t *job);
 
 #endif

@@ -157,7 +157,7 @@ static void s_fail_with (pool_t *pool, us_err_t code, const char *why)
         job_fail (pool->node, s_first (pool), USI_FAILED, code, why);
 }
 
-/* Are environment and bundles there now, or can they not be had? */
+/* Looks whether environment and bundles are there now, or cannot be had. */
 static void s_check (pool_t *pool)
 {
     env_t *env = pool->env;
@@ -185,7 +185,7 @@ static void s_on_bundle (node_t *node, void *arg, us_err_t err, const char *why)
     s_fail_with (pool, err, why);
 }
 
-/* A job waits: asks for what the pool lacks, unless that is done. */
+/* A job waits: asks for what the pool lacks, unless it has been asked for. */
 static void s_want (pool_t *pool)
 {
     if (!s_apply (pool, POOL_WANTED))

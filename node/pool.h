@@ -33,9 +33,9 @@ pool_t *pool_get (node_t *node, env_t *env, const usi_list_t *blobs, bool fresh)
 void pool_add (pool_t *pool, job_t *job);
 /* A worker hands back a job that it did not begin with; it goes first. */
 void pool_take_back (pool_t *pool, job_t *job);
-/* All that wait here fail with this envelope. */
+/* Fails all jobs that wait here, with this envelope. */
 void pool_fail (pool_t *pool, int code, usi_bytes_t envelope);
-/* One of the environments has another state. */
+/* An environment has another state: its pools become ready, fail, or wait. */
 void pools_env_changed (node_t *node, env_t *env);
 /* Output of its build goes into the logs of all jobs that wait for it. */
 void pools_env_output (node_t *node, env_t *env, usi_bytes_t bytes);

@@ -216,7 +216,8 @@ static int64_t s_sooner (int64_t a, int64_t b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* A job at the head: started, and too long for others to wait behind it? */
+/* Looks at the job that runs: announces its start once it has run for some time, and
+ * takes back what waits behind it once it is a long one. */
 static int64_t s_check_head (worker_t *worker, int64_t now_us)
 {
     job_t *job = worker_head (worker);
@@ -240,7 +241,8 @@ static int64_t s_check_head (worker_t *worker, int64_t now_us)
     return 0;
 }
 
-/* Others may have a free slot for what would wait here. */
+/* Hands jobs back that have waited for long while all slots are busy: another node may
+ * have a free one. */
 static void s_hand_back_waiting (slots_t *self, int64_t now_us)
 {
     node_t *node = self->node;
@@ -356,7 +358,7 @@ void slots_cancel (slots_t *self, job_t *job, bool at_once)
     job->cancelled = true;
     worker_t *worker = job->worker;
     if (worker)
-        worker_take_back (worker); /* it, or those that wait behind it */
+        worker_take_back (worker); /* the job, or those that wait behind it */
     if (job->state != JOB_GIVEN || !worker)
         job_end (node, job, USI_STOPPED, US_ERR_CANCELLED, NULL);
     else if (worker_head (worker) == job)

@@ -25,7 +25,7 @@ void slots_destroy (slots_t **self_p);
 void slots_schedule (slots_t *self);
 /* How much credit to give the broker now; counted as given. */
 uint64_t slots_credit (slots_t *self);
-/* Jobs came for credit given. */
+/* Jobs have come for credit that was given. */
 void slots_spend_credit (slots_t *self, size_t jobs);
 void slots_forget_credit (slots_t *self);
 unsigned slots_busy (const slots_t *self);
@@ -35,17 +35,18 @@ bool slots_has_pid (const slots_t *self, pid_t pid);
 /* A child has ended. While a worker is not known yet this may be it: such an end is kept
  * (host/children.h). */
 void slots_reaped (slots_t *self, pid_t pid, int status);
-/* Every running job is stopped and handed back. */
+/* Stops every running job and hands it back. */
 void slots_stop_all (slots_t *self);
-/* A job is not wanted any more, wherever it is; at_once: without asking it first. */
+/* Ends a job that nobody wants any more, wherever it is; at_once: without interrupting
+ * it first. */
 void slots_cancel (slots_t *self, job_t *job, bool at_once);
-/* Log bytes were kept: its pipe may be read again. */
+/* The broker has kept log bytes of the job: its pipe is read again. */
 void slots_resume_log (slots_t *self, job_t *job);
 /* There is no broker: pipes are read all the same, within the limits of job_log.h. */
 void slots_resume_all (slots_t *self);
-/* All workers that have nothing to do leave. */
+/* Lets all workers leave that have nothing to do. */
 void slots_retire_idle (slots_t *self);
-/* Idle workers of pools that nobody has used for some time leave. */
+/* Lets idle workers leave whose pool nobody has used for some time. */
 void slots_tidy (slots_t *self);
 
 #endif

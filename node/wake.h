@@ -12,7 +12,7 @@ wake_t *wake_new (node_t *node);
 void wake_destroy (wake_t **self_p);
 /* What WELCOME says; both empty where the broker has nothing. */
 void wake_set (wake_t *self, usi_bytes_t redis, usi_bytes_t topic);
-/* A hint has come: the broker looks whether there is work. */
+/* A hint has come: asks the broker to look whether there is work. */
 void wake_heard (wake_t *self);
 /* From time to time: asks the broker to relay once the subscription is found dead. */
 void wake_check (wake_t *self);

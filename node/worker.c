@@ -168,7 +168,7 @@ static void s_over_time (worker_t *self, job_t *job)
     free (why);
 }
 
-/* The job that was running when the process ended. */
+/* Settles the job that was running when the process ended. */
 static void s_settle_victim (worker_t *self, job_t *job, int status)
 {
     node_t *node = self->node;
@@ -182,7 +182,8 @@ static void s_settle_victim (worker_t *self, job_t *job, int status)
         s_crashed (self, job, status);
 }
 
-/* It could not load its bundles, and nobody will: those that wait fail likewise. */
+/* The worker could not load its bundles, and no other will: all jobs of the pool
+ * fail. */
 static void s_refuse_jobs (worker_t *self)
 {
     usi_bytes_t envelope = usi_buf_bytes (&self->refusal);
@@ -203,7 +204,8 @@ static void s_settle_jobs (worker_t *self, int status)
         pool_take_back (self->pool, job_at (self->jobs.last));
 }
 
-/* It never came up. Three in a row: the first job that waits is told so. */
+/* The worker never came up. After three of these in a row the first job that waits
+ * fails. */
 static void s_count_failure (worker_t *self, const char *why)
 {
     pool_t *pool = self->pool;

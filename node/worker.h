@@ -13,7 +13,7 @@ worker_t *worker_start (pool_t *pool, unsigned slot, const worker_events_t *even
 /* The process has ended: reads what it left, settles its jobs, tells that it is gone, and
  * frees it. */
 void worker_ended (worker_t *self, int status);
-/* Frees everything; the process is gone. Jobs have been taken out. */
+/* Frees the worker, whose process is gone and whose jobs have been taken out. */
 void worker_destroy (worker_t **self_p);
 
 #endif

@@ -243,7 +243,7 @@ void worker_take_back (worker_t *self)
         if (job)
             list_append (&taken, &job->place);
     }
-    /* Of a worker that is short of processor time even the first may still be there. */
+    /* A worker that is short of processor time may not have taken even the first. */
     if (taken.first && taken.first == first)
         s_begin_head (self, usi_now_us ());
     while (taken.last)
@@ -289,7 +289,8 @@ static void s_measure (worker_t *self, int64_t now_us)
     s_begin_head (self, now_us);
 }
 
-/* A worker that was being stopped and finished instead is used no more. */
+/* Decides what comes after a job. A worker that was being stopped, and finished
+ * instead, is replaced. */
 static void s_after_job (worker_t *self, unsigned flags)
 {
     if (flags & FLAG_CHILDREN)

@@ -15,10 +15,10 @@ void worker_listen (worker_t *self);
 /* Sends the job, the first of the pool's queue, and takes it into its list. false: the
  * socket is full, and the job stays where it was. */
 bool worker_give (worker_t *self, job_t *job);
-/* Jobs that it has not taken yet go back to the pool, in order. */
+/* Takes jobs that the worker has not taken yet back into the pool, in order. */
 void worker_take_back (worker_t *self);
 void worker_watch_pipe (worker_t *self, bool on);
-/* Everything that is still in socket and pipe, at its end. */
+/* Reads everything that is still in socket and pipe, at the worker's end. */
 void worker_drain (worker_t *self);
 
 #endif

@@ -20,7 +20,7 @@ typedef enum worker_stop {
     STOP_FAULT       /* it broke the protocol: crashed */
 } worker_stop_t;
 
-/* Whoever holds the workers is told: slots.c. */
+/* How the owner of the workers (slots.c) is told of them. */
 typedef struct worker_events {
     void (*watch) (void *arg, int64_t ms);         /* worker_check is due within ms */
     void (*measured) (void *arg, int64_t took_us); /* a job has ended after so long */
@@ -79,18 +79,18 @@ static inline bool worker_is_idle (const worker_t *self)
 
 /* The only writer of a worker's state. false: the event means nothing now. */
 bool worker_apply (worker_t *self, worker_event_t event);
-/* It takes no more jobs: its pool does not count on it any more, nor, where slot_too,
- * does its slot. */
+/* The worker takes no more jobs: its pool does not count on it any more, and where
+ * slot_too is set its slot is free. */
 void worker_leave (worker_t *self, bool slot_too);
 bool worker_can_take (const worker_t *self);
-/* Told END; leaves by itself. */
+/* Tells the worker END; it leaves by itself. */
 void worker_retire (worker_t *self);
 /* Begins to stop it: by steps, or killed at once. */
 void worker_begin_stop (worker_t *self, worker_stop_t why, bool at_once);
-/* It broke the protocol: killed. */
+/* The worker broke the protocol: kills it. */
 void worker_fault (worker_t *self, const char *what);
-/* Limits and the next step of a stop. Returns when to look again, in ms; 0: not
- * needed. */
+/* Enforces time limits and takes the next step of a stop. Returns when to look again,
+ * in ms; 0: not needed. */
 int64_t worker_check (worker_t *self, int64_t now_us);
 
 #endif

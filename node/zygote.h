@@ -26,7 +26,7 @@ void zygote_prepare (node_t *node, env_t *env);
 void zygote_end (node_t *node, const env_t *env);
 /* A child has ended; false: it is no zygote. */
 bool zygotes_reaped (node_t *node, pid_t pid, int status);
-/* All are told to end. */
+/* Tells all zygotes to end. */
 void zygotes_end (node_t *node);
 bool zygotes_have (const node_t *node, pid_t pid);
 void zygotes_clear (node_t *node);

@@ -39,7 +39,7 @@ bool children_take_early (children_t *self, pid_t pid, int *status)
 {
     int64_t now_us = usi_now_us ();
     for (unsigned i = 0; i < EARLY_EXITS; i++) {
-        /* An older entry is another process: the kernel reuses process ids. */
+        /* Ignores old entries: the kernel reuses process ids. */
         if (self->early[i].pid == pid && now_us - self->early[i].at_us < EARLY_US) {
             *status = self->early[i].status;
             self->early[i].pid = 0;

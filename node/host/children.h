@@ -33,7 +33,7 @@ void children_end_orphans (children_ours_fn *is_ours, void *arg);
 
 /* Keeps the end of a process that nobody knows yet. */
 void children_note_early (children_t *self, pid_t pid, int status);
-/* The process has ended already: takes its status out. */
+/* Takes out the status of a process that has ended already; false: it has not. */
 bool children_take_early (children_t *self, pid_t pid, int *status);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include <czmq.h>
 
-/* The end of a turn. -1 ends the loop. */
+/* Called at the end of a turn. -1 ends the loop. */
 typedef int loop_turn_fn (void *arg);
 
 typedef struct loop {
@@ -21,9 +21,9 @@ typedef struct loop {
 
 loop_t *loop_new (loop_turn_fn *turn, void *arg);
 void loop_destroy (loop_t **self_p);
-/* Until a handler returns -1. */
+/* Runs the loop until a handler returns -1. */
 void loop_run (loop_t *self);
-/* This turn has something to do at its end. */
+/* Has the turn function called at the end of this turn. */
 void loop_touch (loop_t *self);
 
 /* Calls fn once after ms, or every ms. Returns the timer for loop_cancel. */

@@ -35,8 +35,8 @@ static void s_die_with (pid_t parent)
         _exit (127); /* it died before we asked */
 }
 
-/* The child's side of process_start: only async-signal-safe calls, for the daemon has
- * threads (those of libzmq). */
+/* The child's side of process_start. It makes async-signal-safe calls only, for the
+ * daemon has threads (those of libzmq). */
 static _Noreturn void s_child (const process_t *process, pid_t parent)
 {
     s_default_signals ();
@@ -99,7 +99,7 @@ void process_kill_tree (pid_t pid)
     pid_t pids[MAX_CHILDREN];
     size_t count = 1;
     pids[0] = pid;
-    /* Stopped first, so that nobody forks while we look. */
+    /* Stops the processes first, so that none of them forks while we look. */
     kill (-pid, SIGSTOP);
     for (size_t i = 0; i < count; i++) {
         kill (pids[i], SIGSTOP);

@@ -21,9 +21,9 @@ typedef struct process {
 
 /* -1 with errno. */
 pid_t process_start (const process_t *process);
-/* In a forked child that goes on in this program: as process_start makes it, before
- * exec. keep: ascending list of descriptors that stay open beside 0 to 2, closed by
- * -1. */
+/* Makes a forked child, which goes on in this program, what process_start makes one
+ * before exec. keep: ascending list of descriptors that stay open beside 0 to 2, closed
+ * by -1. */
 void process_become_child (pid_t parent, const int *keep);
 /* Kills the group of pid and all descendants that can still be found. */
 void process_kill_tree (pid_t pid);

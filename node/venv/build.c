@@ -109,7 +109,8 @@ static void s_args (builder_t *self, const char *const *args)
 
 #define ARGS(self, ...) s_args ((self), (const char *const[]){__VA_ARGS__, NULL})
 
-/* Shown in the build's log and in errors; an index address may carry a password. */
+/* Renders the command for the build's log and for errors, without the password that the
+ * address of an index may carry. */
 static char *s_shown (const builder_t *self)
 {
     usi_buf_t line = {0};
@@ -269,7 +270,7 @@ static void s_install (builder_t *self, const char *list, const char *constraint
     s_run (self);
 }
 
-/* What the tree occupies on the disk. */
+/* Returns what the tree occupies on the disk, in bytes. */
 static uint64_t s_size_of (const char *path)
 {
     char *const roots[] = {(char *) path, NULL};

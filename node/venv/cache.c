@@ -72,7 +72,7 @@ static bool s_is_key (const char *name)
            strspn (name, "0123456789abcdef") == ENV_KEY_LEN;
 }
 
-/* What earlier daemons left, so that STATUS shows it. */
+/* Takes up what earlier daemons left, so that STATUS shows it. */
 static void s_scan (envs_t *self)
 {
     DIR *dir = opendir (self->dir);
@@ -329,7 +329,7 @@ void env_broken (env_t *env, const char *why)
         free (ready);
         return;
     }
-    /* Nobody else uses it: it goes, and the next job has it built again. */
+    /* Where nobody else uses it, it is removed, and the next job has it built again. */
     if (env->lock >= 0 && flock (env->lock, LOCK_EX | LOCK_NB) == 0)
         unlink (ready);
     free (ready);

@@ -67,14 +67,16 @@ env_t *envs_get (envs_t *self, env_request_t *request);
 /* Makes it ready: the event changed tells when it is, or when it failed. Where it is
  * ready, or failed a short time ago, nothing happens and its state says so. */
 void env_want (env_t *env);
-/* It cannot be used though it is on disk: built anew, or failed with this text. */
+/* The environment cannot be used though it is on disk: it fails with this text, and is
+ * built anew for a later job. */
 void env_broken (env_t *env, const char *why);
 /* A child has ended; false: it is none of ours. */
 bool envs_reaped (envs_t *self, pid_t pid, int status);
 bool envs_have (const envs_t *self, pid_t pid);
-/* Builds go on. */
+/* Some environment is being built. */
 bool envs_are_busy (const envs_t *self);
-/* Time limits of builds; unused environments are let go; the limit of the disk. */
+/* Stops builds that take too long, lets go of unused environments, and keeps all of
+ * them within the limit of the disk. */
 void envs_tidy (envs_t *self);
 /* The items of STATUS. */
 void envs_report (const envs_t *self, usi_msg_t *msg);

@@ -122,7 +122,7 @@ bool evict_reaped (evict_t *self, pid_t pid)
     return true;
 }
 
-/* Removing thousands of files takes its time: a child does it. */
+/* A child removes the files, for thousands of them take their time. */
 void evict_empty (evict_t *self)
 {
     static const char script[] = "exec find \"$1\" -mindepth 1 -maxdepth 1"
