@@ -49,7 +49,7 @@ void presence_ask_announce (broker_t *self, bool everybody)
 
 void presence_closed (broker_t *self, peer_t *peer, const usi_msg_t *msg)
 {
-    if (msg && msg->type == USI_JOBS && peer->node)
+    if (msg->type == USI_JOBS && peer->node)
         schedule_undelivered (self, peer->node, msg);
     peers_mark_gone (self->peers, peer);
 }

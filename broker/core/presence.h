@@ -13,7 +13,7 @@ void presence_beat (broker_t *self);
 /* Asks peers that missed an answer of the store, or everybody, to say HELLO again: as new
  * peers they announce what they hold. */
 void presence_ask_announce (broker_t *self, bool everybody);
-/* The connection of this peer is closed. msg: what the peer did not get, or NULL. */
+/* The connection of this peer is closed. msg: what the peer did not get. */
 void presence_closed (broker_t *self, peer_t *peer, const usi_msg_t *msg);
 /* Frees the peers that are gone. Not while a pointer to a peer is in use. */
 void presence_reap (broker_t *self);

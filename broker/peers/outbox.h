@@ -16,7 +16,7 @@ typedef struct outbox outbox_t;
 typedef struct outbox_hooks {
     /* The peer does not read now. The message is dropped after the call. */
     void (*unsent) (peer_t *peer, const usi_msg_t *msg, void *arg);
-    /* The peer's connection is closed. msg: what it did not get, or NULL. */
+    /* The peer's connection is closed. msg: what it did not get. */
     void (*gone) (peer_t *peer, const usi_msg_t *msg, void *arg);
     /* The first message of a turn was begun: the owner calls outbox_flush soon. */
     void (*filled) (void *arg);
