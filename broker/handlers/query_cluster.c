@@ -306,21 +306,11 @@ static void s_answer_drain (answer_t *answer, uint64_t node, usi_bytes_t name,
                             uint64_t busy)
 {
     row_t row = {0};
-    char *text = usi_sprintf ("%.*s", (int) name.len, (const char *) name.data);
     row_uint (&row, "node", node);
-    row_text (&row, "name", text);
+    row_str (&row, "name", name);
     row_uint (&row, "busy", busy);
     answer_end_row (answer, 0, &row);
     answer_send (&answer, 1);
-    free (text);
-}
-
-static bool s_is_called (const usi_fields_t *node, usi_bytes_t name)
-{
-    char hex[17];
-    snprintf (hex, sizeof hex, "%016llx", (unsigned long long) node->node);
-    return usi_bytes_equal (node->name, name) ||
-           usi_bytes_equal (usi_bytes_of (hex), name);
 }
 
 /* The node is connected to another broker, which is told. */
@@ -332,8 +322,10 @@ static void s_on_elsewhere (us_err_t code, const usi_bytes_t *values, size_t cou
     size_t matches = 0;
     for (size_t i = 0; i < count && !code; i++)
         if (usi_fields_decode (&node, values[i], NULL) == US_OK &&
-            s_is_called (&node, usi_bytes_of (answer->name)))
-            found = node, matches++;
+            node_is_called (node.node, node.name, usi_bytes_of (answer->name))) {
+            found = node;
+            matches++;
+        }
     if (code || matches == 0) {
         answer_fail (&answer, code ? code : US_ERR_UNKNOWN_NODE, NULL);
     } else if (matches > 1) {

@@ -217,12 +217,12 @@ node_t *nodes_find (const nodes_t *self, uint64_t id)
     return NULL;
 }
 
-static bool s_is_called (const node_t *node, usi_bytes_t name)
+bool node_is_called (uint64_t id, usi_bytes_t name, usi_bytes_t called)
 {
     char hex[17];
-    snprintf (hex, sizeof hex, "%016llx", (unsigned long long) node->id);
-    return usi_bytes_equal (usi_bytes_of (node->peer->name), name) ||
-           usi_bytes_equal (usi_bytes_of (hex), name);
+    snprintf (hex, sizeof hex, "%016llx", (unsigned long long) id);
+    return usi_bytes_equal (name, called) ||
+           usi_bytes_equal (usi_bytes_of (hex), called);
 }
 
 node_t *nodes_find_name (const nodes_t *self, usi_bytes_t name, bool *several)
@@ -230,10 +230,12 @@ node_t *nodes_find_name (const nodes_t *self, usi_bytes_t name, bool *several)
     node_t *found = NULL;
     *several = false;
     for (size_t i = 0; i < self->len; i++) {
-        if (self->all[i]->peer->gone || !s_is_called (self->all[i], name))
+        node_t *node = self->all[i];
+        usi_bytes_t own = usi_bytes_of (node->peer->name);
+        if (node->peer->gone || !node_is_called (node->id, own, name))
             continue;
         *several = found != NULL;
-        found = self->all[i];
+        found = node;
     }
     return found;
 }

@@ -66,7 +66,9 @@ us_err_t nodes_add (nodes_t *self, peer_t *peer, const usi_fields_t *hello,
 /* Frees the node and clears peer->node. */
 void nodes_remove (nodes_t *self, node_t *node);
 node_t *nodes_find (const nodes_t *self, uint64_t id);
-/* Finds by name, or by id in hex. *several: the name fits more than one node. */
+/* A node of this id and name is meant by the words called: its name, or its id in hex. */
+bool node_is_called (uint64_t id, usi_bytes_t name, usi_bytes_t called);
+/* Finds the node that is called so. *several: more than one is. */
 node_t *nodes_find_name (const nodes_t *self, usi_bytes_t name, bool *several);
 size_t nodes_count (const nodes_t *self);
 node_t *nodes_at (const nodes_t *self, size_t index);
