@@ -16,13 +16,13 @@ typedef struct answer {
     unsigned limit; /* rows wanted, 1 to ANSWER_ROWS_MAX */
     size_t skip;    /* rows that an earlier answer held: cursor of short listings */
     usi_msg_t msg;
-    char asked[257];  /* cursor of the question */
-    char cursor[257]; /* where to go on; empty: there is no more */
-    bool full;        /* a row was refused */
+    char asked[USI_MAX_CURSOR + 1];  /* cursor of the question */
+    char cursor[USI_MAX_CURSOR + 1]; /* where to go on; empty: there is no more */
+    bool full;                       /* a row was refused */
     /* what was asked */
     usi_id_t id;
     char channel[USI_CHANNEL_MAX + 1];
-    char name[257];
+    char name[USI_MAX_NAME + 1];
     int state;
     uint64_t older_ms;
     uint8_t prefix[US_ID_LEN];

@@ -17,7 +17,7 @@ static bool s_is (usi_bytes_t text, const char *word)
 static void s_welcome (broker_t *self, peer_t *peer)
 {
     usi_msg_t msg = USI_MSG_INIT;
-    char topic[129] = "";
+    char topic[USI_MAX_TOPIC + 1] = "";
     usi_msg_begin (&msg, USI_WELCOME);
     usi_fields_t *head = &msg.head;
     USI_SET (head, BROKER, broker, self->id);

@@ -202,7 +202,7 @@ static void s_resubmit (answer_t *answer, const store_job_t *job)
     const store_record_t *record = &job->record;
     usi_fields_t old;
     usi_buf_t spec = {0};
-    char needs[64] = "";
+    char needs[USI_NEEDS_SIZE] = "";
     usi_fields_decode (&old, record->spec, NULL);
     if (usi_class (old.python, needs) != record->class_id)
         needs[0] = '\0';

@@ -19,7 +19,7 @@ typedef struct job {
     char channel[USI_CHANNEL_MAX + 1];
     uint8_t partition; /* of that channel */
     uint32_t class_id;
-    char needs[64];
+    char needs[USI_NEEDS_SIZE];
 } job_t;
 
 static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,

@@ -50,7 +50,7 @@ static void s_on_settled (const usi_reply_t *reply, void *arg)
 /* The functions look at the token again. */
 static void s_settle (check_t *check, const char *function)
 {
-    uint8_t size[6];
+    uint8_t size[BLOB_SIZE_LEN];
     usi_put_be (size, check->size, sizeof size);
     const usi_bytes_t args[] = {usi_bytes (check->token, BLOB_TOKEN_LEN),
                                 usi_bytes (size, sizeof size)};

@@ -68,8 +68,8 @@ static void s_on_find_mark (const usi_reply_t *reply, void *arg)
     free (find);
 }
 
-void store_blob_find (store_t *self, const uint8_t digest[32], store_size_fn *fn,
-                      void *arg)
+void store_blob_find (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                      store_size_fn *fn, void *arg)
 {
     find_t *find = usi_new (find_t);
     *find = (find_t){.self = self, .asked_ms = usi_now_ms (), .fn = fn, .arg = arg};
@@ -174,8 +174,8 @@ static void s_get_more (store_t *self)
     }
 }
 
-void store_blob_get (store_t *self, const uint8_t digest[32], uint32_t index,
-                     store_read_fn *fn, void *arg)
+void store_blob_get (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                     uint32_t index, store_read_fn *fn, void *arg)
 {
     get_t *get = usi_new (get_t);
     *get = (get_t){.self = self, .index = index, .fn = fn, .arg = arg};
@@ -271,8 +271,9 @@ static void s_on_refused (const usi_reply_t *reply, void *arg)
     s_put_end (put, put->err);
 }
 
-void store_blob_put (store_t *self, const uint8_t digest[32], uint32_t index,
-                     uint64_t size, usi_bytes_t chunk, store_code_fn *fn, void *arg)
+void store_blob_put (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                     uint32_t index, uint64_t size, usi_bytes_t chunk,
+                     store_code_fn *fn, void *arg)
 {
     put_t *put = usi_new (put_t);
     *put = (put_t){

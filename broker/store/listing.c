@@ -71,7 +71,7 @@ typedef struct listing {
     bool all;
     char *wanted; /* NULL: all channels */
     char position[32];
-    char from[129]; /* of the cursor: the channel to begin with */
+    char from[USI_CHANNEL_MAX + 1]; /* of the cursor: the channel to begin with */
     int state;
     uint64_t older_ms;
     size_t limit;
@@ -82,7 +82,7 @@ typedef struct listing {
 
 static void s_list_end (listing_t *list, us_err_t err)
 {
-    char cursor[256] = "";
+    char cursor[USI_MAX_CURSOR] = "";
     if (!err && list->name)
         snprintf (cursor, sizeof cursor, "%s/%s", list->name, list->position);
     s_show_rows (&list->rows, err, cursor, list->fn, list->arg);

@@ -146,7 +146,7 @@ static void s_claim_on (store_t *self, op_t *op, const usi_reply_t *answer)
 void store_claim (store_t *self, const store_claim_t *claim, store_claim_fn *fn,
                   void *arg)
 {
-    char topic[129] = "";
+    char topic[USI_MAX_TOPIC + 1] = "";
     store_wake_topic (self, claim->node, topic);
     size_t name_len = strlen (claim->channel), topic_len = strlen (topic);
     size_t room = 25 + name_len + 4 * claim->classes_len + topic_len;

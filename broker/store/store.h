@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/id.h"
+#include "proto/limits.h"
 #include "store/record.h"
 
 typedef struct store store_t;
@@ -141,7 +142,8 @@ typedef struct store_job {
 } store_job_t;
 
 typedef void store_job_fn (us_err_t code, const store_job_t *job, void *arg);
-/* flags: 2 log, 8 build log (kept as a watcher of these); 32 become the origin. */
+/* flags: USI_WATCH_LOG, USI_WATCH_BUILD: the peer watches this stream from now on;
+ * USI_WATCH_ORIGIN: it becomes the origin. */
 void store_watch (store_t *self, const usi_id_t *id, uint32_t peer, unsigned flags,
                   store_job_fn *fn, void *arg);
 void store_unwatch (store_t *self, const usi_id_t *id, uint32_t peer, store_code_fn *fn,
@@ -174,7 +176,7 @@ void store_find (store_t *self, const uint8_t *prefix, size_t prefix_len,
 
 /* A queue that is not empty. Jobs that were cancelled in it may still be counted. */
 typedef struct store_queue {
-    char needs[64]; /* "python=3.11"; empty: any node serves it */
+    char needs[USI_NEEDS_SIZE]; /* "python=3.11"; empty: any node serves it */
     uint64_t queued;
 } store_queue_t;
 
@@ -197,12 +199,13 @@ void store_channels (store_t *self, const char *channel, size_t from, size_t mos
 /* --- blobs ---------------------------------------------------------------------- */
 typedef void store_size_fn (us_err_t code, uint64_t size, void *arg);
 /* Also says that it will be named soon, which keeps it. size 0: not there. */
-void store_blob_find (store_t *self, const uint8_t digest[32], store_size_fn *fn,
-                      void *arg);
-void store_blob_put (store_t *self, const uint8_t digest[32], uint32_t index,
-                     uint64_t size, usi_bytes_t chunk, store_code_fn *fn, void *arg);
-void store_blob_get (store_t *self, const uint8_t digest[32], uint32_t index,
-                     store_read_fn *fn, void *arg);
+void store_blob_find (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                      store_size_fn *fn, void *arg);
+void store_blob_put (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                     uint32_t index, uint64_t size, usi_bytes_t chunk,
+                     store_code_fn *fn, void *arg);
+void store_blob_get (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                     uint32_t index, store_read_fn *fn, void *arg);
 
 /* --- registry ------------------------------------------------------------------- */
 /* value: a msgpack map as in docs/redis-keys.md without seen_ms, which is added. */
@@ -221,7 +224,8 @@ void store_tell_drain (store_t *self, uint32_t broker, uint64_t node);
 
 /* Receive wakes for this node from now on (or no longer). */
 void store_relay (store_t *self, uint64_t node, bool on);
-void store_wake_topic (const store_t *self, uint64_t node, char topic[129]);
+void store_wake_topic (const store_t *self, uint64_t node,
+                       char topic[USI_MAX_TOPIC + 1]);
 
 /* What doctor shows: pairs of setting and verdict. */
 typedef void store_doctor_fn (us_err_t code, const char *const *findings, size_t count,

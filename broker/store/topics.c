@@ -60,7 +60,7 @@ static void s_on_message (usi_bytes_t topic, usi_bytes_t message, void *arg)
 /* Nodes ask anew for the relays that they had under an earlier cluster. */
 void topics_start (store_t *self)
 {
-    char topic[129];
+    char topic[USI_MAX_TOPIC + 1];
     usi_subscriber_destroy (&self->subscriber);
     if (!*self->cluster)
         return;
@@ -73,14 +73,16 @@ void topics_start (store_t *self)
     free (url);
 }
 
-void store_wake_topic (const store_t *self, uint64_t node, char topic[129])
+void store_wake_topic (const store_t *self, uint64_t node,
+                       char topic[USI_MAX_TOPIC + 1])
 {
-    snprintf (topic, 129, "us:%s:n:%016llx", self->cluster, (unsigned long long) node);
+    snprintf (topic, USI_MAX_TOPIC + 1, "us:%s:n:%016llx", self->cluster,
+              (unsigned long long) node);
 }
 
 void store_tell_drain (store_t *self, uint32_t broker, uint64_t node)
 {
-    char topic[129];
+    char topic[USI_MAX_TOPIC + 1];
     uint8_t message[9] = {NEWS_DRAIN};
     snprintf (topic, sizeof topic, "us:%s:b:%08x", self->cluster, broker);
     usi_put_be (message + 1, node, 8);
@@ -91,7 +93,7 @@ void store_tell_drain (store_t *self, uint32_t broker, uint64_t node)
 
 void store_relay (store_t *self, uint64_t node, bool on)
 {
-    char topic[129];
+    char topic[USI_MAX_TOPIC + 1];
     if (!self->subscriber)
         return;
     store_wake_topic (self, node, topic);

@@ -80,9 +80,9 @@ bool usi_python_valid (usi_bytes_t python)
     return dot > 0;
 }
 
-uint32_t usi_class (usi_bytes_t python, char needs[64])
+uint32_t usi_class (usi_bytes_t python, char needs[USI_NEEDS_SIZE])
 {
-    char text[64] = "";
+    char text[USI_NEEDS_SIZE] = "";
     uint32_t class_id = 0;
     if (python.len > 0) {
         uint8_t digest[USI_DIGEST_LEN];

@@ -15,6 +15,7 @@ typedef us_id_t usi_id_t;
 
 #define USI_DIGEST_LEN  32
 #define USI_CHANNEL_MAX 128
+#define USI_NEEDS_SIZE  64 /* room for what a class needs, with its NUL */
 
 void usi_sha256 (const void *data, size_t len, uint8_t digest[USI_DIGEST_LEN]);
 uint64_t usi_random64 (void);
@@ -27,8 +28,8 @@ bool usi_channel_valid (usi_bytes_t channel);
 /* "3.11": digits, dot, digits; at most 15 bytes. */
 bool usi_python_valid (usi_bytes_t python);
 /* The class of a set of needs: 0 for none, else from the digest of "python=3.11", which is
- * written to needs (64 bytes; may be NULL). */
-uint32_t usi_class (usi_bytes_t python, char needs[64]);
+ * written to needs, which may be NULL. */
+uint32_t usi_class (usi_bytes_t python, char needs[USI_NEEDS_SIZE]);
 
 void usi_id_make (usi_id_t *id, usi_bytes_t channel);
 static inline bool usi_id_equal (const usi_id_t *a, const usi_id_t *b)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The limits of docs/protocol.md section 6. */
+ * The limits of docs/protocol.md section 6, and those of fields (section 3) that other
+ * files need. */
 #ifndef COMMON_PROTO_LIMITS_H
 #define COMMON_PROTO_LIMITS_H
 
@@ -15,6 +16,9 @@
 #define USI_MAX_PAYLOAD (64 * 1024 * 1024) /* default; through blobs */
 #define USI_MAX_SPEC    65536
 #define USI_MAX_BLOBS   16
+#define USI_MAX_NAME    256 /* of a peer */
+#define USI_MAX_CURSOR  256
+#define USI_MAX_TOPIC   128
 #define USI_MAX_SHELL   131071 /* what Linux takes as one argument: 32 pages of 4 KiB */
 #define USI_MAX_DEPTH   8      /* of msgpack in headers */
 

@@ -481,27 +481,28 @@ void store_channels (store_t *self, const char *channel, size_t from, size_t mos
 
 /* --- store.h: blobs ------------------------------------------------------------------- */
 
-void store_blob_find (store_t *self, const uint8_t digest[32], store_size_fn *fn,
-                      void *arg)
+void store_blob_find (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                      store_size_fn *fn, void *arg)
 {
-    memcpy (CALL (SIZE)->digest, digest, 32);
+    memcpy (CALL (SIZE)->digest, digest, USI_DIGEST_LEN);
 }
 
-void store_blob_put (store_t *self, const uint8_t digest[32], uint32_t index,
-                     uint64_t size, usi_bytes_t chunk, store_code_fn *fn, void *arg)
+void store_blob_put (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                     uint32_t index, uint64_t size, usi_bytes_t chunk,
+                     store_code_fn *fn, void *arg)
 {
     fake_call_t *call = CALL (CODE);
-    memcpy (call->digest, digest, 32);
+    memcpy (call->digest, digest, USI_DIGEST_LEN);
     call->index = index;
     call->size = size;
     s_keep (&call->body, chunk);
 }
 
-void store_blob_get (store_t *self, const uint8_t digest[32], uint32_t index,
-                     store_read_fn *fn, void *arg)
+void store_blob_get (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
+                     uint32_t index, store_read_fn *fn, void *arg)
 {
     fake_call_t *call = CALL (READ);
-    memcpy (call->digest, digest, 32);
+    memcpy (call->digest, digest, USI_DIGEST_LEN);
     call->index = index;
 }
 
@@ -553,10 +554,11 @@ void store_relay (store_t *self, uint64_t node, bool on)
     call->on = on;
 }
 
-void store_wake_topic (const store_t *self, uint64_t node, char topic[129])
+void store_wake_topic (const store_t *self, uint64_t node,
+                       char topic[USI_MAX_TOPIC + 1])
 {
     (void) self;
-    snprintf (topic, 129, "wake:%016llx", (unsigned long long) node);
+    snprintf (topic, USI_MAX_TOPIC + 1, "wake:%016llx", (unsigned long long) node);
 }
 
 void store_doctor (store_t *self, store_doctor_fn *fn, void *arg)

@@ -26,9 +26,9 @@ typedef struct fake_call {
     int state, stream, outcome, code, mode;
     uint32_t class_id, count, index;
     uint64_t offset, size, log_end, older_ms;
-    char text[129]; /* channel, or cursor */
-    char needs[64];
-    uint8_t digest[32];
+    char text[USI_MAX_CURSOR + 1]; /* or the channel */
+    char needs[USI_NEEDS_SIZE];
+    uint8_t digest[USI_DIGEST_LEN];
     usi_buf_t body, blobs, spec; /* copies */
     int answers;                 /* which of the functions below fits; fake_store.c */
     void (*fn) (void);

@@ -169,7 +169,7 @@ static void test_rounds_of_a_store (void **state)
 
 static void s_until_subscribed (harness_t *h, uint64_t node)
 {
-    char topic[129];
+    char topic[USI_MAX_TOPIC + 1];
     int64_t end_ms = usi_now_ms () + WAIT_MS;
     store_wake_topic (h->store, node, topic);
     while (!redis_has_subscriber (h->ask, topic)) {
@@ -237,7 +237,7 @@ static void s_on_wake_message (usi_bytes_t topic, usi_bytes_t message, void *arg
 static void test_wake_by_its_own_subscription (void **state)
 {
     harness_t *h = *state;
-    char topic[129];
+    char topic[USI_MAX_TOPIC + 1];
     usi_redis_url_t url;
     usi_ask_t *ask = NULL;
     store_wake_topic (h->store, 5, topic);
