@@ -63,22 +63,13 @@ function(us_static_library name)
     target_link_libraries(${name} PUBLIC ${ARG_LINK})
 endfunction()
 
-# us_unit_tests(folder library [names…]): every tests/unit/FOLDER/test_*.c, or only those of
-# these names, is a program of its own, linked with library. A test that an earlier call
-# has taken is passed over.
+# us_unit_tests(folder library): every tests/unit/FOLDER/test_*.c is a program of its own,
+# linked with library.
 function(us_unit_tests folder library)
-    set(names ${ARGN})
-    if(NOT names)
-        set(names test_*.c)
-    endif()
-    list(TRANSFORM names PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/)
-    file(GLOB sources CONFIGURE_DEPENDS ${names})
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/test_*.c)
     foreach(source ${sources})
         get_filename_component(test ${source} NAME_WE)
         set(target ${folder}_${test})
-        if(TARGET ${target})
-            continue()
-        endif()
         add_executable(${target} ${source})
         set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
                               ${CMAKE_BINARY_DIR}/tests)

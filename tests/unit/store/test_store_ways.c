@@ -6,7 +6,7 @@
 #include "redis/registry.h"
 #include "redis/subscriber.h"
 #include "store/sweep.h"
-#include "store_harness.h"
+#include "harness.h"
 
 static int s_setup (void **state)
 {

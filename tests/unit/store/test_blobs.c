@@ -4,7 +4,7 @@
  * what is lost is told as lost by every broker. */
 #include "proto/limits.h"
 #include "store/blobs.h"
-#include "store_harness.h"
+#include "harness.h"
 
 #define CHUNKS 3
 #define SIZE   ((size_t) 2 * USI_MAX_CHUNK + 10)

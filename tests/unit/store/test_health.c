@@ -1,12 +1,9 @@
-/* SPDX-License-Identifier: MIT */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* SPDX-License-Identifier: MIT
+ *
+ * What the broker thinks of a Redis by what INFO and CONFIG GET say. */
+#include "unit.h"
+
 #include <stdlib.h>
-/* clang-format off */
-#include <cmocka.h>
-/* clang-format on */
 
 #include "store/health.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See store_harness.h. */
-#include "store_harness.h"
+ * See harness.h. */
+#include "harness.h"
 
 /* --- the loop --------------------------------------------------------------------- */
 

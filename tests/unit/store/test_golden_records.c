@@ -4,7 +4,7 @@
  * byte; times and the random nonce of a claim are set to what stands there. With --write it
  * prints the file anew (tests/unit/data/README.md). */
 #include "golden.h"
-#include "store_harness.h"
+#include "harness.h"
 
 #define RECORDS US_TEST_DATA "/records.txt"
 

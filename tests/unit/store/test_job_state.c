@@ -2,7 +2,7 @@
  *
  * Every pair of the table: in C, in the Lua that Redis runs, and by the operations; and
  * the page that shows it. */
-#include "store_harness.h"
+#include "harness.h"
 
 static int s_setup (void **state)
 {

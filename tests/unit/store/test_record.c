@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reading stored records: the golden ones, and everything that is not one; and writing
- * them. That the
- * functions still write them so is in test_golden_records.c. */
+ * them. That the functions still write them so is in test_golden_records.c. */
 #include "golden.h"
 
 #include "store/record.h"

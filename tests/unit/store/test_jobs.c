@@ -2,7 +2,7 @@
  *
  * The life of jobs through the store, on a one-node cluster so that a key outside of
  * its slot is noticed. */
-#include "store_harness.h"
+#include "harness.h"
 
 static int s_setup (void **state)
 {
