@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The list of errors: each has a number, a name, a text and a class in Python. */
 #include "unit.h"
 
 #include <stdbool.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Ids, the names of channels and Pythons, hex. */
 #include "unit.h"
 
 #include "base/clock.h"

@@ -1,11 +1,12 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Addresses: which are local, which are none, and what others use of them. */
 #include "unit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/endpoints.h"
-#include "private_redis.h"
 
 static void test_local (void **state)
 {
@@ -70,14 +71,6 @@ static void test_all_interfaces_become_addresses (void **state)
     assert_int_equal (list.count, 0);
 }
 
-static void test_redis_version (void **state)
-{
-    (void) state;
-    assert_int_equal (private_redis_major ("Redis server v=7.0.15 sha=0"), 7);
-    assert_int_equal (private_redis_major ("Valkey server v=8.1.0 sha=0"), 8);
-    assert_int_equal (private_redis_major ("something else"), 0);
-}
-
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -85,7 +78,6 @@ int main (void)
         cmocka_unit_test (test_invalid),
         cmocka_unit_test (test_port_zero_is_any),
         cmocka_unit_test (test_all_interfaces_become_addresses),
-        cmocka_unit_test (test_redis_version),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

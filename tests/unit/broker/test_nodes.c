@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of nodes: channels, classes and credit. */
 #include "unit.h"
 
 #include <string.h>

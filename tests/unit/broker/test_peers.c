@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of peers, and when one counts as gone. */
 #include "unit.h"
 
 #include <string.h>

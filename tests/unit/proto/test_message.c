@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The codec of messages over real sockets: what goes and comes, and what is refused. */
 #include "golden.h"
 
 #include <errno.h>

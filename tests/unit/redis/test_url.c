@@ -1,13 +1,10 @@
-/* SPDX-License-Identifier: MIT */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* SPDX-License-Identifier: MIT
+ *
+ * URLs of Redis: read, refused, and shown without their password. */
+#include "unit.h"
+
 #include <stdlib.h>
 #include <string.h>
-/* clang-format off */
-#include <cmocka.h>
-/* clang-format on */
 
 #include "redis/url.h"
 
