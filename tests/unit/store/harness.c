@@ -114,6 +114,16 @@ store_t *harness_store (harness_t *h, uint32_t broker, int64_t lease_ms, told_t 
     return store_new (h->loop, &options, &events);
 }
 
+store_t *harness_other (harness_t *h, uint32_t broker, told_t *told)
+{
+    store_t *mine = h->store;
+    h->store = harness_store (h, broker, LEASE_MS, told);
+    pump (h, harness_is_ready);
+    store_t *other = h->store;
+    h->store = mine;
+    return other;
+}
+
 static void harness_open (harness_t *h, int64_t lease_ms)
 {
     usi_log_set_level (US_LOG_ERROR);
@@ -400,6 +410,13 @@ got_t *finish_one (harness_t *h, const store_fence_t *fence, uint8_t outcome,
 {
     store_done_t done = a_result (fence, outcome, code, "result");
     return do_done (h, &done);
+}
+
+void end_one (harness_t *h, uint8_t outcome)
+{
+    usi_id_t id = submit_one (h);
+    store_fence_t fence = claim_one (h, &id);
+    finish_one (h, &fence, outcome, outcome == USI_SUCCEEDED ? 0 : US_ERR_REMOTE);
 }
 
 got_t *do_log (harness_t *h, const store_fence_t *fence, int stream, uint64_t offset,

@@ -78,6 +78,8 @@ bool harness_is_ready (harness_t *h);
 
 store_t *harness_store (harness_t *h, uint32_t broker, int64_t lease_ms, told_t *told);
 /* Of a group of tests: a server of its own, and the store on it. */
+/* Another broker's store on the same Redis, ready; the caller destroys it. */
+store_t *harness_other (harness_t *h, uint32_t broker, told_t *told);
 int harness_begin (void **state, void (*start) (redis_server_t *server));
 int harness_end (void **state);
 
@@ -113,6 +115,8 @@ store_done_t a_result (const store_fence_t *fence, uint8_t outcome, int32_t code
 got_t *do_done (harness_t *h, const store_done_t *done);
 got_t *finish_one (harness_t *h, const store_fence_t *fence, uint8_t outcome,
                    int32_t code);
+/* Submits, claims and finishes one job. */
+void end_one (harness_t *h, uint8_t outcome);
 got_t *do_log (harness_t *h, const store_fence_t *fence, int stream, uint64_t offset,
                const char *text);
 got_t *do_read (harness_t *h, const usi_id_t *id, int stream, uint64_t offset,
