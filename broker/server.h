@@ -10,8 +10,7 @@
 
 typedef struct server server_t;
 
-#define EXIT_OS                                                                        \
-    71 /* EX_OSERR: the address is in use, or the system refuses otherwise */
+#define EXIT_OS     71 /* EX_OSERR: an address is in use, or the system refuses */
 #define EXIT_CONFIG 78 /* EX_CONFIG */
 
 typedef struct server_options {

@@ -13,6 +13,7 @@
 #include <czmq.h>
 
 #include "base/bytes.h"
+#include "base/list.h"
 #include "core/endpoints.h"
 #include "peers/nodes.h"
 #include "peers/outbox.h"
@@ -33,14 +34,14 @@ typedef struct broker {
     peers_t *peers;
     nodes_t *nodes;
     outbox_t *outbox;
-    zhashx_t *follows;      /* follows.c */
+    zhashx_t *follows;      /* of all peers; follows.c */
     endpoints_t *endpoints; /* bound addresses */
     uint32_t id;
     int64_t started_ms;
     int64_t lease_ms;
     uint64_t max_payload;
     broker_counters_t counters;
-    int64_t refused_ms; /* when a refusal was last logged; handlers/dispatch.c */
+    int64_t refused_ms; /* when the refusal of a message was last logged */
     list_t questions;   /* that wait for the registry; served.c */
     bool asks_registry; /* an answer is awaited; served.c */
     bool ending;        /* takes no more work */

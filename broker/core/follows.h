@@ -10,8 +10,8 @@
 
 #include "core/broker.h"
 
-#define FOLLOW_ALL                                                                     \
-    UINT64_MAX /* as length: read on until the store says where it ends */
+/* As length: read on until the store says where the stream ends. */
+#define FOLLOW_ALL UINT64_MAX
 
 typedef struct follow_stream {
     bool wanted;

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "proto/chunk.h"
 #include "core/notify.h"
+#include "proto/chunk.h"
 
 typedef struct blob_request {
     broker_t *broker;

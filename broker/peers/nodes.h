@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "peers/peers.h"
-#include "proto/message.h"
+#include "proto/fields.h"
 
 #define NODE_CLASSES_MAX 17 /* 0 and one for each python */
 #define NODE_CREDIT_MAX  65536
@@ -20,8 +20,8 @@ typedef struct node node_t;
 
 typedef struct channel {
     char *name;
-    uint64_t
-        submits; /* jobs submitted here: a claim under way may have missed the last */
+    /* Jobs submitted here: a claim under way may have missed the last. */
+    uint64_t submits;
     node_t **nodes;
     size_t nodes_len, nodes_cap;
     size_t turn; /* where the next distribution begins */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The sum of a blob whose parts are all there: read and added up one chunk per turn of
- * the loop, since a second of work at once would hold up everybody. */
+ * the loop, since a second of work at once would hold up everybody. Stands on
+ * blob_keys.h. */
 #ifndef BROKER_STORE_BLOB_CHECK_H
 #define BROKER_STORE_BLOB_CHECK_H
 

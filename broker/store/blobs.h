@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What others in the store ask about blobs; finding, reading and putting them is in
- * store.h. */
+ * Finding, reading and putting blobs (store.h), and what others in the store ask about
+ * them. Stands on blob_keys.h, blob_check.h and blob_memory.h. */
 #ifndef BROKER_STORE_BLOBS_H
 #define BROKER_STORE_BLOBS_H
 

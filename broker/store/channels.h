@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The names of channels: those that are known, by partition, and those that this broker
- * has announced to all others on this connection. */
+ * has announced to all others on this connection. Stands on command.h. */
 #ifndef BROKER_STORE_CHANNELS_H
 #define BROKER_STORE_CHANNELS_H
 

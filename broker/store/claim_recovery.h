@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Takes back what was claimed by calls whose answer was lost. */
+ * Hands back the jobs that were claimed by calls whose answer was lost. Stands on batch.h
+ * and events.h. */
 #ifndef BROKER_STORE_CLAIM_RECOVERY_H
 #define BROKER_STORE_CLAIM_RECOVERY_H
 
@@ -8,7 +9,7 @@
 
 /* This claim was sent, and its answer did not come. */
 void claim_recovery_note (store_t *self, const op_t *claim);
-/* Connected again: the jobs go back. */
+/* Connected again: hands the jobs back. */
 void claim_recovery_run (store_t *self);
 void claim_recovery_stop (store_t *self);
 

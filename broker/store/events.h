@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the store tells unasked about jobs, whoever found it out: an answer, a sweep or
- * another broker. */
+ * another broker. Stands on record.h. */
 #ifndef BROKER_STORE_EVENTS_H
 #define BROKER_STORE_EVENTS_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Guards: an operation that names blobs waits until all of them are known to be there,
- * and what comes later about the same job waits behind it. */
+ * and what comes later about the same job waits behind it. Stands on batch.h and
+ * blobs.h. */
 #ifndef BROKER_STORE_GUARD_H
 #define BROKER_STORE_GUARD_H
 

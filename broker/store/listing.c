@@ -2,7 +2,8 @@
  *
  * Lists jobs, finds them by the beginning of their id, purges them, and counts what is in
  * the channels. Each of these is a chain of small steps, so that none holds Redis up; what
- * the steps bring is copied and handed to the caller at the end. */
+ * the steps bring is copied and handed to the caller at the end. Stands on batch.h and
+ * channels.h. */
 #include <stdlib.h>
 
 #include "store/batch.h"
@@ -473,8 +474,8 @@ static void s_count_begin (const usi_reply_t *reply, void *arg)
         usi_alloc ((zlist_size (counting->names) + 1) * sizeof *counting->channels);
     if (!usi_reply_is (reply, USI_REPLY_ARRAY))
         counting->err = US_ERR_STORE;
-    counting->waiting =
-        1; /* ourselves: an operation may not end before all are there */
+    /* This function counts too: no operation may end before all of them are there. */
+    counting->waiting = 1;
     for (char *name = zlist_first (counting->names); name && !counting->err;
          name = zlist_next (counting->names)) {
         size_t number = counting->count;

@@ -2,7 +2,7 @@
  *
  * Packs each operation on a job for the function library, and unpacks its answer
  * (docs/redis-keys.md, Functions). Everything goes through guard_queue, so that operations
- * on one job keep their order where one of them waits for blobs. */
+ * on one job keep their order where one of them waits for blobs. Stands on guard.h. */
 #include <stdlib.h>
 
 #include "store/batch.h"

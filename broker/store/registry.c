@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which brokers and nodes are alive: each has an entry, refreshed with the time of Redis
- * as this broker knows it. */
+ * as this broker knows it. Stands on command.h and on redis/registry.h, which knows what an
+ * entry looks like. */
 #include "redis/registry.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The object: its life, and its connection's ups and downs. */
+ * The store as a whole: how it is made and destroyed, and what it does when its connection
+ * is made or lost. Stands on all other files of this folder. */
 #include <stdlib.h>
 
 #include "base/log.h"

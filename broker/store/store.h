@@ -5,7 +5,8 @@
  * partition (docs/redis-keys.md). The callback runs exactly once, also when the
  * connection is lost: then with US_ERR_STORE, which means "not known", and the caller
  * repeats or tells its peer. Everything handed to a callback is borrowed for the call.
- * Arguments are copied. */
+ * Arguments are copied. Stands on common/redis; the files of this folder know nothing of
+ * the rest of the broker. */
 #ifndef BROKER_STORE_STORE_H
 #define BROKER_STORE_STORE_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rounds of the store, and what falls due between them. */
+ * The rounds of the store, and what falls due between them. Stands on batch.h and
+ * collector.h. */
 #ifndef BROKER_STORE_SWEEP_H
 #define BROKER_STORE_SWEEP_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The topics of this broker and of the nodes whose wakes it receives. */
+ * The topics of this broker and of the nodes whose wakes it receives. Stands on
+ * events.h. */
 #ifndef BROKER_STORE_TOPICS_H
 #define BROKER_STORE_TOPICS_H
 

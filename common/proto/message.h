@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Wire messages (docs/protocol.md): one dictionary of fields (fields.h), one table of
- * message types, one codec. A received message is decoded and checked as a whole; the views in its fields
- * borrow from its frames until usi_msg_clear. A message to be sent is built by filling
- * head and items and handing over bodies, then usi_msg_send.
+ * message types (types.h), one codec. A received message is decoded and checked as a
+ * whole; the views in its fields borrow from its frames until usi_msg_clear. A message to
+ * be sent is built by filling head and items and handing over bodies, then usi_msg_send.
  *
  *     usi_msg_t msg = USI_MSG_INIT;
  *     usi_msg_begin (&msg, USI_RESULT);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A blocking connection with a timeout, for what happens before a loop runs or outside
- * of one: the check of the server at start, and libunderstudy's look at the
- * registry. */
+ * of one: the check of the server at start, and the look at the registry of those who seek
+ * a broker. Stands on url.h and reply.h. */
 #ifndef COMMON_REDIS_ASK_H
 #define COMMON_REDIS_ASK_H
 

@@ -3,7 +3,7 @@
  * A connection to Redis that lives on a zloop and reconnects by itself: with user,
  * password and database, with a time limit for connecting and for silence, with a
  * growing, jittered wait between attempts (up to a second). Not thread safe; belongs to
- * the loop. */
+ * the loop. Stands on adapter.h, url.h and reply.h. */
 #ifndef COMMON_REDIS_CONNECTION_H
 #define COMMON_REDIS_CONNECTION_H
 

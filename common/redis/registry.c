@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/id.h"
-#include "proto/message.h"
+#include "proto/fields.h"
 #include "redis/ask.h"
 
 /* The last pair of an entry: the key as msgpack, then a uint64. */

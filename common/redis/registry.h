@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The registry of live brokers and nodes (docs/redis-keys.md): entries carry the Redis
- * time of their last refresh, and count for six seconds. */
+ * time of their last refresh, and count for six seconds. Stands on ask.h and on the fields
+ * of messages (common/proto). */
 #ifndef COMMON_REDIS_REGISTRY_H
 #define COMMON_REDIS_REGISTRY_H
 

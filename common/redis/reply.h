@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A reply of Redis, so that only this folder needs hiredis. Borrowed by whoever gets
- * one in a callback. */
+ * A reply of Redis, so that only this folder needs hiredis. It is borrowed by the callback
+ * that gets it. Stands on common/base. */
 #ifndef COMMON_REDIS_REPLY_H
 #define COMMON_REDIS_REPLY_H
 

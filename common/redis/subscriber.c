@@ -20,8 +20,7 @@ struct usi_subscriber {
     size_t count, cap;
     size_t unconfirmed; /* topics whose SUBSCRIBE was not answered yet */
     int64_t heard_ms;   /* last sign of life */
-    int64_t
-        since_ms; /* all topics of this connection were confirmed first; 0: not yet */
+    int64_t since_ms;   /* since then all topics are confirmed; 0: not yet */
     int tick;
 };
 

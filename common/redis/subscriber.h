@@ -2,7 +2,8 @@
  *
  * A connection that only listens: topics are subscribed to, and again after each
  * reconnect. In that mode PING is never answered to hiredis, so a repeated SUBSCRIBE
- * shows that Redis is still there. Messages are hints: they may be lost. */
+ * shows that Redis is still there. Messages are hints: they may be lost. Stands on
+ * connection.h. */
 #ifndef COMMON_REDIS_SUBSCRIBER_H
 #define COMMON_REDIS_SUBSCRIBER_H
 

@@ -2,7 +2,8 @@
  *
  * Where a Redis is: redis://[user:password@]host[:port][/db] or
  * unix:///path[?db=N&username=U&password=P]. User and password may be percent-encoded.
- * The Python package makes such a URL of the keywords of Python's Redis client. */
+ * The Python package makes such a URL of the keywords of Python's Redis client. Stands on
+ * common/base. */
 #ifndef COMMON_REDIS_URL_H
 #define COMMON_REDIS_URL_H
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "peers/nodes.h"
+#include "proto/message.h"
 
 typedef struct world {
     peers_t *peers;
