@@ -9,16 +9,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "redis/ask.h"
 #include "store/batch.h"
+#include "store/check.h"
 #include "store/claim_recovery.h"
 #include "store/command.h"
 #include "store/library.h"
 #include "store/topics.h"
-
-static const char *const s_settings[] = {"maxmemory-policy", "appendonly",
-                                         "appendfsync"};
-#define SETTINGS (sizeof s_settings / sizeof *s_settings)
 
 static void s_give_up (store_t *self, const usi_reply_t *reply, const char *step)
 {
@@ -222,28 +218,16 @@ static void s_judge (store_t *self)
     free (where);
 }
 
-/* A user without CONFIG gives an error here, which leaves the field empty. */
-static void s_take_setting (health_t *health, const char *name,
-                            const usi_reply_t *reply)
-{
-    if (usi_reply_count (reply) >= 2)
-        health_config (health, name, usi_reply_bytes (usi_reply_at (reply, 1)));
-}
-
-static void s_on_policy (const usi_reply_t *reply, void *arg)
-{
-    s_take_setting (&((store_t *) arg)->health, s_settings[0], reply);
-}
-
-static void s_on_appendonly (const usi_reply_t *reply, void *arg)
-{
-    s_take_setting (&((store_t *) arg)->health, s_settings[1], reply);
-}
-
-static void s_on_appendfsync (const usi_reply_t *reply, void *arg)
+static void s_on_setting (const usi_reply_t *reply, void *arg)
 {
     store_t *self = arg;
-    s_take_setting (&self->health, s_settings[2], reply);
+    check_take_setting (&self->health, reply);
+}
+
+static void s_on_last_setting (const usi_reply_t *reply, void *arg)
+{
+    store_t *self = arg;
+    check_take_setting (&self->health, reply);
     if (reply)
         s_judge (self);
 }
@@ -255,133 +239,13 @@ static void s_on_info (const usi_reply_t *reply, void *arg)
         return;
     self->health = (health_t){0};
     health_info (&self->health, usi_reply_bytes (reply));
-    command_text (self, s_on_policy, self, "CONFIG", "GET", s_settings[0], NULL);
-    command_text (self, s_on_appendonly, self, "CONFIG", "GET", s_settings[1], NULL);
-    command_text (self, s_on_appendfsync, self, "CONFIG", "GET", s_settings[2], NULL);
+    for (unsigned i = 0; i < CHECK_SETTINGS; i++)
+        command_text (self, i + 1 < CHECK_SETTINGS ? s_on_setting : s_on_last_setting,
+                      self, "CONFIG", "GET", check_settings[i], NULL);
 }
 
 void setup_start (store_t *self)
 {
     self->loading_library = false;
     command_text (self, s_on_info, self, "INFO", NULL);
-}
-
-/* --- before the loop runs --------------------------------------------------------- */
-
-static us_err_t s_look (usi_ask_t *ask, health_t *health)
-{
-    const usi_reply_t *reply = usi_ask (ask, "INFO", NULL);
-    if (!usi_reply_is (reply, USI_REPLY_BYTES))
-        return US_ERR_STORE;
-    health_info (health, usi_reply_bytes (reply));
-    for (size_t i = 0; i < SETTINGS; i++)
-        s_take_setting (health, s_settings[i],
-                        usi_ask (ask, "CONFIG", "GET", s_settings[i], NULL));
-    return US_OK;
-}
-
-static char *s_refused (const char *where, us_err_t err, const char *why)
-{
-    if (err != US_ERR_CONFIG)
-        return usi_sprintf ("no Redis answers at %s (%s): start it, or give another "
-                            "address with --redis",
-                            where, why);
-    if (strncmp (why, "WRONGPASS", 9) == 0 || strncmp (why, "NOAUTH", 6) == 0 ||
-        strstr (why, "AUTH"))
-        return usi_sprintf (
-            "Redis at %s refuses user or password (%s): put them into the "
-            "address, redis://user:password@host",
-            where, why);
-    return usi_sprintf ("Redis at %s refuses us (%s)", where, why);
-}
-
-static void s_warn (const health_t *health, const char *wanted)
-{
-    char *setting, *verdict;
-    bool weak;
-    for (unsigned i = 0; health_finding (health, wanted, i, &setting, &verdict, &weak);
-         i++) {
-        if (weak)
-            usi_warning ("store.weak", "%s: %s", setting, verdict);
-        free (setting);
-        free (verdict);
-    }
-}
-
-us_err_t store_check (store_t *self, int64_t timeout_ms, char **text)
-{
-    usi_ask_t *ask = NULL;
-    health_t health = {0};
-    char why[160] = "";
-    char *where = usi_redis_url_shown (&self->url);
-    *text = NULL;
-    us_err_t err = usi_ask_open (&ask, &self->url, timeout_ms, why, sizeof why);
-    if (!err && (err = s_look (ask, &health)) != US_OK) {
-        const usi_reply_t *reply = usi_ask (ask, "PING", NULL);
-        bool refused = usi_reply_is (reply, USI_REPLY_ERROR);
-        snprintf (why, sizeof why, "%s",
-                  refused ? (const char *) usi_reply_bytes (reply).data : "no answer");
-        err = refused ? US_ERR_CONFIG : US_ERR_UNREACHABLE;
-    }
-    if (err) {
-        *text = s_refused (where, err, why);
-    } else if ((*text = health_fatal (&health, where))) {
-        err = US_ERR_CONFIG;
-    } else {
-        s_warn (&health, self->durability);
-        self->health = health;
-    }
-    usi_ask_close (&ask);
-    free (where);
-    return err;
-}
-
-/* --- doctor ----------------------------------------------------------------------- */
-
-typedef struct doctor {
-    store_t *self;
-    store_doctor_fn *fn;
-    void *arg;
-} doctor_t;
-
-#define MAX_FINDINGS 16
-
-static void s_on_doctor (const usi_reply_t *reply, void *arg)
-{
-    doctor_t *doctor = arg;
-    store_t *self = doctor->self;
-    char *texts[MAX_FINDINGS] = {NULL};
-    size_t count = 0;
-    us_err_t err = usi_reply_is (reply, USI_REPLY_BYTES) ? US_OK : US_ERR_STORE;
-    bool weak;
-    health_t health = self->health; /* the settings as of the last connect */
-    if (!err)
-        health_info (&health, usi_reply_bytes (reply));
-    for (unsigned i = 0;
-         !err && health_finding (&health, self->durability, i, &texts[count],
-                                 &texts[count + 1], &weak);
-         i++) {
-        if (weak) {
-            char *text = usi_sprintf ("weak: %s", texts[count + 1]);
-            free (texts[count + 1]);
-            texts[count + 1] = text;
-        }
-        count += 2;
-    }
-    if (!err) {
-        texts[count++] = usi_strdup ("wake-ups");
-        texts[count++] = usi_strdup (*self->wake_url ? "nodes may subscribe"
-                                                     : "relayed by the brokers");
-    }
-    doctor->fn (err, (const char *const *) texts, count, doctor->arg);
-    for (size_t i = 0; i < count; i++)
-        free (texts[i]);
-    free (doctor);
-}
-
-void store_doctor (store_t *self, store_doctor_fn *fn, void *arg)
-{
-    doctor_t *doctor = usi_new (doctor_t);
-    *doctor = (doctor_t){.self = self, .fn = fn, .arg = arg};
-    command_text (self, s_on_doctor, doctor, "INFO", NULL);
 }

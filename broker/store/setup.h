@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Makes a new connection ready, and the function library be there. */
+ * Makes a new connection ready for use, and loads the function library where Redis does
+ * not have it. Stands on check.h, library.h, topics.h and claim_recovery.h. */
 #ifndef BROKER_STORE_SETUP_H
 #define BROKER_STORE_SETUP_H
 
