@@ -8,8 +8,11 @@
 
 #include "base/log.h"
 
-#define CONSTANT_ARGS 10 /* FCALL name 1 key cluster broker lease keep keep-jobs time */
-#define MAX_TRIES     3
+#define CONSTANT_ARGS   10 /* FCALL name 1 key cluster broker lease keep keep-jobs time */
+#define BATCH_ITEMS     512
+#define BATCH_BYTES     (1024 * 1024)
+#define CALLS_IN_FLIGHT 2 /* of a partition */
+#define MAX_TRIES       3
 
 typedef struct batch {
     store_t *self;
@@ -260,16 +263,16 @@ static size_t s_constant_args (store_t *self, const batch_t *batch, char key[20]
         usi_now_ms () + self->partitions[batch->partition].clock_offset_ms;
     snprintf (key, 20, "us:{%02x}:clock", batch->partition);
     snprintf (time, 24, "%lld", (long long) time_ms);
-    args[0] = text_of ("FCALL");
-    args[1] = text_of (batch->admit ? self->admit : self->apply);
-    args[2] = text_of ("1");
-    args[3] = text_of (key);
-    args[4] = text_of (self->cluster);
-    args[5] = text_of (self->broker_text);
-    args[6] = text_of (self->lease_text);
-    args[7] = text_of (self->keep_text);
-    args[8] = text_of (self->keep_jobs_text);
-    args[9] = text_of (time);
+    args[0] = usi_bytes_of ("FCALL");
+    args[1] = usi_bytes_of (batch->admit ? self->admit : self->apply);
+    args[2] = usi_bytes_of ("1");
+    args[3] = usi_bytes_of (key);
+    args[4] = usi_bytes_of (self->cluster);
+    args[5] = usi_bytes_of (self->broker_text);
+    args[6] = usi_bytes_of (self->lease_text);
+    args[7] = usi_bytes_of (self->keep_text);
+    args[8] = usi_bytes_of (self->keep_jobs_text);
+    args[9] = usi_bytes_of (time);
     return CONSTANT_ARGS;
 }
 

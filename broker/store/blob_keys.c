@@ -41,12 +41,12 @@ void blob_touch (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
                  bool only_if_there, usi_reply_fn *fn, void *arg)
 {
     char score[24];
-    usi_bytes_t args[5] = {text_of ("ZADD"), text_of ("us:blobs")};
+    usi_bytes_t args[5] = {usi_bytes_of ("ZADD"), usi_bytes_of ("us:blobs")};
     size_t count = 2;
     if (only_if_there)
-        args[count++] = text_of ("XX");
+        args[count++] = usi_bytes_of ("XX");
     snprintf (score, sizeof score, "%lld", (long long) store_now_ms (self));
-    args[count++] = text_of (score);
+    args[count++] = usi_bytes_of (score);
     args[count++] = usi_bytes (digest, USI_DIGEST_LEN);
     command_send (self, args, count, fn, arg);
 }

@@ -74,7 +74,7 @@ void store_blob_find (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
     find_t *find = usi_new (find_t);
     *find = (find_t){.self = self, .asked_ms = usi_now_ms (), .fn = fn, .arg = arg};
     memcpy (find->digest, digest, USI_DIGEST_LEN);
-    usi_bytes_t score[] = {text_of ("ZSCORE"), text_of ("us:blobs"),
+    usi_bytes_t score[] = {usi_bytes_of ("ZSCORE"), usi_bytes_of ("us:blobs"),
                            usi_bytes (digest, USI_DIGEST_LEN)};
     blob_touch (self, digest, true, s_on_find_touched, find);
     command_send (self, score, 3, s_on_find_score, find);
@@ -141,7 +141,7 @@ static void s_get_lost (get_t *get)
 {
     char index[16];
     snprintf (index, sizeof index, "%u", get->index);
-    const usi_bytes_t args[] = {text_of (index), text_of (get->self->cluster),
+    const usi_bytes_t args[] = {usi_bytes_of (index), usi_bytes_of (get->self->cluster),
                                 usi_bytes (get->digest, USI_DIGEST_LEN)};
     blob_call (get->self, get->digest, "blob_lost", args, 3, s_on_lost, get);
 }
@@ -244,7 +244,8 @@ static void s_put_send (put_t *put, uint32_t index, usi_bytes_t chunk)
     snprintf (number, sizeof number, "%u", index);
     usi_put_be (size, put->size, sizeof size);
     usi_put_be (token, usi_random64 (), sizeof token);
-    const usi_bytes_t args[] = {text_of (number), chunk, usi_bytes (size, sizeof size),
+    const usi_bytes_t args[] = {usi_bytes_of (number), chunk,
+                                usi_bytes (size, sizeof size),
                                 usi_bytes (token, sizeof token)};
     blob_touch (put->self, put->digest, false, s_on_put_touched, put);
     blob_call (put->self, put->digest, "blob_put", args, 4, s_on_put, put);

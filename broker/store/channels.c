@@ -22,7 +22,7 @@ void channels_stop (store_t *self)
 
 uint8_t channel_partition (const char *channel)
 {
-    return usi_partition (text_of (channel));
+    return usi_partition (usi_bytes_of (channel));
 }
 
 void channel_learn (store_t *self, const char *channel)

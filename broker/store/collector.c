@@ -64,7 +64,7 @@ static void s_on_claimed (const usi_reply_t *reply, void *arg)
     snprintf (before, sizeof before, "%lld",
               (long long) (store_now_ms (collect->self) - UNNAMED_MS));
     const usi_bytes_t args[] = {usi_bytes (collect->digest, USI_DIGEST_LEN),
-                                text_of (before)};
+                                usi_bytes_of (before)};
     command_call (collect->self, "blob_take_out", "us:blobs", args, 2, s_on_taken_out,
                   collect);
 }
@@ -72,12 +72,12 @@ static void s_on_claimed (const usi_reply_t *reply, void *arg)
 static void s_claim (collect_t *collect)
 {
     usi_put_be (collect->token, usi_random64 (), sizeof collect->token);
-    const usi_bytes_t args[] = {text_of ("SET"),
-                                text_of (blob_key (collect->digest, "g").text),
+    const usi_bytes_t args[] = {usi_bytes_of ("SET"),
+                                usi_bytes_of (blob_key (collect->digest, "g").text),
                                 usi_bytes (collect->token, sizeof collect->token),
-                                text_of ("NX"),
-                                text_of ("EX"),
-                                text_of (CLAIM_S)};
+                                usi_bytes_of ("NX"),
+                                usi_bytes_of ("EX"),
+                                usi_bytes_of (CLAIM_S)};
     command_send (collect->self, args, 6, s_on_claimed, collect);
 }
 
@@ -107,7 +107,7 @@ static void s_collect (store_t *self, const uint8_t *digest)
         if (!self->partitions[i].channels.len)
             continue;
         snprintf (key, sizeof key, "us:{%02x}:blobs", i);
-        const usi_bytes_t args[] = {text_of ("HEXISTS"), text_of (key),
+        const usi_bytes_t args[] = {usi_bytes_of ("HEXISTS"), usi_bytes_of (key),
                                     usi_bytes (collect->digest, USI_DIGEST_LEN)};
         collect->waiting++;
         command_send (self, args, 3, s_on_named_in, collect);

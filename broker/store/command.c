@@ -59,14 +59,14 @@ void command_send (store_t *self, const usi_bytes_t *args, size_t count,
 
 void command_text (store_t *self, usi_reply_fn *fn, void *arg, const char *command, ...)
 {
-    usi_bytes_t args[TEXT_ARGS] = {text_of (command)};
+    usi_bytes_t args[TEXT_ARGS] = {usi_bytes_of (command)};
     size_t count = 1;
     const char *text;
     va_list list;
     va_start (list, command);
     while ((text = va_arg (list, const char *))) {
         US_ASSERT (count < TEXT_ARGS);
-        args[count++] = text_of (text);
+        args[count++] = usi_bytes_of (text);
     }
     va_end (list);
     command_send (self, args, count, fn, arg);
@@ -76,13 +76,13 @@ void command_call (store_t *self, const char *name, const char *key,
                    const usi_bytes_t *args, size_t count, usi_reply_fn *fn, void *arg)
 {
     char function[48];
-    usi_bytes_t all[4 + CALL_ARGS] = {text_of ("FCALL"),
+    usi_bytes_t all[4 + CALL_ARGS] = {usi_bytes_of ("FCALL"),
                                       {0},
-                                      text_of ("1"),
-                                      text_of (key)};
+                                      usi_bytes_of ("1"),
+                                      usi_bytes_of (key)};
     US_ASSERT (count <= CALL_ARGS);
     snprintf (function, sizeof function, "us_%s_%s", self->hash, name);
-    all[1] = text_of (function);
+    all[1] = usi_bytes_of (function);
     memcpy (all + 4, args, count * sizeof *args);
     command_send (self, all, 4 + count, fn, arg);
 }

@@ -251,12 +251,12 @@ static void s_on_scan (const usi_reply_t *reply, void *arg)
 
 static void s_find_scan (finding_t *find, usi_bytes_t cursor)
 {
-    usi_bytes_t args[] = {text_of ("SCAN"),
+    usi_bytes_t args[] = {usi_bytes_of ("SCAN"),
                           cursor,
-                          text_of ("MATCH"),
+                          usi_bytes_of ("MATCH"),
                           usi_bytes (find->pattern, find->pattern_len),
-                          text_of ("COUNT"),
-                          text_of (SCAN_COUNT)};
+                          usi_bytes_of ("COUNT"),
+                          usi_bytes_of (SCAN_COUNT)};
     command_send (find->self, args, 6, s_on_scan, find);
 }
 
@@ -284,7 +284,7 @@ void store_find (store_t *self, const uint8_t *prefix, size_t prefix_len,
         return;
     }
     s_find_pattern (find, prefix, prefix_len);
-    s_find_scan (find, text_of ("0"));
+    s_find_scan (find, usi_bytes_of ("0"));
 }
 
 /* --- purge ------------------------------------------------------------------------ */
@@ -411,7 +411,7 @@ static void s_counter (store_channel_t *channel, usi_bytes_t name, int64_t value
         {"dead", &channel->dead},           {"expired", &channel->expired},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (usi_bytes_equal (name, text_of (fields[i].name)))
+        if (usi_bytes_equal (name, usi_bytes_of (fields[i].name)))
             *fields[i].at = value > 0 ? (uint64_t) value : 0;
 }
 

@@ -54,7 +54,7 @@ static void s_submit_done (store_t *self, op_t *op, us_err_t err,
 void store_submit (store_t *self, const store_submit_t *job, store_submit_fn *fn,
                    void *arg)
 {
-    usi_bytes_t needs = text_of (job->needs ? job->needs : "");
+    usi_bytes_t needs = usi_bytes_of (job->needs ? job->needs : "");
     size_t len = record_len (job);
     op_t *op = op_new (OP_SUBMIT, usi_id_partition (&job->id),
                        US_ID_LEN + len + needs.len, s_submit_done, arg);

@@ -21,8 +21,8 @@ static void s_set (store_t *self, const char *key, const char *field, usi_bytes_
     if (usi_registry_seal (value, store_now_ms (self), &entry) != US_OK) {
         usi_error ("store.registry", "not a registry entry field=%s", field);
     } else {
-        usi_bytes_t args[] = {text_of ("HSET"), text_of (key), text_of (field),
-                              usi_buf_bytes (&entry)};
+        usi_bytes_t args[] = {usi_bytes_of ("HSET"), usi_bytes_of (key),
+                              usi_bytes_of (field), usi_buf_bytes (&entry)};
         command_send (self, args, 4, NULL, NULL);
     }
     usi_buf_free (&entry);
@@ -68,7 +68,7 @@ void store_unregister_node (store_t *self, uint64_t node)
     s_node_field (node, field);
     USI_SET (&fields, BROKER, broker, self->broker);
     usi_fields_encode_pairs (&fields, &pair);
-    s_remove (self, USI_REGISTRY_NODES, text_of (field), usi_buf_bytes (&pair));
+    s_remove (self, USI_REGISTRY_NODES, usi_bytes_of (field), usi_buf_bytes (&pair));
     usi_buf_free (&pair);
 }
 

@@ -128,8 +128,8 @@ static void s_load (store_t *self)
 {
     usi_buf_t source = {0};
     store_library_source (&source);
-    usi_bytes_t args[] = {text_of ("FUNCTION"), text_of ("LOAD"), text_of ("REPLACE"),
-                          usi_buf_bytes (&source)};
+    usi_bytes_t args[] = {usi_bytes_of ("FUNCTION"), usi_bytes_of ("LOAD"),
+                          usi_bytes_of ("REPLACE"), usi_buf_bytes (&source)};
     command_send (self, args, 4, s_on_loaded, self);
     usi_buf_free (&source);
 }

@@ -14,11 +14,7 @@
 #include "store/health.h"
 #include "store/store.h"
 
-#define PARTITIONS      256
-#define BATCH_ITEMS     512
-#define BATCH_BYTES     (1024 * 1024)
-#define CALLS_IN_FLIGHT 2
-#define SWEEP_ITEMS     512
+#define PARTITIONS 256
 
 typedef struct op op_t;
 
@@ -97,11 +93,6 @@ struct store {
 static inline int64_t store_now_ms (const store_t *self)
 {
     return usi_now_ms () + self->clock_offset_ms;
-}
-
-static inline usi_bytes_t text_of (const char *text)
-{
-    return usi_bytes_of (text);
 }
 
 #endif

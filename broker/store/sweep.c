@@ -13,6 +13,7 @@
 #include "store/command.h"
 #include "store/events.h"
 
+#define SWEEP_ITEMS     512 /* handled by one call */
 #define RETAIN_EVERY_MS 5000
 #define LEAST_WAIT_MS   5
 #define JUMP_MS         1000 /* as STEP_MS of the functions */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The dictionary of fields and maps of them: see message.h. */
+ * The dictionary of fields and maps of them: see fields.h. */
 #include "proto/fields.h"
 
 #include <pthread.h>
