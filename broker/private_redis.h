@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The redis-server, or valkey-server, that a broker without --redis starts for itself: in
- * the data directory, on a unix socket, in a process group of its own, and ended with
- * the broker. DIR/broker is locked by the broker alone and holds its pid; DIR/lock is locked by
- * the broker and by its server both, so a new broker sees apart "in use" and "the old one's
- * Redis is just ending". */
+ * the data directory, on a unix socket, in a process group of its own, and ended with the
+ * broker. DIR/broker is locked by the broker alone and holds its pid. DIR/lock is locked by
+ * the broker and by its server both: so a new broker can tell a directory that is in use
+ * from one whose old server is just ending. Stands on common/redis and the loop. */
 #ifndef BROKER_PRIVATE_REDIS_H
 #define BROKER_PRIVATE_REDIS_H
 
