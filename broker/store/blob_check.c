@@ -16,7 +16,7 @@ typedef struct waiter {
 } waiter_t;
 
 typedef struct check {
-    list_node_t link; /* in store_t.checks */
+    list_node_t node; /* in store_t.checks */
     store_t *self;
     uint8_t digest[USI_DIGEST_LEN];
     uint8_t token[BLOB_TOKEN_LEN];
@@ -28,7 +28,7 @@ typedef struct check {
 
 static void s_end (check_t *check, us_err_t err)
 {
-    list_remove (&check->link);
+    list_remove (&check->node);
     while (check->waiters) {
         waiter_t *waiter = check->waiters;
         check->waiters = waiter->next;
@@ -54,7 +54,7 @@ static void s_settle (check_t *check, const char *function)
     usi_put_be (size, check->size, sizeof size);
     const usi_bytes_t args[] = {usi_bytes (check->token, BLOB_TOKEN_LEN),
                                 usi_bytes (size, sizeof size)};
-    list_remove (&check->link);
+    list_remove (&check->node);
     blob_call (check->self, check->digest, function, args, 2, s_on_settled, check);
 }
 
@@ -79,17 +79,17 @@ static void s_add (check_t *check, usi_bytes_t chunk)
     if (++check->index == usi_chunk_count (check->size))
         s_finish (check);
     else
-        list_append (&self->checks, &check->link); /* behind the others */
+        list_append (&self->checks, &check->node); /* behind the others */
 }
 
 static void s_on_chunk (const usi_reply_t *reply, void *arg)
 {
     store_t *self = arg;
-    check_t *check = LIST_ELEMENT (self->checks.first, check_t, link);
+    check_t *check = LIST_ELEMENT (self->checks.first, check_t, node);
     self->is_checking = false;
     if (!reply) {
         while (self->checks.first)
-            s_end (LIST_ELEMENT (self->checks.first, check_t, link), US_ERR_STORE);
+            s_end (LIST_ELEMENT (self->checks.first, check_t, node), US_ERR_STORE);
     } else if (usi_reply_is (reply, USI_REPLY_ERROR)) {
         s_end (check, US_ERR_STORE);
     } else {
@@ -100,7 +100,7 @@ static void s_on_chunk (const usi_reply_t *reply, void *arg)
 
 static void s_next (store_t *self)
 {
-    check_t *check = LIST_ELEMENT (self->checks.first, check_t, link);
+    check_t *check = LIST_ELEMENT (self->checks.first, check_t, node);
     if (!check || self->is_checking)
         return;
     self->is_checking = true;
@@ -110,7 +110,7 @@ static void s_next (store_t *self)
 static check_t *s_find (store_t *self, const uint8_t *digest, uint64_t size,
                         const uint8_t *token)
 {
-    LIST_EACH (&self->checks, check_t, check, link)
+    LIST_EACH (&self->checks, check_t, check, node)
         if (memcmp (check->digest, digest, USI_DIGEST_LEN) == 0 &&
             check->size == size && memcmp (check->token, token, BLOB_TOKEN_LEN) == 0)
             return check;
@@ -126,7 +126,7 @@ static check_t *s_new (store_t *self, const uint8_t *digest, uint64_t size,
     memcpy (check->digest, digest, USI_DIGEST_LEN);
     memcpy (check->token, token, BLOB_TOKEN_LEN);
     crypto_hash_sha256_init (&check->sum);
-    list_append (&self->checks, &check->link);
+    list_append (&self->checks, &check->node);
     return check;
 }
 

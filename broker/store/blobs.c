@@ -84,7 +84,7 @@ void store_blob_find (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
 /* --- get -------------------------------------------------------------------------- */
 
 typedef struct get {
-    list_node_t link; /* in store_t.gets */
+    list_node_t node; /* in store_t.gets */
     store_t *self;
     uint8_t digest[USI_DIGEST_LEN];
     uint32_t index;
@@ -165,8 +165,8 @@ static void s_get_more (store_t *self)
 {
     while (self->gets.first &&
            (self->gets_in_flight < GETS_MAX || !usi_redis_is_connected (self->redis))) {
-        get_t *get = LIST_ELEMENT (self->gets.first, get_t, link);
-        list_remove (&get->link);
+        get_t *get = LIST_ELEMENT (self->gets.first, get_t, node);
+        list_remove (&get->node);
         self->gets_in_flight++;
         command_text (self, s_on_get_mark, get, "GET", blob_key (get->digest, "m").text,
                       NULL);
@@ -180,7 +180,7 @@ void store_blob_get (store_t *self, const uint8_t digest[USI_DIGEST_LEN],
     get_t *get = usi_new (get_t);
     *get = (get_t){.self = self, .index = index, .fn = fn, .arg = arg};
     memcpy (get->digest, digest, USI_DIGEST_LEN);
-    list_append (&self->gets, &get->link);
+    list_append (&self->gets, &get->node);
     self->backlog_ops++;
     s_get_more (self);
 }

@@ -10,7 +10,7 @@
 
 /* A command that could not be sent. */
 typedef struct deferred {
-    list_node_t link; /* in store_t.deferred */
+    list_node_t node; /* in store_t.deferred */
     usi_reply_fn *fn;
     void *arg;
 } deferred_t;
@@ -23,8 +23,8 @@ bool command_fail_deferred (store_t *self)
         zloop_timer_end (self->loop, self->deferred_timer);
     self->deferred_timer = 0;
     for (size_t i = 0; i < count && self->deferred.first; i++) {
-        deferred_t *deferred = LIST_ELEMENT (self->deferred.first, deferred_t, link);
-        list_remove (&deferred->link);
+        deferred_t *deferred = LIST_ELEMENT (self->deferred.first, deferred_t, node);
+        list_remove (&deferred->node);
         deferred->fn (NULL, deferred->arg);
         free (deferred);
     }
@@ -45,7 +45,7 @@ static void s_defer (store_t *self, usi_reply_fn *fn, void *arg)
 {
     deferred_t *deferred = usi_new (deferred_t);
     *deferred = (deferred_t){.fn = fn, .arg = arg};
-    list_append (&self->deferred, &deferred->link);
+    list_append (&self->deferred, &deferred->node);
     if (!self->deferred_timer)
         self->deferred_timer = zloop_timer (self->loop, 0, 1, s_on_deferred, self);
 }
