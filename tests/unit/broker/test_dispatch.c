@@ -30,13 +30,6 @@ static void s_expect_error (world_t *world, end_t *end, us_err_t code)
     usi_msg_free (&msg);
 }
 
-static void s_expect_nothing (world_t *world, end_t *end)
-{
-    usi_msg_t msg = USI_MSG_INIT;
-    assert_int_equal (world_hear (world, end, &msg), 0);
-    usi_msg_free (&msg);
-}
-
 static void test_who_is_unknown_has_to_say_hello (void **state)
 {
     world_t *world = *state;
@@ -44,7 +37,7 @@ static void test_who_is_unknown_has_to_say_hello (void **state)
     s_plain (world, end, USI_PING);
     s_expect_error (world, end, US_ERR_UNKNOWN_PEER);
     s_plain (world, end, USI_BYE); /* needs no answer */
-    s_expect_nothing (world, end);
+    world_expect_nothing (world, end);
     assert_int_equal (world->broker.counters.malformed, 0);
     assert_int_equal (world->broker.counters.messages, 2);
 }
@@ -134,7 +127,7 @@ static void test_ping_is_answered_and_heard (void **state)
     assert_true (client->peer->heard);
     assert_int_equal (client->peer->unanswered, 0);
     s_plain (world, client, USI_PONG);
-    s_expect_nothing (world, client);
+    world_expect_nothing (world, client);
 }
 
 static void test_bye_takes_a_node_out_of_the_registry (void **state)
@@ -145,7 +138,7 @@ static void test_bye_takes_a_node_out_of_the_registry (void **state)
     world_turn (world);
     assert_int_equal (fake_take (world->store, "unregister_node")->node, 7);
     assert_int_equal (nodes_count (world->broker.nodes), 0);
-    s_expect_nothing (world, node);
+    world_expect_nothing (world, node);
 }
 
 static void test_messages_of_another_role_are_refused (void **state)
@@ -180,7 +173,7 @@ static void test_malformed_messages_are_refused_but_for_the_last_words (void **s
     s_expect_error (world, client, US_ERR_UNSUPPORTED);
     msg = (usi_msg_t){.type = USI_ERROR, .why = "too short"};
     dispatch_malformed (&world->broker, &client->routing, &msg, US_ERR_PROTOCOL);
-    s_expect_nothing (world, client);
+    world_expect_nothing (world, client);
     assert_int_equal (world->broker.counters.malformed, 3);
 }
 

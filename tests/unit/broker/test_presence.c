@@ -10,26 +10,19 @@
 
 static const usi_id_t s_id = {{1, 2, 3}};
 
-static void s_expect_nothing (world_t *world, end_t *end)
-{
-    usi_msg_t msg = USI_MSG_INIT;
-    assert_int_equal (world_hear (world, end, &msg), 0);
-    usi_msg_free (&msg);
-}
-
 static void test_who_answers_no_ping_is_given_up (void **state)
 {
     world_t *world = *state;
     end_t *client = world_client (world);
     presence_beat (&world->broker); /* it has just come */
-    s_expect_nothing (world, client);
+    world_expect_nothing (world, client);
     for (int i = 0; i < PEER_UNANSWERED; i++) {
         presence_beat (&world->broker);
         world_expect (world, client, USI_PING);
     }
     presence_beat (&world->broker);
     assert_int_equal (peers_count (world->broker.peers, USI_BY_CLIENT), 0);
-    s_expect_nothing (world, client);
+    world_expect_nothing (world, client);
 }
 
 static void s_expect_hello_again (world_t *world, end_t *end)
@@ -47,10 +40,10 @@ static void test_who_missed_an_answer_says_hello_again (void **state)
     peer_must_announce (one->peer);
     presence_ask_announce (&world->broker, false);
     s_expect_hello_again (world, one);
-    s_expect_nothing (world, other);
+    world_expect_nothing (world, other);
     presence_ask_announce (&world->broker, true);
     s_expect_hello_again (world, other);
-    s_expect_nothing (world, one); /* is no peer any more */
+    world_expect_nothing (world, one); /* is no peer any more */
 }
 
 static void test_a_closed_connection_hands_jobs_back (void **state)
@@ -89,7 +82,7 @@ static void test_orders_go_to_our_nodes (void **state)
     order_wake (&world->broker, 8);
     order_stop (&world->broker, &s_id, 8, 3);
     order_drain (&world->broker, 8);
-    s_expect_nothing (world, node);
+    world_expect_nothing (world, node);
 }
 
 static void test_entries_are_put_and_taken_out (void **state)

@@ -26,13 +26,6 @@ static store_job_t s_job (int state)
                          .log_len = 3};
 }
 
-static void s_expect_nothing (world_t *world, end_t *end)
-{
-    usi_msg_t msg = USI_MSG_INIT;
-    assert_int_equal (world_hear (world, end, &msg), 0);
-    usi_msg_free (&msg);
-}
-
 static void s_expect_state (world_t *world, end_t *end, us_err_t code, int state)
 {
     usi_msg_t msg = USI_MSG_INIT;
@@ -62,7 +55,7 @@ static void test_a_repeated_watch_tells_changes_alone (void **state)
     fake_call_t *call = s_watch (world, client, USI_WATCH_CHANGED, US_STATE_RUNNING);
     assert_int_equal (call->flags, 0); /* the store need not know of it */
     fake_answer_job (call, US_OK, &job);
-    s_expect_nothing (world, client);
+    world_expect_nothing (world, client);
     fake_answer_job (s_watch (world, client, USI_WATCH_CHANGED, US_STATE_QUEUED), US_OK,
                      &job);
     s_expect_state (world, client, US_OK, US_STATE_RUNNING);
@@ -83,7 +76,7 @@ static void test_the_log_comes_before_the_end (void **state)
     end_t *client = world_client (world);
     const store_job_t job = s_job (US_STATE_DEAD);
     fake_answer_job (s_watch (world, client, USI_WATCH_LOG, 0), US_OK, &job);
-    s_expect_nothing (world, client);
+    world_expect_nothing (world, client);
     fake_answer_read (fake_take (world->store, "log_from"), US_OK, usi_bytes_of ("log"),
                       3);
     assert_int_equal (world_expect (world, client, USI_LOGGED), 1);
@@ -106,7 +99,7 @@ static void test_without_the_store_the_client_must_announce (void **state)
     world_t *world = *state;
     end_t *client = world_client (world);
     fake_answer_job (s_watch (world, client, 0, 0), US_ERR_STORE, NULL);
-    s_expect_nothing (world, client);
+    world_expect_nothing (world, client);
     assert_true (client->peer->must_announce);
 }
 

@@ -224,3 +224,12 @@ size_t world_expect (world_t *self, end_t *end, usi_type_t type)
     usi_msg_free (&msg);
     return count;
 }
+
+void world_expect_nothing (world_t *self, end_t *end)
+{
+    usi_msg_t msg = USI_MSG_INIT;
+    int heard = world_hear (self, end, &msg);
+    if (heard)
+        fail_msg ("heard %s", usi_type_name (heard));
+    usi_msg_free (&msg);
+}

@@ -56,5 +56,7 @@ int world_hear (world_t *self, end_t *end, usi_msg_t *msg);
 /* As above, fails the test where a message of another type came, and forgets this one but
  * for its number of items. */
 size_t world_expect (world_t *self, end_t *end, usi_type_t type);
+/* Ends the turn, and fails the test where anything came to this end. */
+void world_expect_nothing (world_t *self, end_t *end);
 
 #endif
