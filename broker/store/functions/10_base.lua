@@ -397,22 +397,12 @@ local function held (fence)
     return job
 end
 
--- An operation on a job that a node holds: its first argument is the fence. run gets
--- the job and the index of the next argument.
-local function with_fence (run)
+-- An operation on one job, which find gets by the first argument: load by its id, held
+-- by the fence of the node that holds it. run gets the job and the index of the next
+-- argument.
+local function on_job (find, run)
     return function (a, i)
-        local job, why = held (a[i])
-        if not job then
-            return why
-        end
-        return run (job, a, i + 1)
-    end
-end
-
--- The same for any job: the first argument is its id.
-local function with_job (run)
-    return function (a, i)
-        local job, why = load (a[i])
+        local job, why = find (a[i])
         if not job then
             return why
         end
