@@ -318,34 +318,37 @@ local function count_up (value)
     return min (value + 1, 255)
 end
 
+-- How a node says that an attempt ended (docs/protocol.md, section 5).
+local OUTCOME = {SUCCEEDED = 1, FAILED = 2, CRASHED = 3, STOPPED = 4}
+
 -- Failures of a job that has run. Others come before it: its environment was not built.
 local FAILED_RUNNING = {[ERR.REMOTE] = true, [ERR.SHELL] = true, [ERR.TIME_LIMIT] = true,
                         [ERR.SERIALIZATION] = true, [ERR.TOO_LARGE] = true}
 
 local function has_run (outcome, result)
-    if outcome == 2 then
+    if outcome == OUTCOME.FAILED then
         return FAILED_RUNNING[unpack ('>i4', result, 5)]
     end
-    return outcome ~= 4
+    return outcome ~= OUTCOME.STOPPED
 end
 
 -- What the outcome of an attempt means for this job.
 local function verdict (job, outcome, result)
-    if outcome == 1 then
+    if outcome == OUTCOME.SUCCEEDED then
         return 'SUCCEED'
     end
     local cancelled = has (job.flags, FLAG_CANCEL)
-    if outcome == 2 then
+    if outcome == OUTCOME.FAILED then
         local code = unpack ('>i4', result, 5)
         local again = not cancelled and job.failures < job.retries and
             (code == ERR.REMOTE or code == ERR.SHELL)
         return again and 'RETRY' or 'FAIL'
-    elseif outcome == 3 then
+    elseif outcome == OUTCOME.CRASHED then
         if cancelled then
             return 'STOPPED'
         end
         return job.crashes + 1 >= MAX_CRASHES and 'POISON' or 'CRASH'
-    elseif outcome == 4 then
+    elseif outcome == OUTCOME.STOPPED then
         return 'STOPPED'
     end
 end
@@ -415,9 +418,9 @@ local function done (job, a, i)
     -- nodes do not say STARTED of what is over within milliseconds
     local unsaid = job.state == STATE.LEASED or sub (job.raw, 40, 45) == ZERO6
     job.began_now = unsaid and has_run (outcome, result)
-    if outcome == 2 then
+    if outcome == OUTCOME.FAILED then
         job.failures = count_up (job.failures)
-    elseif outcome == 3 then
+    elseif outcome == OUTCOME.CRASHED then
         job.crashes = count_up (job.crashes)
     end
     if not END[to] then
