@@ -100,6 +100,17 @@ us_err_t us_result_body (const us_result_t *result, const void **data, size_t *l
     return ended ? US_OK : US_ERR_RUNNING;
 }
 
+void us_result_drop_body (us_result_t *result)
+{
+    if (!result || !result_ended (result))
+        return;
+    us_client_t *client = result_enter (result);
+    free (result->body);
+    result->body = NULL;
+    result->body_len = 0;
+    client_unlock (client);
+}
+
 us_err_t us_result_value (const us_result_t *result, const void **data, size_t *len)
 {
     *data = NULL;

@@ -245,6 +245,10 @@ US_EXPORT const char *us_result_text (const us_result_t *result);
  * where there is none. US_ERR_RUNNING before the end. */
 US_EXPORT us_err_t us_result_body (const us_result_t *result, const void **data,
                                    size_t *len);
+/* Frees the body of an ended job for a caller that has read it and keeps the result for
+ * its log or its state; the body is empty from then on. Nobody may still be looking at the
+ * bytes that us_result_body or us_result_value gave. */
+US_EXPORT void us_result_drop_body (us_result_t *result);
 /* The value of a success as msgpack, taken out of its envelope: for shell jobs a string.
  * US_ERR_SERIALIZATION: it is a Python pickle. US_ERR_RUNNING before the end; the
  * reason where it is no success. US_ERR_PROTOCOL: no result envelope. */

@@ -84,6 +84,14 @@ static PyObject *s_body (PyObject *self, void *closure)
     return PyBytes_FromStringAndSize (data, (Py_ssize_t) len);
 }
 
+/* The interpreter lock keeps s_body out meanwhile, which copies what it gives. */
+static PyObject *s_drop_body (PyObject *self, PyObject *unused)
+{
+    (void) unused;
+    us_result_drop_body (s_result (self));
+    Py_RETURN_NONE;
+}
+
 static PyObject *s_info (PyObject *self, void *closure)
 {
     (void) closure;
@@ -295,6 +303,7 @@ static PyObject *s_cancel (PyObject *self, PyObject *args, PyObject *kwargs)
 
 static PyMethodDef s_methods[] = {
     {"subscribe", s_subscribe, METH_VARARGS, "Asks for events of these types."},
+    {"drop_body", s_drop_body, METH_NOARGS, "Frees the body, which is then empty."},
     {"accepted", WITH_KEYWORDS (s_accepted), METH_VARARGS | METH_KEYWORDS,
      "0 once accepted, the error number once refused; WaitTimeout."},
     {"wait", WITH_KEYWORDS (s_wait), METH_VARARGS | METH_KEYWORDS,

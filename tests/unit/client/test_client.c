@@ -94,6 +94,10 @@ static void test_round_trip (void **state)
     assert_int_equal (us_result_state (result), US_STATE_SUCCEEDED);
     assert_int_equal (us_result_code (result), US_OK);
     assert_string_equal (us_result_text (result), "");
+    us_result_drop_body (result);
+    s_expect_body (result, "");
+    assert_int_equal (us_result_state (result), US_STATE_SUCCEEDED);
+    us_result_drop_body (NULL);
     assert_int_equal (us_client_flush (client, 0, &lost), US_OK);
     assert_int_equal (lost, 0);
     us_result_destroy (&result);

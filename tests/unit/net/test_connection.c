@@ -13,7 +13,6 @@
 
 #include "base/clock.h"
 #include "net/connection.h"
-#include "registered.h"
 #include "tsan.h"
 
 #define WAIT_MS      20000
@@ -506,27 +505,6 @@ static void test_stop (void **state)
     assert_int_equal (usi_conn_state (self->conn), USI_CONN_CLOSED);
 }
 
-/* The registry names a broker, but nobody wants one any more. */
-static void test_stop_while_looking (void **state)
-{
-    scene_t *self = *state;
-    redis_server_t server = {0};
-    redis_start (&server);
-    registered_broker (&server, "one", self->brokers[0].endpoint);
-    usi_conn_options_t options = s_options (NULL);
-    options.brokers.redis = server.url;
-    options.brokers.look_ms = WAIT_MS;
-    s_connect (self, &options);
-    usi_conn_service (self->conn);
-    struct pollfd look = {.fd = usi_conn_discovery_fd (self->conn), .events = POLLIN};
-    usi_conn_stop (self->conn, NULL);
-    assert_int_equal (poll (&look, 1, WAIT_MS), 1);
-    usi_conn_service (self->conn);
-    assert_null (usi_conn_socket (self->conn));
-    assert_string_equal (usi_conn_address (self->conn), "");
-    redis_stop (&server);
-}
-
 #define SCENE(test) cmocka_unit_test_setup_teardown (test, s_set_up, s_tear_down)
 
 int main (void)
@@ -545,7 +523,6 @@ int main (void)
         SCENE (test_silent_registry),
         SCENE (test_wrong_registry),
         SCENE (test_stop),
-        SCENE (test_stop_while_looking),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

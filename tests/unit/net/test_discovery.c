@@ -6,8 +6,11 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/id.h"
 #include "net/discovery.h"
-#include "registered.h"
+#include "proto/message.h"
+#include "redis/redis_server.h"
+#include "redis/registry.h"
 
 #define WAIT_MS 20000
 
@@ -74,6 +77,31 @@ static void test_list_of_nothing (void **state)
 
 /* --- the registry ----------------------------------------------------------------- */
 
+/* A broker of this host, refreshed now. */
+static void s_register (const redis_server_t *server, const char *name,
+                        const char *endpoint)
+{
+    usi_buf_t list = {0}, value = {0}, entry = {0};
+    usi_fields_t fields = {0};
+    usi_ask_t *ask = redis_ask (server);
+    int64_t now_ms =
+        usi_reply_int (usi_reply_at (usi_ask (ask, "TIME", NULL), 0)) * 1000;
+    usi_list_add_str (&list, usi_bytes_of (endpoint));
+    USI_SET (&fields, HOST, host, usi_bytes_of (usi_host ()));
+    USI_SET (&fields, ENDPOINTS, endpoints, usi_list_of (&list, 1));
+    usi_fields_encode (&fields, &value);
+    assert_int_equal (usi_registry_seal (usi_buf_bytes (&value), now_ms, &entry),
+                      US_OK);
+    usi_bytes_t args[] = {usi_bytes_of ("HSET"), usi_bytes_of (USI_REGISTRY_BROKERS),
+                          usi_bytes_of (name), usi_buf_bytes (&entry)};
+    const usi_reply_t *reply = usi_ask_bytes (ask, args, 4);
+    assert_int_equal (usi_reply_int (reply), 1);
+    usi_ask_close (&ask);
+    usi_buf_free (&list);
+    usi_buf_free (&value);
+    usi_buf_free (&entry);
+}
+
 static void test_registry (void **state)
 {
     redis_server_t server = {0};
@@ -85,10 +113,10 @@ static void test_registry (void **state)
     assert_int_equal (usi_discovery_error (discovery), US_ERR_UNREACHABLE);
     assert_string_equal (usi_discovery_why (discovery),
                          "no broker is registered there");
-    registered_broker (&server, "one", "tcp://a:1");
+    s_register (&server, "one", "tcp://a:1");
     assert_string_equal (s_round (discovery), "tcp://a:1");
     assert_int_equal (usi_discovery_error (discovery), US_OK);
-    registered_broker (&server, "two", "tcp://b:2");
+    s_register (&server, "two", "tcp://b:2");
     /* Any of the two comes first, the other one behind it. */
     bool seen[2] = {false, false};
     for (int i = 0; i < 1000 && !(seen[0] && seen[1]); i++) {

@@ -450,46 +450,6 @@ static void test_a_lost_mark (void **state)
     assert_int_equal (s_submit_naming (h, h->store, s_digest), US_ERR_MISSING_BLOB);
 }
 
-static bool s_is_known (harness_t *h)
-{
-    return blob_is_known (h->store, s_digest);
-}
-
-static bool s_subscribes (harness_t *h)
-{
-    return usi_subscriber_is_live (h->store->subscriber);
-}
-
-/* While nobody listened, the news may have been missed: what is remembered from before is
- * asked for again. */
-static void test_a_gap_in_the_subscription (void **state)
-{
-    harness_t *h = *state;
-    pump (h, s_subscribes);
-    assert_int_equal (s_put_all (h), US_OK);
-    s_find_blob (h, h->store, s_digest);
-    assert_true (s_is_known (h));
-    usi_ask (h->ask, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
-    pump (h, s_has_forgotten);
-    pump (h, s_subscribes);
-    assert_false (s_is_known (h));
-    s_ask_int (h, "DEL", "m");
-    assert_int_equal (s_submit_naming (h, h->store, s_digest), US_ERR_MISSING_BLOB);
-    assert_int_equal (s_put_all (h), US_OK);
-}
-
-static void test_the_functions_are_flushed (void **state)
-{
-    harness_t *h = *state;
-    s_put_from (h, s_big, 0);
-    usi_ask (h->ask, "FUNCTION", "FLUSH", NULL);
-    assert_int_equal (s_put_from (h, s_big, 1),
-                      US_ERR_STORE); /* a little later again */
-    pump (h, harness_is_ready);
-    assert_int_equal (s_put_all (h), US_OK);
-    assert_intact (h);
-}
-
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,8 +469,6 @@ int main (void)
         cmocka_unit_test_setup (test_the_collector_meets_one_who_puts, s_begin_blob),
         cmocka_unit_test_setup (test_a_lost_chunk, s_begin_blob),
         cmocka_unit_test_setup (test_a_lost_mark, s_begin_blob),
-        cmocka_unit_test_setup (test_a_gap_in_the_subscription, s_begin_blob),
-        cmocka_unit_test_setup (test_the_functions_are_flushed, s_begin_blob),
     };
     return cmocka_run_group_tests (tests, s_setup, harness_end);
 }

@@ -107,6 +107,8 @@ class Job:
     @property
     def body(self) -> bytes:
         """Result or failure envelope; empty where there is none."""
+    def drop_body(self) -> None:
+        """Frees the body of an ended job; it is then empty."""
     @property
     def info(self) -> dict[str, int]:
         """attempt, crashes, losses, submitted_ms, started_ms, ended_ms, log_len,
