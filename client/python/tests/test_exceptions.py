@@ -105,3 +105,32 @@ def test_a_node_needs_neither_extension_nor_cloudpickle():
     subprocess.run(
         [sys.executable, "-c", textwrap.dedent(source)], env=env, check=True, timeout=60
     )
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (
+            "$ pip install\nERROR: Could not find a version (from versions: none)\n"
+            "ERROR: No matching distribution found for nothing==1\nunderstudy: no\n",
+            "No matching distribution found for nothing==1",
+        ),
+        (
+            "$ uv pip install\n  × No solution found when resolving dependencies:\n"
+            "  ╰─▶ Because nothing was not found in the package registry and you\n"
+            "      require nothing, your requirements are unsatisfiable.\n",
+            "No solution found when resolving dependencies: Because nothing was not "
+            "found in the package registry and you require nothing, your requirements "
+            "are unsatisfiable.",
+        ),
+        ("error: Failed to fetch: `https://x/`\n", "Failed to fetch: `https://x/`"),
+        ("Killed\n", ""),
+    ],
+)
+def test_an_environment_error_begins_with_the_reason(output, reason):
+    detail = {"command": "pip install -r r.txt", "output": output}
+    message = "pip install -r r.txt: the command failed with exit code 1\n" + output
+    error = exceptions.EnvironmentBuildError(message, detail=detail)
+    assert error.reason == reason
+    assert str(error).startswith(reason or "the command failed with exit code 1")
+    assert "the command failed with exit code 1" in str(error)

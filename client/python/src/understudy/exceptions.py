@@ -6,10 +6,12 @@
      +-- BrokerUnreachable, StoreUnavailable                    (also ConnectionError)
      +-- WaitTimeout                                            (also TimeoutError)
      +-- NoUnderstudiesError
-     +-- SerializationError
+     +-- SerializationError                          (also pickle.PicklingError)
      +-- PayloadTooLarge
-     +-- EnvironmentBuildError, WorkerDied, ShellError, RemoteError
-     +-- JobCancelled                    (also concurrent.futures.CancelledError)
+     +-- EnvironmentBuildError, ShellError, RemoteError
+     +-- WorkerDied                       (also concurrent.futures.BrokenExecutor)
+     +-- JobCancelled                     (also concurrent.futures.CancelledError)
+     +-- ClientClosed                                       (also RuntimeError)
      +-- JobNotFound, UnknownChannel, UnknownNode               (also LookupError)
      +-- ... one class for each line of include/understudy/error.h
 
@@ -19,10 +21,14 @@ from a node carry what it said in ``detail``.
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError
-from typing import Any, Dict, Mapping, Optional, Type
+import re
+from concurrent.futures import BrokenExecutor, CancelledError
+from pickle import PicklingError
+from typing import Any, Dict, List, Mapping, Optional, Type
 
 _LINES_SHOWN = 20
+_COMMAND_SHOWN = 200
+_REASON_SHOWN = 500
 
 
 class UnderstudyError(Exception):
@@ -149,11 +155,22 @@ class EnvironmentBuildError(UnderstudyError):
         """The end of what the tools printed."""
         return str(self.detail.get("output", ""))
 
+    @property
+    def reason(self) -> str:
+        """The resolver's or installer's own words, in one line; "" where it said
+        nothing that is known as such."""
+        return _reason(self.output or super().__str__())
+
     def __str__(self) -> str:
-        return _with_lines(super().__str__(), self.output)
+        text = super().__str__()
+        if self.command and text.startswith(f"{self.command}: "):
+            text = text[len(self.command) + 2 :]
+        if self.reason and not text.startswith(self.reason):
+            text = f"{self.reason}\n{text}"
+        return _with_lines(text, self.output)
 
 
-class WorkerDied(UnderstudyError):
+class WorkerDied(UnderstudyError, BrokenExecutor):
     """The process that ran the job died, three times."""
 
     code = -18
@@ -180,7 +197,7 @@ class WorkerDied(UnderstudyError):
         return _with_lines(text, self.log, "the last lines of its log:")
 
 
-class SerializationError(UnderstudyError):
+class SerializationError(UnderstudyError, PicklingError):
     """Code, an argument or a result cannot travel."""
 
     code = -19
@@ -238,9 +255,30 @@ class ShellError(UnderstudyError):
         return self.detail.get("signal") or None
 
     @property
+    def command(self) -> str:
+        """The command line."""
+        return str(self.detail.get("command", ""))
+
+    @property
     def output(self) -> Any:
         """Its standard output: text where it is UTF-8, bytes otherwise."""
         return self.detail.get("output", "")
+
+    @property
+    def log(self) -> str:
+        """The last lines of both its streams, where the node has told them."""
+        return str(self.detail.get("log", ""))
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        command = " ".join(self.command.split())
+        if command and command not in text:
+            shown = command[:_COMMAND_SHOWN] + "…" * (len(command) > _COMMAND_SHOWN)
+            text = f"{text}: {shown}"
+        output = self.log or self.output
+        if isinstance(output, bytes):
+            output = output.decode(errors="replace")
+        return "\n".join([text, *_last_lines(output)])
 
 
 class MissingBlob(UnderstudyError):
@@ -253,7 +291,9 @@ class StoreUnavailable(UnderstudyError, ConnectionError):
     summary = "the store (Redis) does not answer"
 
 
-class ClientClosed(UnderstudyError):
+class ClientClosed(UnderstudyError, RuntimeError):
+    """The program is ending, and no job can be submitted any more."""
+
     code = -28
     summary = "the client is closed"
 
@@ -298,6 +338,14 @@ class ConfigError(UnderstudyError, ValueError):
     summary = "the configuration is wrong"
 
 
+def _reason(output: str) -> str:
+    """Of uv its one paragraph, of pip its last error."""
+    uv = re.search(r"^ *× (.*?)(?=^\s*$|^\S|\Z)", output, re.M | re.S)
+    pip = re.findall(r"^ *error: *(.*)", output, re.M | re.I)
+    words = uv.group(1).replace("╰─▶", "") if uv else pip[-1] if pip else ""
+    return " ".join(words.split())[:_REASON_SHOWN]
+
+
 def _signal_name(number: Optional[int]) -> str:
     import signal
 
@@ -310,11 +358,14 @@ def _signal_name(number: Optional[int]) -> str:
 def _with_lines(text: str, output: str, title: str = "") -> str:
     """A message, then the end of what a program printed, if it does not say that. A
     message that does may have lost the beginning."""
-    output = output.strip("\n")
-    if not output or output[-200:] in text:
+    if not output.strip("\n") or output.strip("\n")[-200:] in text:
         return text
-    lines = output.split("\n")[-_LINES_SHOWN:]
-    return "\n".join([text, *([title] if title else []), *(f"  {x}" for x in lines)])
+    return "\n".join([text, *([title] if title else []), *_last_lines(output)])
+
+
+def _last_lines(output: str) -> List[str]:
+    lines = output.strip("\n").split("\n")[-_LINES_SHOWN:]
+    return [f"  {line}" for line in lines] if output.strip("\n") else []
 
 
 _BY_CODE: Dict[int, Type[UnderstudyError]] = {
