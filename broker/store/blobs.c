@@ -115,25 +115,18 @@ static void s_on_get_mark (const usi_reply_t *reply, void *arg)
         get->size = usi_get_be (mark.data, BLOB_SIZE_LEN);
 }
 
-static void s_log_lost (const get_t *get)
-{
-    char hex[2 * USI_DIGEST_LEN + 1];
-    usi_hex (get->digest, USI_DIGEST_LEN, hex);
-    usi_error ("blob.lost", "Redis has lost a chunk of a blob blob=%s index=%u", hex,
-               get->index);
-}
-
 static void s_on_lost (const usi_reply_t *reply, void *arg)
 {
     get_t *get = arg;
-    us_err_t err = US_ERR_MISSING_BLOB;
-    if (usi_reply_is (reply, USI_REPLY_INT))
+    if (usi_reply_is (reply, USI_REPLY_INT)) {
+        if (usi_reply_int (reply) == 1)
+            usi_error ("blob.lost", "a chunk of a blob is gone from Redis index=%u",
+                       get->index);
         blob_memory_forget (get->self->known, get->digest);
-    else
-        err = blob_reply_error (get->self, reply);
-    if (usi_reply_int (reply) == 1)
-        s_log_lost (get);
-    s_get_end (get, err, usi_bytes ("", 0));
+        s_get_end (get, US_ERR_MISSING_BLOB, usi_bytes ("", 0));
+    } else {
+        s_get_end (get, blob_reply_error (get->self, reply), usi_bytes ("", 0));
+    }
 }
 
 /* A blob without one of its chunks is of use to nobody: it has to be put again. */

@@ -273,8 +273,7 @@ void usi_conn_service (usi_conn_t *self)
     if (usi_discovery_is_looking (self->discovery)) {
         if (!usi_discovery_collect (self->discovery))
             return; /* it has an end of its own, and says why there is no broker */
-        if (self->state == USI_CONN_SEEKING) /* not stopped meanwhile */
-            s_seek (self);
+        s_seek (self);
     }
     if (s_is_overdue (self, now)) {
         s_give_up (self);

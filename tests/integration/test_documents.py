@@ -6,7 +6,6 @@ import configparser
 import os
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,29 +14,19 @@ import pytest
 
 from support import BIN, wait_for
 from support.documents import Document
-from support.paths import REDIS_SERVER, ROOT
+from support.paths import REDIS_CLI, REDIS_SERVER, ROOT
 
 OPERATIONS = Document("docs/operations.md")
 UNITS = ROOT / "docs/examples/systemd"
 PAGES = sorted((ROOT / "docs/man").iterdir())
 
 
-def redis_names(directory):
-    """A folder where server and client have the names that the page gives them."""
-    folder = directory / "redis-names"
-    folder.mkdir()
-    for part in ("server", "cli"):
-        program = shutil.which(REDIS_SERVER.replace("server", part))
-        (folder / f"redis-{part}").symlink_to(program)
-    return folder
-
-
 @pytest.fixture
-def operator(hosts, stage, directory):
+def operator(hosts, stage):
     """On a machine of its own, so that the addresses of the page are free."""
     host = hosts.add("operations")
     user = stage.client(prefix=host.prefix)
-    user.env["PATH"] = f"{BIN}:{redis_names(directory)}:{user.env['PATH']}"
+    user.env["PATH"] = f"{BIN}:{user.env['PATH']}"
     # The page names the default places.
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         del user.env[name]
@@ -62,7 +51,7 @@ def submit(user, command):
 
 def test_operations_several_brokers(operator):
     operator.write("redis.conf", OPERATIONS.block("conf", "redis.conf"))
-    redis = start(operator, "redis-server redis.conf", "Ready to accept")
+    redis = start(operator, f"{REDIS_SERVER} redis.conf", "Ready to accept")
     one, two, node = (
         start(operator, line, ready)
         for line, ready in zip(
@@ -72,7 +61,7 @@ def test_operations_several_brokers(operator):
     )
     assert submit(operator, "echo one") == "one\n"
     allow, line = OPERATIONS.block("sh", "user").strip().splitlines()
-    operator.run(["sh", "-ec", allow])
+    operator.run(["sh", "-ec", allow.replace("redis-cli", REDIS_CLI)])
     third = start(operator, line, "broker.ready")
     run_lines(operator, OPERATIONS.block("sh", "look"))
     run_lines(operator, OPERATIONS.block("sh", "purge"))

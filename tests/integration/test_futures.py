@@ -351,3 +351,264 @@ def test_a_log_comes_at_once_to_a_fresh_client(user):
         """)
     # The repeat would make those that it brings wait for a second.
     assert float(said) < 0.7
+
+
+def test_max_workers_and_the_end_of_the_program(user):
+    """What is held is sent before the program ends; no two run at a time."""
+    user.write("seen.txt", "")
+    said = user.script("""
+        import os
+        import time
+
+        from understudy import Executor
+
+        PATH = os.path.abspath("seen.txt")
+
+
+        def note(n):
+            with open(PATH, "a") as file:
+                file.write(f"+{n} ")
+                file.flush()
+                time.sleep(0.05)
+                file.write(f"-{n} ")
+
+
+        pool = Executor("calculator", max_workers=1)
+        for n in range(6):
+            last = pool.submit(note, n)
+        print(last.status)
+        """)
+    assert said == "UNSENT\n"
+    from support import wait_for
+
+    seen = user.directory / "seen.txt"
+    wait_for(lambda: seen.read_text().endswith("-5 "))
+    assert seen.read_text() == "".join(f"+{n} -{n} " for n in range(6))
+
+
+def test_submit_at_the_end_of_the_program(user):
+    said = user.script("""
+        import atexit
+
+        from understudy import Executor
+        from understudy.decorators import understudy
+
+
+        @understudy("calculator")
+        def late():
+            pass
+
+
+        pool = Executor("calculator")
+
+
+        @atexit.register
+        def submit():
+            for submit in (lambda: pool.submit(pow, 2, 2), late):
+                try:
+                    submit()
+                except RuntimeError as error:
+                    print("RuntimeError:", error)
+
+
+        print(pool.submit(pow, 2, 3).result(30))
+        """)
+    assert said.splitlines()[0] == "8"
+    assert (
+        "RuntimeError: cannot schedule new futures after interpreter shutdown" in said
+    )
+
+
+def test_map_in_chunks_endless_and_unordered(user):
+    said = user.script("""
+        import itertools
+
+        from understudy import Executor
+        from understudy.decorators import understudy
+
+
+        class Box:
+            def __init__(self, n):
+                self.n = n
+
+            def add(self, m):
+                return Box(self.n + m)
+
+
+        def half(n):
+            if n % 2:
+                raise ValueError(f"{n} is odd")
+            return n // 2
+
+
+        @understudy
+        def same(n):
+            return n
+
+
+        with Executor("calculator") as pool:
+            print(list(pool.map(lambda n: n + 1, range(10), chunksize=3)))
+            print([box.n for box in pool.map(Box(3).add, range(4), chunksize=2)])
+            print(list(pool.map(same, range(3), chunksize=2)))
+            print(list(pool.map(half, range(4), return_exceptions=True, chunksize=3)))
+            try:
+                list(pool.map(half, range(4), chunksize=2))
+            except ValueError as error:
+                print(error)
+            print(list(pool.map(half, [1, 2], return_exceptions=True)))
+            print(sorted(pool.map_unordered(same, range(5))))
+            values = pool.map(same, itertools.count(), buffersize=8)
+            print(list(itertools.islice(values, 20))[-1])
+            values.close()
+            print(pool._max_workers)
+        print(same.options("calculator").map([1, 2], return_exceptions=True))
+        """)
+    assert said.splitlines() == [
+        "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]",
+        "[3, 4, 5, 6]",
+        "[0, 1, 2]",
+        "[0, ValueError('1 is odd'), 1, ValueError('3 is odd')]",
+        "1 is odd",
+        "[ValueError('1 is odd'), 1]",
+        "[0, 1, 2, 3, 4]",
+        "19",
+        "2",
+        "[1, 2]",
+    ]
+
+
+def test_map_does_not_keep_what_was_taken(user):
+    """200 results of 1 MB added 397 MiB when each was kept, and as bytes besides."""
+    said = user.script("""
+        import resource
+
+        from understudy import Executor
+
+
+        def make(n):
+            return bytes([n]) * 1_000_000
+
+
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+        with Executor("calculator") as pool:
+            list(pool.map(make, range(2)))
+            before = peak()
+            for n, value in enumerate(pool.map(make, range(200), buffersize=8)):
+                assert value == bytes([n]) * 1_000_000
+            print(peak() - before)
+            results = [pool.submit(make, n) for n in range(50)]
+            kept = [result.get() for result in results]
+            print(peak() - before)
+        """)
+    window, kept = map(int, said.split())
+    assert window < 50
+    assert kept < 90
+
+
+def test_cancel_in_the_thread_that_asks(broker, client):
+    broker()
+    said = client().script("""
+        import asyncio
+        import threading
+
+        from understudy import Executor
+
+        told = []
+        pool = Executor("calculator")
+        result = pool.submit(pow, 2, 2)
+        result.add_done_callback(lambda r: told.append(threading.current_thread().name))
+        print(result.cancel(), told)
+
+
+        async def main():
+            waited, asked = pool.submit(pow, 2, 3), pool.submit(pow, 2, 4)
+            print(asked.cancel(), await asked.aio.accepted())
+            done, pending = await asyncio.wait([waited, asked], timeout=30,
+                                               return_when=asyncio.FIRST_COMPLETED)
+            print(done == {asked}, pending == {waited}, asked.cancelled())
+            print(await waited.aio.cancel())
+
+
+        asyncio.run(main())
+        """)
+    assert said.splitlines() == [
+        "True ['MainThread']",
+        "False True",
+        "True True True",
+        "True",
+    ]
+
+
+def test_an_event_loop_goes_on_while_no_broker_answers(client):
+    said = client("tcp://127.0.0.1:9").script("""
+        import asyncio
+        import time
+
+        from understudy.decorators import understudy
+        from understudy.exceptions import BrokerUnreachable
+
+
+        @understudy("calculator")
+        def job():
+            pass
+
+
+        async def main():
+            longest, last = 0, time.monotonic()
+            begin = last
+            result = job()
+            while not result.done():
+                await asyncio.sleep(0.01)
+                now = time.monotonic()
+                longest, last = max(longest, now - last), now
+            try:
+                await result
+            except BrokerUnreachable:
+                print("BrokerUnreachable")
+            print(longest < 2 < last - begin)
+
+
+        asyncio.run(main())
+        """)
+    assert said.splitlines() == ["BrokerUnreachable", "True"]
+
+
+def test_options_for_one_call(user):
+    said = user.script("""
+        import asyncio
+
+        from understudy import Lead
+        from understudy.decorators import understudy
+        from understudy.exceptions import ShellError, TimeLimitExceeded
+
+
+        class Tool:
+            @understudy("nobody-listens-here", block=True)
+            def wait(self, seconds):
+                import time
+
+                time.sleep(seconds)
+                return seconds
+
+        tool = Tool()
+        print(tool.wait.options("calculator")(0))
+        try:
+            tool.wait.options("calculator", timeout=0.1, block=False)(5).get(30)
+        except TimeLimitExceeded:
+            print("TimeLimitExceeded")
+        print(asyncio.run(tool.wait.options("calculator").aio(0)))
+        try:
+            Lead("calculator").shell("echo out; exit 3").get(30)
+        except ShellError as error:
+            print(error)
+        """)
+    assert said.splitlines() == [
+        "0",
+        "TimeLimitExceeded",
+        "0",
+        "the shell command ended with exit code 3: echo out; exit 3",
+        "  out",
+    ]

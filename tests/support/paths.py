@@ -23,6 +23,7 @@ UV = Path(_uv) if _uv else None
 
 # The one that the broker would take for its private Redis.
 REDIS_SERVER = "redis-server" if shutil.which("redis-server") else "valkey-server"
+REDIS_CLI = REDIS_SERVER.replace("server", "cli")
 
 # Sanitizers slow everything down; waits are stretched by this factor.
 PATIENCE = float(os.environ.get("UNDERSTUDY_TEST_PATIENCE", "1"))

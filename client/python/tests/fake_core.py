@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import queue
@@ -62,7 +63,8 @@ class Client:
             raise exceptions.BrokerUnreachable("no broker answers at tcp://nowhere:1")
 
     def submit(self, channel, body, **options) -> Job:
-        job = Job(self, new_id(channel), channel, body, options)
+        job_id = options.pop("id", None) or new_id(channel)
+        job = Job(self, job_id, channel, body, options)
         self.jobs.append(job)
         self.opened[job.id] = job
         if not self.listened and not options.get("queue", True):
@@ -73,7 +75,7 @@ class Client:
 
     def open(self, id: bytes) -> Job:
         if id in self.opened:
-            return self.opened[id]
+            return copy.copy(self.opened[id])  # with a body of its own
         job = Job(self, id, "", b"", {})
         job.end(15, exceptions.JobNotFound.code, text="no such job")
         return job
@@ -138,6 +140,10 @@ class Job:
 
     def wait(self, timeout=None) -> bool:
         return self.ended.wait(timeout)
+
+    def drop_body(self) -> None:
+        if self.ended.is_set():
+            self.body = b""
 
     def stream_log(self, stream=0) -> None:
         pass

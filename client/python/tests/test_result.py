@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import itertools
 import pickle
 import threading
 import uuid
@@ -16,13 +17,16 @@ import pytest
 from understudy import Executor, Lead, Result, _envelope
 from understudy.exceptions import (
     BrokerUnreachable,
+    ClientClosed,
     InvalidArgument,
     JobCancelled,
+    JobEnded,
     JobNotFound,
     RemoteError,
     SerializationError,
     ShellError,
     WaitTimeout,
+    WorkerDied,
 )
 
 
@@ -189,6 +193,8 @@ def test_cancel(lead):
 
 
 def test_await(lead):
+    lead.shell("true")  # connects
+
     async def main():
         good, bad, late = (lead.shell("true") for _ in range(3))
         good._job.finish(1)
@@ -366,3 +372,339 @@ def test_executor_map(core, monkeypatch):
 def test_wrong_commands(lead, command):
     with pytest.raises(InvalidArgument):
         lead.shell(command)
+
+
+# --- as the standard library's futures ------------------------------------------------
+
+
+def test_exceptions_are_those_of_the_standard_library():
+    assert issubclass(SerializationError, pickle.PicklingError)
+    assert issubclass(WorkerDied, concurrent.futures.BrokenExecutor)
+    assert issubclass(ClientClosed, RuntimeError)
+
+
+def test_cancel_calls_back_once_in_its_own_thread(lead):
+    told = []
+    result = lead.shell("true")
+    result.add_done_callback(lambda r: told.append(threading.current_thread()))
+    assert result.cancel()
+    assert told == [threading.current_thread()]
+    # The event of that end comes to nothing more.
+    last, called = lead.shell("true"), threading.Event()
+    last.add_done_callback(lambda r: called.set())
+    last._job.finish(1)
+    assert called.wait(10)
+    assert len(told) == 1
+    assert result.cancel()
+    assert len(told) == 1
+
+
+def test_an_end_that_comes_while_somebody_cancels_is_told(lead, monkeypatch):
+    """It was not cancelled: it ended meanwhile, and its event was left to cancel()."""
+    told = []
+    result = lead.shell("true")
+    result.add_done_callback(told.append)
+
+    def cancel(self, mode, timeout):
+        self.finish(1)
+        passed = lead.shell("true")
+        seen = threading.Event()
+        passed.add_done_callback(lambda r: seen.set())
+        passed._job.finish(1)
+        assert seen.wait(10)  # the event of the first has been taken before
+        assert told == []
+        return JobEnded.code, 5
+
+    monkeypatch.setattr(type(result._job), "cancel", cancel)
+    assert not result.cancel()
+    assert told == [result]
+
+
+def test_cancel_in_an_event_loop_only_asks(lead, monkeypatch):
+    result, told = lead.shell("true"), []
+    result.add_done_callback(told.append)
+    asked = []
+    real = type(result._job).cancel
+
+    def cancel(self, mode, timeout):
+        asked.append((mode, timeout))
+        return (WaitTimeout.code, self.state) if timeout == 0 else real(self, mode, 0)
+
+    monkeypatch.setattr(type(result._job), "cancel", cancel)
+
+    async def main():
+        assert not result.cancel()
+        assert asked == [(0, 0)]
+        assert await result.aio.cancel()
+        assert told == [result]
+        return result.cancel()
+
+    assert asyncio.run(main())
+
+
+def test_a_value_is_not_kept_twice(lead):
+    result = lead.shell("true")
+    result._job.finish("x" * 100)
+    assert result.get() == "x" * 100
+    assert result._job.body == b""
+    assert result.get() == result.check() == "x" * 100
+    failed = lead.shell("false")
+    fail(failed._job, -25)
+    for _ in range(2):
+        with pytest.raises(ShellError):
+            failed.get()
+
+
+def test_a_result_in_a_condition_warns(result):
+    with pytest.warns(RuntimeWarning, match="a Result is always true"):
+        assert result
+
+
+def test_asyncio_wait(lead):
+    lead.shell("true")
+
+    async def main():
+        first, second = lead.shell("true"), lead.shell("true")
+        later(lambda: second._job.finish(2))
+        done, pending = await asyncio.wait(
+            [first, second], return_when=asyncio.FIRST_COMPLETED, timeout=10
+        )
+        assert (done, pending) == ({second}, {first})
+        assert first._done_callbacks == []
+        done, pending = await asyncio.wait([first], timeout=0.01)
+        assert (done, pending) == (set(), {first})
+        later(lambda: first._job.finish(1))
+        done, _ = await asyncio.wait([first, second], timeout=10)
+        assert done == {first, second}
+        for each in asyncio.as_completed([first, second]):
+            assert await each in (1, 2)
+
+    asyncio.run(main())
+
+
+def test_connecting_does_not_block_an_event_loop(core, monkeypatch):
+    may_connect = threading.Event()
+
+    def connect(self):
+        assert may_connect.wait(10)
+        if self.unreachable:
+            raise BrokerUnreachable("none at tcp://x:1")
+
+    monkeypatch.setattr(core.Client, "connect", connect)
+    lead = Lead("c")
+
+    async def main():
+        first, second = lead.shell("true"), lead.shell("false")
+        assert first.status == second.status == "UNSENT"
+        assert second.cancel()
+        may_connect.set()
+        assert await first.aio.accepted()
+        assert first.status == "QUEUED"
+        core.Client.made[0].opened[first._job.id].finish(1)
+        assert await asyncio.wait_for(first, 10) == 1
+        assert second.cancelled()
+
+    asyncio.run(main())
+    assert len(core.Client.made[0].jobs) == 1
+
+
+def test_no_broker_in_an_event_loop(core, monkeypatch):
+    def connect(self):
+        raise BrokerUnreachable("none at tcp://x:1")
+
+    monkeypatch.setattr(core.Client, "connect", connect)
+
+    async def main():
+        result = Lead("c").shell("true")
+        with pytest.raises(BrokerUnreachable, match="tcp://x:1"):
+            await result
+        with pytest.raises(BrokerUnreachable, match="tcp://x:1"):
+            await result.aio.accepted()
+
+    asyncio.run(main())
+
+
+def test_aio(lead):
+    lead.shell("true")
+
+    async def main():
+        result = lead.shell("true")
+        with pytest.raises(WaitTimeout):
+            await result.aio.get(0.01)
+        result._job.run()
+        result._job.log(b"one\ntwo\n")
+        assert await result.aio.log() == "one\ntwo"
+        lines = result.aio.stream_log()
+        assert [await lines.__anext__(), await lines.__anext__()] == ["one", "two"]
+        assert not await result.aio.cancel()
+        assert await result.aio.interrupt()
+        with pytest.raises(JobCancelled):
+            await result.aio.get()
+        assert [line async for line in lines] == []
+
+    asyncio.run(main())
+
+
+# --- Executor -------------------------------------------------------------------------
+
+
+def jobs_of(core):
+    return [job for client in core.Client.made for job in client.jobs]
+
+
+def test_what_cannot_be_pickled_is_in_the_future(core):
+    for executor in (Executor("c"), Executor("c", max_workers=1)):
+        result = executor.submit(len, threading.Lock())
+        assert result.done()
+        with pytest.raises(pickle.PicklingError, match="lock"):
+            result.result()
+        with pytest.raises(SerializationError):
+            result.accepted()
+        assert not result.cancel()
+        called = []
+        result.add_done_callback(called.append)
+        assert called == [result]
+        assert (result.status, result.log) == ("REFUSED", "")
+        executor.shutdown()
+    assert jobs_of(core) == []
+
+
+def test_max_workers_bounds_what_is_sent(core):
+    executor = Executor("c", max_workers=2)
+    results = [executor.submit(abs, n) for n in range(5)]
+    assert [r.status for r in results] == ["QUEUED"] * 2 + ["UNSENT"] * 3
+    with pytest.raises(WaitTimeout):
+        results[4].get(timeout=0.01)
+    with pytest.raises(WaitTimeout):
+        results[4].accepted(timeout=0.01)
+    assert results[3].cancel()
+    assert results[3].cancelled()
+    jobs_of(core)[0].finish(10)
+    assert results[2].accepted(timeout=10)
+    jobs_of(core)[2].finish(12)
+    assert results[4].accepted(timeout=10)
+    jobs_of(core)[1].finish(11)
+    jobs_of(core)[3].finish(14)
+    executor.shutdown()
+    assert [r.get() for r in results if not r.cancelled()] == [10, 11, 12, 14]
+    assert len({r.uuid for r in results}) == 5
+    assert [job.id for job in jobs_of(core)[:2]] == [r._job.id for r in results[:2]]
+    assert executor._max_workers == 2
+
+
+def test_shutdown_cancels_what_is_held(core):
+    executor = Executor("c", max_workers=1)
+    results = [executor.submit(abs, n) for n in range(4)]
+    jobs_of(core)[0].run()
+    later(lambda: jobs_of(core)[0].finish(1))
+    executor.shutdown(cancel_futures=True)
+    assert [r.cancelled() for r in results] == [False, True, True, True]
+    assert len(jobs_of(core)) == 1
+
+
+@pytest.mark.parametrize("number", [0, -1, True, 1.5, "4"])
+def test_numbers_are_checked(core, number):
+    for ask in (
+        lambda: Executor("c", max_workers=number),
+        lambda: Executor("c").map(abs, [1], chunksize=number),
+        lambda: Executor("c").map(abs, [1], buffersize=number),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            ask()
+
+
+@pytest.fixture
+def at_work(core, monkeypatch):
+    """Jobs are done as they are submitted; gives them."""
+    from understudy._call import Caller
+
+    real, calls = Caller.submit, []
+
+    def submit(self, function, args, kwargs):
+        result = real(self, function, args, kwargs)
+        calls.append(result._job)
+        try:
+            result._job.finish(function(*args, **kwargs))
+        except Exception as error:
+            failure = _envelope.Failure(
+                RemoteError.code, type(error).__name__, str(error), module="builtins"
+            )
+            result._job.end(6, RemoteError.code, failure.encode())
+        return result
+
+    monkeypatch.setattr(Caller, "submit", submit)
+    return calls
+
+
+def test_map_of_an_endless_iterable(at_work):
+    pool = Executor("c")
+    values = pool.map(abs, itertools.count())
+    assert list(itertools.islice(values, 5)) == [0, 1, 2, 3, 4]
+    assert len(at_work) == 1005
+    del at_work[:]
+    values = pool.map(abs, itertools.count(), buffersize=3)
+    assert (next(values), next(values), len(at_work)) == (0, 1, 5)
+    values = pool.map_unordered(abs, itertools.count(), buffersize=3)
+    assert next(values) in range(4)
+    del at_work[:]
+    pool.map(abs, range(2000))
+    assert len(at_work) == 2000
+
+
+def test_map_lets_go_of_values(at_work):
+    pool = Executor("c")
+    values = pool.map(str, range(10))
+    client = next(iter(pool._callers.values())).client()
+    results = (entry for entry in gc.get_objects() if type(entry) is Result)
+    held = weakref.WeakSet(result for result in results if result._client is client)
+    assert len(held) == 10
+    for n in range(10):
+        assert next(values) == str(n)
+        assert len(held) == 9 - n
+
+
+def test_map_with_chunks(at_work):
+    pool = Executor("c")
+    assert list(pool.map(pow, [2] * 5, range(5), chunksize=2)) == [1, 2, 4, 8, 16]
+    assert len(at_work) == 3
+    values = pool.map(pow, [2, 0, 2], [1, -1, 3], chunksize=2, return_exceptions=True)
+    one, error, three = values
+    assert (one, type(error), three) == (2, ZeroDivisionError, 8)
+    with pytest.raises(ZeroDivisionError):
+        list(pool.map(pow, [2, 0, 2], [1, -1, 3], chunksize=2))
+
+
+def test_map_gives_exceptions_as_values(at_work):
+    pool = Executor("c")
+    values = list(pool.map(pow, [2, 0, 2], [1, -1, 3], return_exceptions=True))
+    assert [type(value) for value in values] == [int, ZeroDivisionError, int]
+    unordered = pool.map_unordered(pow, [2, 0], [1, -1], return_exceptions=True)
+    assert {type(value) for value in unordered} == {int, ZeroDivisionError}
+    with pytest.raises(ZeroDivisionError):
+        list(pool.map_unordered(pow, [2, 0], [1, -1]))
+
+
+def test_map_unordered_gives_what_is_there(core):
+    values = Executor("c").map_unordered(abs, range(3))
+    for n in (2, 0, 1):
+        jobs_of(core)[n].finish(n)
+        assert next(values) == n
+    with pytest.raises(StopIteration):
+        next(values)
+    with pytest.raises(TimeoutError):
+        next(Executor("c").map_unordered(abs, [1], timeout=0.01))
+    with pytest.raises(TimeoutError):
+        next(Executor("c").map(abs, [1], timeout=0.01))
+
+
+def test_a_shell_error_tells_the_command():
+    detail = {"exit_code": 2, "command": "make\n all", "output": "a\nb\n"}
+    error = ShellError("the shell command ended with exit code 2", detail=detail)
+    assert str(error).split("\n") == [
+        "the shell command ended with exit code 2: make all",
+        "  a",
+        "  b",
+    ]
+    detail["log"] = "a\nb\nno such target\n"
+    assert str(ShellError("x", detail=detail)).endswith("\n  no such target")
+    assert "�" in str(ShellError("x", detail={"output": b"\xff"}))

@@ -185,10 +185,10 @@ def test_what_cannot_be_pickled_is_named(executor, project):
     box = shapes.Box()
     box.inner = {"key": threading.Lock()}
     with pytest.raises(SerializationError) as caught:
-        executor.submit(shapes.use, 1, other=box)
+        executor.submit(shapes.use, 1, other=box).result(0)
     assert "other.inner['key'] (type _thread.lock) of shapes.use" in str(caught.value)
     with pytest.raises(SerializationError, match=r"box\.inner"):
-        executor.submit(shapes.use, box)
+        executor.submit(shapes.use, box).result(0)
 
 
 def test_what_is_too_large_is_named(executor, project):
@@ -198,7 +198,7 @@ def test_what_is_too_large_is_named(executor, project):
     client = next(iter(executor._callers.values())).client()
     client.core.max_payload = 1 << 20
     with pytest.raises(PayloadTooLarge) as caught:
-        executor.submit(shapes.use, b"abc", data=bytes(3 << 20))
+        executor.submit(shapes.use, b"abc", data=bytes(3 << 20)).result(0)
     assert "argument data (type bytes) of shapes.use is 3.0 MiB" in str(caught.value)
     assert "the limit is 1.0 MiB (1048576 bytes)" in str(caught.value)
 
@@ -218,15 +218,15 @@ def test_missing_packages(executor):
         return pytest
 
     with pytest.raises(SerializationError, match=r"line \d+ imports pytest; add it"):
-        executor.submit(uses)
+        executor.submit(uses).result(0)
     with pytest.raises(
         SerializationError, match=r"`test_serialize.py` line \d+ imports"
     ):
-        executor.submit(lambda: pytest.mark)
+        executor.submit(lambda: pytest.mark).result(0)
     with pytest.raises(
         SerializationError, match="arguments of .*: _?pytest is needed; add"
     ):
-        executor.submit(len, [pytest.approx(1)])
+        executor.submit(len, [pytest.approx(1)]).result(0)
 
     def may_fail():
         try:

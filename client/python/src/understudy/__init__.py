@@ -14,14 +14,17 @@ imports a decorated module on a node needs neither the C extension nor a broker.
 #   exceptions            every failure, and its number
 #   _msgpack, _context    plain data; what this process is
 #   _wrapper              what is known of decorated functions below the decorator
+#   _chunks               what a job does with several items of a map
 #   _envelope             the bodies of calls, values, failures and bundles
 #   _worker               runs jobs on a node, which has neither _core nor cloudpickle
 #   _settings, _options   the keywords that say where and how
 #   _bundle               the source that a function needs
 #   _pickler, _serialize  from a call to its body and blobs
 #   _failures             from a failure's body to an exception
-#   _client, _result      the connection; the future of a job
+#   _client, _held        the connection; a job that is not sent yet
+#   _aio, _result         waiting under asyncio; the future of a job
 #   _call                 submits for the next three
+#   _window               how much of an Executor may be under way
 #   decorators, _executor, _lead
 #   _understudy           this machine as a node
 from __future__ import annotations

@@ -7,10 +7,23 @@ import threading
 import types
 from collections import OrderedDict
 from concurrent.futures import Future, as_completed
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    cast,
+)
 
-from understudy import _client
+from understudy import _client, _msgpack
 from understudy._client import Client, client_of
+from understudy._held import HeldJob, Send
 from understudy._options import Options
 from understudy._result import Result, _interrupt_all
 from understudy._serialize import Body, Code, sized
@@ -19,9 +32,14 @@ from understudy.exceptions import (
     InvalidArgument,
     NoUnderstudiesError,
     PayloadTooLarge,
+    SerializationError,
 )
 
+if TYPE_CHECKING:
+    from understudy import _core
+
 _FUNCTIONS_KEPT = 256
+_NODES_ASKED = 10_000
 
 
 class Caller:
@@ -41,13 +59,12 @@ class Caller:
             "expires": options.expires,
             "fresh": options.fresh,
             "queue": options.queue,
+            "stream_log": options.block,
         }
 
     def client(self) -> Client:
         """The client of these options, connected."""
-        client = self._client
-        if client is None:
-            client = self._client = client_of(self.options.settings)
+        client = self._any_client()
         if client.connected != _client.generation:
             client.connect()
         return client
@@ -57,34 +74,103 @@ class Caller:
     ) -> Result[Any]:
         code = self._code(function)
         body = code.body(args, kwargs, self.options.python)
-        client = self.client()
+        client = self._client
+        if client is None or client.connected != _client.generation:
+            if self.must_not_block():
+                return self._later(*self._held(body, code.name))
+            client = self.client()
         if len(body.data) > client.max_payload:
             raise code.too_large(args, kwargs, len(body.data), client.max_payload)
         return self._send(client, body, code.name)
 
-    def submit_any(
-        self, function: Any, args: Tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Result[Any]:
-        """Submits any callable; of a bound method its function, with the instance as
-        the first argument."""
+    def hold(
+        self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Tuple[Result[Any], Send]:
+        """A Result whose job is not sent before somebody releases it with what comes
+        along, and what cannot travel at once as its exception."""
+        try:
+            code = self._code(function)
+            body = code.body(args, kwargs, self.options.python)
+        except SerializationError as error:
+            return self.failed(function, error), _never
+        return self._held(body, code.name)
+
+    def failed(self, function: Any, error: Exception) -> Result[Any]:
+        """A Result that has ended with an exception, without a job."""
+        from understudy import _core
+
+        client = self._any_client()
+        job = HeldJob(client, _core.new_id(self.options.channel))
+        job.fail(error)
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        return Result._of(job, client, name, self.options.trust)
+
+    def _later(self, result: Result[Any], send: Send) -> Result[Any]:
+        job = cast(HeldJob, result._job)
+        self.when_connected(job, lambda: job.release(send))
+        return result
+
+    def when_connected(self, job: HeldJob, then: Callable[[], object]) -> None:
+        """Does something with a held job once there is a connection, which a thread of
+        its own makes; without one the job ends with the reason."""
+        self._any_client().connect_beside(
+            lambda problem: then() if problem is None else job.fail(problem)
+        )
+
+    def must_not_block(self) -> bool:
+        """Whether there is no connection yet, and making one, which may take seconds,
+        would block an event loop."""
+        connected = self._any_client().connected == _client.generation
+        return not connected and _client.in_event_loop()
+
+    def slots(self) -> int:
+        """How many jobs the nodes on this channel run at a time."""
+        rows, _ = self.client().core.query("nodes", limit=_NODES_ASKED)
+        nodes = [cast("Dict[str, Any]", _msgpack.unpackb(row)) for row in rows]
+        channel = self.options.channel
+        free = [n for n in nodes if channel in n["channels"] and not n["draining"]]
+        return sum(int(node["slots"]) for node in free)
+
+    def _any_client(self) -> Client:
+        client = self._client
+        if client is None:
+            client = self._client = client_of(self.options.settings)
+        return client
+
+    def _held(self, body: Body, name: str, **more: Any) -> Tuple[Result[Any], Send]:
+        from understudy import _core
+
+        client = self._any_client()
+        job = HeldJob(client, _core.new_id(self.options.channel))
+
+        def send(job_id: bytes) -> _core.Job:
+            connected = self.client()
+            _check_size(connected, body, f"the call of {name}")
+            sent = self._send(connected, body, name, id=job_id, **more)
+            return cast("_core.Job", sent.__dict__.pop("_job"))  # of the held one now
+
+        return Result._of(job, client, name, self.options.trust), send
+
+    def unbound(
+        self, function: Any, args: Tuple[Any, ...]
+    ) -> Tuple[Any, Tuple[Any, ...]]:
+        """Of a bound method its function, with the instance as the first argument."""
         if isinstance(function, (types.MethodType, BoundWrapper)):
             function, args = function.__func__, (function.__self__, *args)
         if not callable(function):
             raise TypeError(f"{function!r} is not callable")
-        return self.submit(function, args, kwargs)
+        return function, args
 
     def shell(self, command: str) -> Result[Any]:
         if not isinstance(command, str) or not command.strip() or "\0" in command:
             raise InvalidArgument(f"{command!r} is not a command line")
-        client = self.client()
         body = Body(command.encode(), (), self.options.python)
-        if len(body.data) > client.max_payload:
-            raise PayloadTooLarge(
-                f"the command line is {sized(len(body.data))}; the limit is "
-                f"{sized(client.max_payload)}"
-            )
         name = " ".join(command.split())
         name = name if len(name) <= 64 else name[:63] + "…"
+        if self.must_not_block():
+            return self._later(*self._held(body, name, shell=True))
+        client = self.client()
+        _check_size(client, body, "the command line")
         return self._send(client, body, name, shell=True)
 
     def _send(self, client: Client, body: Body, name: str, **more: Any) -> Result[Any]:
@@ -95,12 +181,11 @@ class Caller:
             blobs=body.blobs,
             python=body.python,
             name=name,
-            stream_log=options.block,
             **self._keywords,
             **more,
         )
         result = Result._of(job, client, name, options.trust)
-        if not options.queue:
+        if not options.queue and not _client.in_event_loop():
             try:
                 result.accepted()
             except NoUnderstudiesError:
@@ -124,29 +209,46 @@ class Caller:
         return code
 
 
+def _check_size(client: Client, body: Body, what: str) -> None:
+    if len(body.data) > client.max_payload:
+        raise PayloadTooLarge(
+            f"{what} is {sized(len(body.data))}; the limit is "
+            f"{sized(client.max_payload)}"
+        )
+
+
+def _never(job_id: bytes) -> _core.Job:
+    raise AssertionError("a job that has ended is not sent")
+
+
 def collect(
     submitted: Iterable[Result[Any]],
     iterables: Sequence[Iterable[Any]],
     progress: bool,
     name: str,
+    return_exceptions: bool = False,
 ) -> List[Any]:
-    """Gives the values in order, or raises the first failure once all jobs have ended.
-    Ctrl-C ends the jobs that have not."""
+    """Gives the values in order, or raises the first failure once all jobs have ended;
+    or gives exceptions as values. Ctrl-C ends the jobs that have not."""
     results: List[Result[Any]] = []
     try:
         results.extend(submitted)
         if progress:
             _show(results, name)
-        errors = [error for error in map(_error_of, results) if error is not None]
+        ends = [_error_of(result) for result in results]
     except KeyboardInterrupt:
         _interrupt_all(results)
         raise
-    if errors:
+    first = next((error for error in ends if error is not None), None)
+    if first is not None and not return_exceptions:
         try:
-            raise errors[0]
+            raise first
         finally:
-            del errors
-    return [result.result(0) for result in results]
+            del first, ends
+    return [
+        result.result(0) if error is None else error
+        for result, error in zip(results, ends)
+    ]
 
 
 def _error_of(result: Result[Any]) -> Optional[BaseException]:

@@ -14,12 +14,9 @@ import sys
 import threading
 import time
 import traceback
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Protocol, Tuple, cast
+from typing import Callable, Dict, List, Optional, Protocol, Tuple, cast
 
 from understudy._settings import Settings
-
-if TYPE_CHECKING:
-    from understudy import _core
 
 _FLUSH_SECONDS = 5.0
 _NAMES_SHOWN = 10
@@ -35,6 +32,32 @@ class Listener(Protocol):
     def _on_running(self) -> None: ...
 
     def _on_end(self) -> None: ...
+
+
+class Job(Protocol):
+    """What a Result asks of its job: a _core.Job, or a HeldJob before it is sent."""
+
+    @property
+    def id(self) -> bytes: ...
+    @property
+    def state(self) -> int: ...
+    @property
+    def code(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def info(self) -> Dict[str, int]: ...
+    def drop_body(self) -> None: ...
+    def subscribe(self, types: int, user: object) -> None: ...
+    def accepted(self, timeout: Optional[float] = None) -> int: ...
+    def wait(self, timeout: Optional[float] = None) -> bool: ...
+    def stream_log(self, stream: int = 0) -> None: ...
+    def read_log(
+        self, stream: int, offset: int, size: int, timeout: Optional[float]
+    ) -> Optional[bytes]: ...
+    def cancel(self, mode: int, timeout: Optional[float]) -> Tuple[int, int]: ...
 
 
 class Client:
@@ -53,7 +76,8 @@ class Client:
         self.connected = -1  # the generation that has connected
         self._thread: Optional[threading.Thread] = None
         self._closed = False
-        self._orphans: List[Tuple[_core.Job, str]] = []
+        self._connecting: List[Callable[[Optional[Exception]], object]] = []
+        self._orphans: List[Tuple[Job, str]] = []
         self._prune_at = 64
         self._refused: List[str] = []
 
@@ -64,18 +88,41 @@ class Client:
             self.connected = generation
             _at_end_of_child()
 
+    def connect_beside(self, then: Callable[[Optional[Exception]], object]) -> None:
+        """Connects in a thread of its own, which calls then with why it could not, or
+        with None."""
+        with self.lock:
+            self._connecting.append(then)
+            first = len(self._connecting) == 1
+        if first:
+            thread = threading.Thread(
+                target=self._connect_beside, name="understudy-connect", daemon=True
+            )
+            thread.start()
+
+    def _connect_beside(self) -> None:
+        problem: Optional[Exception] = None
+        try:
+            self.connect()
+        except Exception as error:
+            problem = error
+        with self.lock:
+            waiting, self._connecting = self._connecting, []
+        for then in waiting:
+            then(problem)
+
     @property
     def max_payload(self) -> int:
         """Bytes; the broker's limit where that is lower than ours."""
         return self.core.max_payload
 
-    def status_of(self, job: _core.Job) -> str:
+    def status_of(self, job: Job) -> str:
         """The name of the state that the job is in."""
         return self._status_of.get(job.state, "?")
 
     # --- events -----------------------------------------------------------------------
 
-    def subscribe(self, job: _core.Job, listener: Listener) -> None:
+    def subscribe(self, job: Job, listener: Listener) -> None:
         with self.lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -100,7 +147,7 @@ class Client:
 
     # --- the end ----------------------------------------------------------------------
 
-    def orphan(self, job: _core.Job, name: str) -> None:
+    def orphan(self, job: Job, name: str) -> None:
         """A job whose Result was dropped before it was accepted: named if lost."""
         self._orphans.append((job, name))
         if len(self._orphans) >= self._prune_at:
@@ -142,6 +189,7 @@ class Client:
         self.lock = threading.Lock()
         self._thread = None
         self._orphans, self._refused = [], []
+        self._connecting = []
 
 
 _finders_of_losses: List[Callable[[Client], List[str]]] = []
@@ -151,6 +199,12 @@ def find_losses_with(find: Callable[[Client], List[str]]) -> None:
     """At the end of the program find names the jobs of a client that somebody still
     holds and that will not run."""
     _finders_of_losses.append(find)
+
+
+def in_event_loop() -> bool:
+    """Whether this thread runs an event loop of asyncio, which nothing may block."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def client_of(settings: Tuple[Optional[str], Optional[str]]) -> Client:

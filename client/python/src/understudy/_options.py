@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Optional, Sequence, Tuple
 from understudy._settings import DEFAULT_CHANNEL, Settings, check_channel, settings_for
 from understudy.exceptions import InvalidArgument
 
-__all__ = ["DEFAULT_CHANNEL", "Options", "make_options"]
+__all__ = ["DEFAULT_CHANNEL", "Options", "change_options", "make_options"]
 
 # After the soft limit has raised in the job, it has this long to end.
 _LAST_SECONDS = 5.0
@@ -69,6 +69,27 @@ def make_options(
         isolation == "fresh",
         trusts(trust),
     )
+
+
+# The options that a keyword sets, where it has not their name.
+_SET_BY = {
+    "timeout": ("soft_limit", "hard_limit"),
+    "hard_timeout": ("hard_limit",),
+    "isolation": ("fresh",),
+}
+
+
+def change_options(
+    options: Options, channel: Optional[str] = None, **keywords: Any
+) -> Options:
+    """The options with what these keywords say; the rest stays. Keywords that say where
+    the broker is count together."""
+    made = make_options(options.channel if channel is None else channel, **keywords)
+    names = {"channel"}
+    for keyword in keywords:
+        own = (keyword,) if keyword in Options._fields else ("settings",)
+        names.update(_SET_BY.get(keyword, own))
+    return options._replace(**{name: getattr(made, name) for name in names})
 
 
 def trusts(trust: str) -> bool:

@@ -11,10 +11,11 @@ import sys
 import threading
 import time
 import uuid as uuids
+import warnings
 from concurrent.futures import Future
 from typing import (
-    TYPE_CHECKING,
     Any,
+    Callable,
     Generator,
     Iterator,
     List,
@@ -26,7 +27,8 @@ from typing import (
 )
 
 from understudy import _client, _envelope
-from understudy._client import Client, client_of
+from understudy._aio import AsyncResult
+from understudy._client import Client, Job, client_of
 from understudy._options import trusts
 from understudy._settings import Settings, check_channel, settings_for
 from understudy.exceptions import (
@@ -39,9 +41,6 @@ from understudy.exceptions import (
     WaitTimeout,
     _from_code,
 )
-
-if TYPE_CHECKING:
-    from understudy import _core
 
 T = TypeVar("T")
 
@@ -65,10 +64,11 @@ class Result(Future[T]):
     waits in the C library.
     """
 
-    _job: _core.Job
+    _job: Job
     _client: Client
     _name: str
     _trust: bool
+    _enders = 0  # threads that are inside cancel(), to which the end belongs
     _outcome: Optional[Tuple[Any, Optional[BaseException]]] = None
     _streaming: Tuple[bool, bool] = (False, False)
     # Of the base class, until _condition is asked for.
@@ -93,14 +93,14 @@ class Result(Future[T]):
         with contextlib.suppress(WaitTimeout):
             self._job.accepted(_ANSWER_SECONDS)
 
-    def _set(self, job: _core.Job, client: Client, name: str, trust: bool) -> None:
+    def _set(self, job: Job, client: Client, name: str, trust: bool) -> None:
         self._job = job
         self._client = client
         self._name = name
         self._trust = trust
 
     @classmethod
-    def _of(cls, job: _core.Job, client: Client, name: str, trust: bool) -> Result[Any]:
+    def _of(cls, job: Job, client: Client, name: str, trust: bool) -> Result[Any]:
         self = cls.__new__(cls)
         self._job = job
         self._client = client
@@ -129,6 +129,16 @@ class Result(Future[T]):
     def __repr__(self) -> str:
         return f"<Result {self.uuid} {self._name} {self.status}>"
 
+    def __bool__(self) -> bool:
+        """Always true, and warns: it says nothing of the job's value."""
+        warnings.warn(
+            f"a Result is always true, whatever {self._name} gives; ask for the value "
+            "with get(), or await it",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return True
+
     def __reduce__(self) -> Any:
         return _reopen, (self.uuid, tuple(self._client.settings), self._trust)
 
@@ -152,6 +162,13 @@ class Result(Future[T]):
         if isinstance(error, JobCancelled) and self.cancelled():
             raise error
         return error
+
+    def _await_end(self, timeout: Optional[float]) -> None:
+        if not self._job.wait(timeout):
+            raise WaitTimeout(self._still(timeout))
+
+    def _error(self) -> Optional[BaseException]:
+        return (self._outcome or self._wait(None))[1]
 
     def check(self) -> Optional[T]:
         """None while it is pending, then the value or the job's exception."""
@@ -193,13 +210,12 @@ class Result(Future[T]):
         return self.result(0)
 
     def _wait(self, timeout: Optional[float]) -> Tuple[Any, Optional[BaseException]]:
-        if not self._job.wait(timeout):
-            raise WaitTimeout(self._still(timeout))
-        # Two threads may both decode; both then see the same objects.
-        return cast(
-            "Tuple[Any, Optional[BaseException]]",
-            self.__dict__.setdefault("_outcome", self._decode()),
-        )
+        self._await_end(timeout)
+        # Two threads may both decode; both then see the same objects. What has been
+        # decoded is not kept a second time, as bytes.
+        outcome = self.__dict__.setdefault("_outcome", self._decode())
+        self._job.drop_body()
+        return cast("Tuple[Any, Optional[BaseException]]", outcome)
 
     def _still(self, timeout: Optional[float]) -> str:
         status = self.status
@@ -210,14 +226,19 @@ class Result(Future[T]):
 
     def _decode(self) -> Tuple[Any, Optional[BaseException]]:
         job = self._job
-        code = job.code
+        code, body = job.code, job.body
+        if self._outcome is not None:  # by another thread, which dropped the body
+            return self._outcome
         if code:
+            held = getattr(job, "error", None)  # where it ended without being sent
+            if held is not None:
+                return None, held
             from understudy import _failures  # which needs cloudpickle
 
-            return None, _failures.rebuild(job.body, code, job.text, self._trust)
+            return None, _failures.rebuild(body, code, job.text, self._trust)
         try:
             loads = _load_pickle if self._trust else _refuse_pickle
-            return _envelope.decode_value(job.body, loads, "result"), None
+            return _envelope.decode_value(body, loads, "result"), None
         except UnderstudyError as error:
             return None, error
         except Exception as error:
@@ -231,24 +252,54 @@ class Result(Future[T]):
     # --- ending it --------------------------------------------------------------------
 
     def cancel(self) -> bool:
-        """Takes back what has not started. True: it will not run. False: it runs or has
-        ended."""
-        code, _ = self._ask_to_end(0, _ANSWER_SECONDS)
-        if code == 0:  # its end is on the way: from the broker, or the node it told
-            self._job.wait(_ANSWER_SECONDS)
+        """Takes back what has not started. True: it will not run, and its callbacks
+        have been called, in this thread. False: it runs or has ended.
+
+        Inside a running event loop it only asks, so as not to block the loop: it gives
+        False, and the Result ends later if the job can be taken back. `await
+        result.aio.cancel()` waits there for the answer. WaitTimeout: no broker
+        answers."""
+        if _client.in_event_loop():
+            return self._ask_only(0)
+        with self._client.lock:
+            self._enders += 1
+        try:
+            code, _ = self._ask_to_end(0, _ANSWER_SECONDS)
+            if code == 0:  # its end is on the way: from the broker, or the node it told
+                self._job.wait(_ANSWER_SECONDS)
+        finally:
+            with self._client.lock:
+                self._enders -= 1
+            # The thread of events has left an end that came meanwhile to this one.
+            if self._generation == _client.generation and self.done():
+                self._tell_end()
         return self.cancelled()
 
     def interrupt(self) -> bool:
         """Also ends what runs. True: it has been told, or will not run; False: it had
-        ended. Wait for the end with result(), see how it ended in status."""
+        ended. Wait for the end with result(), see how it ended in status. Inside a
+        running event loop it only asks, as cancel() does."""
+        if _client.in_event_loop():
+            return self._ask_only(1)
         code, _ = self._ask_to_end(1, _ANSWER_SECONDS)
         return code == 0 or self.cancelled()
+
+    def _ask_only(self, mode: int) -> bool:
+        if not self.done():
+            self._job.cancel(mode, 0)
+        return self.cancelled()
 
     def _ask_to_end(self, mode: int, timeout: float) -> Tuple[int, int]:
         code, state = self._job.cancel(mode, timeout)
         if code not in (0, JobEnded.code, JobRunning.code):
             raise _from_code(code, self._job.text)
         return code, state
+
+    @property
+    def aio(self) -> AsyncResult[T]:
+        """get, accepted, cancel, interrupt, log and stream_log as coroutines, for
+        programs with an event loop of asyncio; plain waiting is `await result`."""
+        return AsyncResult(self)
 
     # --- its log ----------------------------------------------------------------------
 
@@ -353,12 +404,33 @@ class Result(Future[T]):
         else:
             self._client.subscribe(self._job, self)
 
+    def add_done_callback(self, fn: Callable[[Future[T]], object]) -> None:
+        """Calls fn(result) once the job has ended, at once where it has. Callbacks run
+        in one thread of the package, or in the thread that cancels."""
+        if getattr(fn, "__module__", "") == "asyncio.tasks":
+            fn = _InLoop(fn)  # asyncio.wait() expects to be called in its loop
+        super().add_done_callback(fn)
+
+    def remove_done_callback(self, fn: Callable[[Future[T]], object]) -> int:
+        """Calls it no more; how often it was to be called. As asyncio's futures do."""
+        with self._condition:
+            kept = [known for known in self._done_callbacks if known != fn]
+            removed = len(self._done_callbacks) - len(kept)
+            self._done_callbacks[:] = kept
+        return removed
+
     def _on_running(self) -> None:
         with self._condition:
             if self._state == "PENDING":
                 self._state = "RUNNING"
 
     def _on_end(self) -> None:
+        with self._condition:
+            if self._enders:
+                return  # whoever is inside cancel() tells it
+        self._tell_end()
+
+    def _tell_end(self) -> None:
         with self._condition:
             if self._state in ("CANCELLED_AND_NOTIFIED", "FINISHED"):
                 return
@@ -423,6 +495,27 @@ def _losses_of(client: Client) -> List[str]:
 _client.find_losses_with(_losses_of)
 
 
+class _InLoop:
+    """A callback of asyncio's own, which is called in the loop that it came from."""
+
+    def __init__(self, fn: Callable[[Any], object]) -> None:
+        import asyncio
+
+        self._fn = fn
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self, result: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._fn, result)
+        except RuntimeError:
+            pass  # that loop has ended, and with it whoever waited
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other == self._fn
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def _set(waiter: Any) -> None:
     if not waiter.done():
         waiter.set_result(None)
@@ -476,9 +569,9 @@ def _interrupt_all(results: List[Result[Any]]) -> None:
                 continue
 
 
-def _end_now(job: _core.Job, seconds: float) -> object:
+def _end_now(job: Job, seconds: float) -> object:
     return job.cancel(1, seconds)
 
 
-def _wait_for(job: _core.Job, seconds: float) -> object:
+def _wait_for(job: Job, seconds: float) -> object:
     return job.wait(seconds)

@@ -36,7 +36,7 @@ from typing import (
 )
 
 from understudy import _context
-from understudy._options import DEFAULT_CHANNEL, Options, make_options
+from understudy._options import DEFAULT_CHANNEL, Options, change_options, make_options
 from understudy._wrapper import BoundWrapper, Wrapper
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ __all__ = ["understudy"]
 
 R = TypeVar("R")  # what the function returns
 V = TypeVar("V")  # what calling it gives: Result[R], or R where block=True
+
+_CHANGED_KEPT = 32  # for each function: what options() has made
 
 
 class Decorated(Wrapper, Generic[R, V]):
@@ -64,6 +66,7 @@ class Decorated(Wrapper, Generic[R, V]):
         functools.update_wrapper(cast(Any, self), function)
         self._options = options
         self._caller: Optional[Caller] = None
+        self._changed: Dict[Options, Decorated[R, Any]] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> V:
         if _context.in_worker:
@@ -77,10 +80,39 @@ class Decorated(Wrapper, Generic[R, V]):
             return cast("Result[R]", _run(self.__wrapped__, args, kwargs))
         return self._submit(args, kwargs)
 
-    def map(self, *iterables: Iterable[Any], progress: bool = False) -> List[R]:
+    async def aio(self, *args: Any, **kwargs: Any) -> R:
+        """The value, awaited; also where block=True."""
+        if _context.in_worker:
+            return self.__wrapped__(*args, **kwargs)
+        return await self._submit(args, kwargs)
+
+    def options(self, channel: Optional[str] = None, **keywords: Any) -> Any:
+        """The same function with other keywords, for this call:
+        ``resize.options(timeout=60, retries=2)(image)``. What is not named stays."""
+        changed = change_options(self._options, channel, **keywords)
+        known = self._changed.get(changed)
+        if known is None:
+            known = self._with(changed)
+            if len(self._changed) >= _CHANGED_KEPT:
+                self._changed.clear()
+            self._changed[changed] = known
+        return known
+
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        progress: bool = False,
+        return_exceptions: bool = False,
+    ) -> List[R]:
         """The values for each element, in order. The first failure raises once the rest
-        has ended. progress=True shows a bar."""
-        return self._map((), iterables, progress)
+        has ended; with return_exceptions=True the exceptions stand among the values.
+        progress=True shows a bar."""
+        return self._map((), iterables, progress, return_exceptions)
+
+    def _with(self, options: Options) -> Decorated[R, Any]:
+        around = self._kind if self._kind in _KINDS else None
+        function: Any = self.__wrapped__
+        return Decorated(around(function) if around else function, options)
 
     def _submit(self, args: Sequence[Any], kwargs: Dict[str, Any]) -> Result[R]:
         caller = self._caller
@@ -91,12 +123,17 @@ class Decorated(Wrapper, Generic[R, V]):
         return caller.submit(self, args, kwargs)
 
     def _map(
-        self, first: Tuple[Any, ...], iterables: Sequence[Iterable[Any]], progress: bool
+        self,
+        first: Tuple[Any, ...],
+        iterables: Sequence[Iterable[Any]],
+        progress: bool,
+        return_exceptions: bool,
     ) -> List[R]:
         if not iterables:
             raise TypeError("map() needs at least one iterable")
         if _context.in_worker:
-            return [self.__wrapped__(*first, *args) for args in zip(*iterables)]
+            calls = ((*first, *args) for args in zip(*iterables))
+            return _map_here(self.__wrapped__, calls, return_exceptions)
         from understudy._call import collect
 
         return collect(
@@ -104,6 +141,7 @@ class Decorated(Wrapper, Generic[R, V]):
             iterables,
             progress,
             self.__name__,
+            return_exceptions,
         )
 
     def __get__(self, instance: Any, owner: Optional[type] = None) -> Any:
@@ -142,8 +180,20 @@ class BoundDecorated(BoundWrapper, Generic[R, V]):
     def submit(self, *args: Any, **kwargs: Any) -> Result[R]:
         return self.__func__.submit(self.__self__, *args, **kwargs)
 
-    def map(self, *iterables: Iterable[Any], progress: bool = False) -> List[R]:
-        return self.__func__._map((self.__self__,), iterables, progress)
+    async def aio(self, *args: Any, **kwargs: Any) -> R:
+        return await self.__func__.aio(self.__self__, *args, **kwargs)
+
+    def options(self, channel: Optional[str] = None, **keywords: Any) -> Any:
+        return BoundDecorated(self.__func__.options(channel, **keywords), self.__self__)
+
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        progress: bool = False,
+        return_exceptions: bool = False,
+    ) -> List[R]:
+        first = (self.__self__,)
+        return self.__func__._map(first, iterables, progress, return_exceptions)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("__wrapped__", "__func__", "__self__"):
@@ -184,6 +234,17 @@ def _check_function(function: Any) -> None:
         raise TypeError(
             f"{function.__qualname__} is a generator; return a list instead"
         )
+
+
+def _map_here(
+    function: Callable[..., Any],
+    calls: Iterable[Tuple[Any, ...]],
+    return_exceptions: bool,
+) -> List[Any]:
+    if not return_exceptions:
+        return [function(*args) for args in calls]
+    futures = [_run(function, args, {}) for args in calls]
+    return [future.exception() or future.result() for future in futures]
 
 
 def _run(function: Callable[..., Any], args: Any, kwargs: Any) -> Future[Any]:
