@@ -31,7 +31,7 @@ static void s_count_rows (row_t *row, const broker_t *self)
     row_uint (row, "claimed", counters->claimed);
     row_uint (row, "results", counters->results);
     row_uint (row, "log_chunks", counters->log_chunks);
-    row_uint (row, "parked", counters->slow);
+    row_uint (row, "parked", counters->slow); /* its name in the JSON */
     row_uint (row, "forgotten", counters->forgotten);
 }
 

@@ -107,7 +107,7 @@ static void s_give_claimed (op_t *op, us_err_t err, const usi_reply_t *answer)
     free (jobs);
 }
 
-/* Zero stands for no nonce. */
+/* Odd: zero stands for no nonce, and record.c needs one that no claim has. */
 static uint64_t s_nonce (void)
 {
     return usi_random64 () | 1;

@@ -9,6 +9,7 @@
 #define FLAG_SHORT     16
 #define RESULT_LEN     32
 #define RESULT_IS_BLOB 1
+#define NEVER_GIVEN    2 /* a nonce */
 
 static int64_t s_time (const uint8_t *at)
 {
@@ -181,8 +182,9 @@ void record_write_fence (uint8_t *at, const store_fence_t *fence)
     usi_put_be (at + 16, fence->attempt, 4);
     usi_put_be (at + 20, fence->node, 8);
     usi_put_be (at + 28, fence->boot, 4);
-    /* ours are odd; zero stands for none in a record and must not match */
-    usi_put_be (at + 32, fence->nonce ? fence->nonce : 2, 8);
+    /* Zero stands for none in a record and must not match. Nonces of claims are odd, so no
+     * record holds this one. */
+    usi_put_be (at + 32, fence->nonce ? fence->nonce : NEVER_GIVEN, 8);
 }
 
 /* --- lists ------------------------------------------------------------------------ */
