@@ -29,10 +29,10 @@ calls = Calls(path)
 dumps, loads = None, None
 try:
     target = calls.find(body)
-    dumps, loads = target.dumps, target.loads
+    dumps, loads = target.dumps, target.check
     args, kwargs = calls.args(target, body)
     target.equip(args)
-    answer = (0, encode_value(target.function(*args, **kwargs), target.dumps))
+    answer = (0, encode_value(target.call(args, kwargs), target.dumps))
 except BaseException as problem:
     from understudy._envelope import plain_pickle
     failures = Failures(sys.argv[1], path.relative)

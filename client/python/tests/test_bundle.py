@@ -125,8 +125,7 @@ def test_imports_of_the_called_function_are_firm(project):
     )
     with pytest.raises(SerializationError, match="line 4 imports not_here;"):
         files("jobs", (), "Tool.one")
-    with pytest.raises(SerializationError, match="line 7 imports not_here_either;"):
-        files("jobs", (), "Tool.two")
+    assert files("jobs", (), "Tool.two") == ["jobs.py"]  # nobody says inner is called
     assert files("jobs", (), "Tool.three") == ["jobs.py"]
 
 

@@ -313,7 +313,7 @@ def test_main(tmp_path, how, child):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == ("by name" if how == "module" else "by value")
+    assert done.stdout.strip() == "by value"
 
 
 def test_the_same_function_after_it_failed(executor, project):

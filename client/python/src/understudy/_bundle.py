@@ -9,19 +9,26 @@ packages= provides is reported here, with file and line, instead of failing late
 node.
 
 An import is *firm* where it certainly runs: at the top of a module that is itself firm,
-or in the body of the function that is called. Imports under ``if``, under ``try`` with
-a handler, or in other functions are followed too, but nothing is missed if they fail.
+or in the body of the function that is called. Imports that may not run are followed
+too, but nothing is missed before the job misses it: under ``if``, in a loop, under
+``with`` or a ``try`` with a handler, which may swallow their failure, behind a way out,
+or in other functions, inner ones included.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.machinery
+import linecache
 import os
 import re
 import sys
 import sysconfig
 import threading
+import time
+import types
+import warnings
 from typing import (
     Any,
     Dict,
@@ -36,6 +43,7 @@ from typing import (
     Tuple,
 )
 
+from understudy import _data, _live
 from understudy.exceptions import SerializationError
 
 _SITE = frozenset(("site-packages", "dist-packages"))
@@ -60,31 +68,25 @@ class Module(NamedTuple):
     problem: str  # why source is None, "" for a namespace package
     imports: Tuple[Import, ...]
     spec: Any
+    stamp: Optional[Tuple[int, int]] = None  # of the file
 
 
 class Need(NamedTuple):
-    """A module that somebody imports, and where this is written."""
+    """A module that somebody imports, and where this is written. certain: it is
+    certainly imported, so that it must be there."""
 
     module: str
     names: Tuple[str, ...] = ()
     file: str = ""
     line: int = 0
+    certain: bool = True
 
 
 # --- finding --------------------------------------------------------------------------
 
 
-def main_name() -> Optional[str]:
-    """The importable name of __main__: that of ``python -m pkg.main``."""
-    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    name = getattr(spec, "name", None)
-    return name if isinstance(name, str) and name != "__main__" else None
-
-
 def _find_spec(name: str) -> Any:
     """Like importlib.util.find_spec, but imports no parents."""
-    if name == main_name():
-        return sys.modules["__main__"].__spec__
     loaded = sys.modules.get(name)
     spec = getattr(loaded, "__spec__", None)
     if spec is not None:
@@ -136,6 +138,7 @@ def _stdlib_folders() -> FrozenSet[str]:
 
 
 _STDLIB = _stdlib_folders()
+_STDLIB_NAMES = sys.stdlib_module_names
 
 
 def _place(file: str) -> str:
@@ -150,15 +153,17 @@ def _place(file: str) -> str:
 def place_of(name: str) -> str:
     """'local', 'stdlib', 'site', 'provided' or 'missing'."""
     top = name.partition(".")[0]
-    if top in _PROVIDED and name != main_name():
+    if top in _PROVIDED:
         return "provided"
     spec = _find_spec(name)
     if spec is None:
-        return "stdlib" if top in getattr(sys, "stdlib_module_names", ()) else "missing"
+        return "stdlib" if top in _STDLIB_NAMES else "missing"
     if spec.origin in ("built-in", "frozen"):
         return "stdlib"
     if spec.origin is not None:
-        return _place(spec.origin)
+        place = _place(spec.origin)
+        # setuptools has a distutils of its own.
+        return "stdlib" if place == "site" and top in _STDLIB_NAMES else place
     places = [_place(os.path.join(folder, "_")) for folder in _locations(spec) or ()]
     return "local" if "local" in places else (places or ["missing"])[0]
 
@@ -198,6 +203,9 @@ class _Reader(ast.NodeVisitor):
             module = ".".join([*parts[:keep], *([module] if module else [])])
         self.add(module, tuple(alias.name for alias in node.names), node.lineno)
 
+    def visit_Module(self, node: ast.Module) -> None:
+        self.visit_all(node.body)
+
     def _function(self, node: Any) -> None:
         for outside in (*node.decorator_list, node.args):
             self.visit(outside)
@@ -221,6 +229,21 @@ class _Reader(ast.NodeVisitor):
         self.maybe(node.body)
         self.maybe(node.orelse)
 
+    def _loop(self, node: Any) -> None:
+        self.maybe(node.body)
+        self.maybe(node.orelse)
+
+    visit_For = visit_AsyncFor = visit_While = _loop  # noqa: N815
+
+    def _with(self, node: Any) -> None:
+        self.maybe(node.body)
+
+    visit_With = visit_AsyncWith = _with  # noqa: N815
+
+    def visit_Match(self, node: Any) -> None:
+        for case in node.cases:
+            self.maybe(case.body)
+
     def visit_Try(self, node: Any) -> None:
         visit = self.maybe if node.handlers else self.visit_all
         visit(node.body)
@@ -236,8 +259,20 @@ class _Reader(ast.NodeVisitor):
         self.optional -= 1
 
     def visit_all(self, body: Iterable[ast.AST]) -> None:
+        before = self.optional
         for node in body:
             self.visit(node)
+            self.optional += _may_leave(node)
+        self.optional = before
+
+
+def _may_leave(node: ast.AST) -> bool:
+    """Whether what stands behind this statement may never run."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        return False
+    return isinstance(node, (ast.Return, ast.Raise)) or any(
+        _may_leave(child) for child in ast.iter_child_nodes(node)
+    )
 
 
 def _exported(tree: ast.Module) -> Tuple[str, ...]:
@@ -277,14 +312,14 @@ def _read(name: str, spec: Any) -> Module:
     if file.endswith(_NO_SOURCE):
         what = "has no source" if file.endswith(".pyc") else "is compiled"
         return Module(name, path, file, None, what, (), spec)
+    stamp = _data.stamp_of(file)
     try:
         data = getattr(spec.loader, "get_data", None)
         source = data(file) if data is not None else _contents(file)
     except OSError as error:
         return Module(name, path, file, None, f"cannot be read: {error}", (), spec)
-    return Module(
-        name, path, file, source, "", _imports(name, is_package, source), spec
-    )
+    imports = _imports(name, is_package, source)
+    return Module(name, path, file, source, "", imports, spec, stamp)
 
 
 def _contents(file: str) -> bytes:
@@ -293,6 +328,7 @@ def _contents(file: str) -> bytes:
 
 
 _modules: Dict[str, Module] = {}
+_data_of: Dict[str, _data.Data] = {}  # by top-level package
 _files: Dict[str, str] = {}  # path in a bundle -> file here
 
 
@@ -300,21 +336,161 @@ def _module(name: str) -> Optional[Module]:
     """The snapshot of a local module; None where it is not local."""
     with _lock:
         known = _modules.get(name)
-        loaded = sys.modules.get(name)
-        spec = getattr(loaded, "__spec__", None)
-        if known is not None and (spec is None or spec is known.spec):
-            return known
+        if known is not None:
+            if not _is_reloaded(name, known.spec):
+                return known
+            _start_anew()
         if not is_local(name):
             return None
-        module = _modules[name] = _read(name, _find_spec(name))
+        module = _read(name, _find_spec(name))
         if module.source is not None:
             _files[module.path] = os.path.abspath(module.file)
+            module = _as_loaded(module)
+        _modules[name] = module
+        _watch()
         return module
+
+
+def _is_reloaded(name: str, spec: Any) -> bool:
+    found = getattr(sys.modules.get(name), "__spec__", None)
+    return found is not None and found is not spec
+
+
+def _as_loaded(module: Module, before: Optional[Module] = None) -> Module:
+    """With the source that the program runs, where the file was edited since it was
+    loaded. before: the last snapshot, of which the program may run the source still."""
+    loaded = sys.modules.get(module.name)
+    if (
+        not isinstance(loaded, types.ModuleType)
+        or module.source is None
+        or module.stamp is None
+        or module.stamp[0] / 1e9 < _live.STARTED
+    ):
+        return module
+    sources = [module.source]
+    if before is not None and before.source is not None:
+        sources.insert(0, before.source)
+    cached = linecache.cache.get(module.file)
+    if cached is not None and len(cached) > 2:
+        sources.append("".join(cached[2]).encode())
+    counted = [_live.differences(loaded, text, module.file) for text in sources]
+    fewest = min(counted)
+    if fewest and sources[counted.index(fewest)] is not getattr(before, "source", None):
+        warnings.warn(
+            f"{module.file} was edited after the program had loaded it, and what it "
+            "runs is in no file any more: jobs run what is in the file now",
+            stacklevel=2,
+        )
+        return module
+    source = sources[counted.index(fewest)]
+    if source == module.source:
+        return module
+    is_package = module.path.endswith("/__init__.py")
+    imports = _imports(module.name, is_package, source)
+    return module._replace(source=source, imports=imports)
+
+
+def _data_files(package: Module) -> Dict[str, bytes]:
+    """Of a top-level package."""
+    with _lock:
+        known = _data_of.get(package.name)
+        if known is None:
+            folders = _locations(package.spec) or []
+            known = _data.collect(package.name, [f for f in folders if os.path.isdir(f)])
+            _data_of[package.name] = known
+            for path in known.files:
+                _files.setdefault(path, path)
+        return known.files
 
 
 def file_of(path: str) -> Optional[str]:
     """The file here that travelled under this path."""
     return _files.get(path)
+
+
+# --- what has changed since -----------------------------------------------------------
+
+_FEW = 16  # modules are looked at for each call
+
+_generation = 0
+_next_look = 0.0
+_watched: Tuple[Tuple[str, Any], ...] = ()
+
+
+def generation() -> int:
+    """Another number whenever what was bundled is not what the program runs now.
+
+    Reloaded modules are seen at once. Files are looked at again when that costs less
+    than one percent of the time.
+    """
+    global _next_look
+    for name, spec in _watched:
+        if _is_reloaded(name, spec):
+            _next_look = 0.0
+            break
+    begin = time.perf_counter()
+    if begin >= _next_look:
+        with _lock:
+            if _look_again():
+                _start_anew()
+            _watch()
+        end = time.perf_counter()
+        _next_look = end + 100 * (end - begin)
+    return _generation
+
+
+def _start_anew() -> None:
+    global _generation
+    _generation += 1
+
+
+def _watch() -> None:
+    global _watched
+    few = len(_modules) <= _FEW
+    _watched = tuple((m.name, m.spec) for m in _modules.values()) if few else ()
+
+
+def _look_again() -> bool:
+    """Whether a snapshot had to be dropped."""
+    changed = False
+    for name, module in list(_modules.items()):
+        if _is_reloaded(name, module.spec):
+            del _modules[name]
+            changed = True
+        elif module.stamp is not None and _data.stamp_of(module.file) != module.stamp:
+            again = _read(name, module.spec)
+            if again.source is None:
+                _modules[name] = module._replace(stamp=again.stamp)
+                continue
+            again = _as_loaded(again, module)
+            changed = changed or again.source != module.source
+            _modules[name] = again
+    for name, data in list(_data_of.items()):
+        if not data.is_as_it_was():
+            del _data_of[name]
+            changed = True
+    return changed
+
+
+# --- the text of code that goes by value ----------------------------------------------
+
+_SOURCES = ".source"  # in a bundle; the worker shows it in tracebacks
+_SOURCE_LIMIT = 1024 * 1024
+
+
+@functools.lru_cache(maxsize=256)
+def is_own_source(file: str) -> bool:
+    """Whether it is a source file of the user's."""
+    return os.path.isabs(file) and os.path.isfile(file) and _place(file) == "local"
+
+
+def _source_files(files: Iterable[str]) -> Dict[str, bytes]:
+    found: Dict[str, bytes] = {}
+    for file in files:
+        text = "".join(linecache.getlines(file)).encode("utf-8", "replace")
+        if text and len(text) <= _SOURCE_LIMIT:
+            found[_SOURCES + os.path.normpath(file)] = text
+    return found
 
 
 # --- walking --------------------------------------------------------------------------
@@ -377,11 +553,7 @@ class _Walk:
 
     def runs(self, found: Import, root: bool) -> bool:
         """Whether an import stands at the top of its module or in the function."""
-        return not found.where or (
-            root
-            and bool(self.function)
-            and (found.where + ".").startswith(self.function + ".")
-        )
+        return not found.where or (root and found.where == self.function)
 
     def check(self, need: Need) -> None:
         """SerializationError where nothing provides the module on a node."""
@@ -394,7 +566,9 @@ class _Walk:
         if not provides(top, self.packages):
             where = f"`{need.file}` line {need.line} imports " if need.file else ""
             verb = "" if need.file else " is needed"
-            raise SerializationError(f"{where}{top}{verb}; add it to packages=[…]")
+            name = distribution_of(need.module)
+            what = "it" if normal(name) == normal(top) else name
+            raise SerializationError(f"{where}{top}{verb}; add {what} to packages=[…]")
 
 
 def _because(need: Need) -> str:
@@ -407,15 +581,24 @@ class Bundle(NamedTuple):
 
 
 def gather(
-    needs: Iterable[Need], packages: Sequence[str], function: str = ""
+    needs: Iterable[Need],
+    packages: Sequence[str],
+    function: str = "",
+    sources: Iterable[str] = (),
 ) -> Bundle:
     """What needs reach. function: qualified name, in the module of the first need, of
-    what will be called."""
+    what will be called. sources: files of code that goes by value."""
     walk = _Walk(packages, function)
     for position, need in enumerate(needs):
-        walk.need(need, True, position == 0)
+        walk.need(need, need.certain, position == 0)
     walk.run()
-    files = {m.path: m.source for m in walk.modules.values() if m.source is not None}
+    files: Dict[str, bytes] = _source_files(sources)
+    for module in walk.modules.values():
+        if "." not in module.name and _locations(module.spec) is not None:
+            files.update(_data_files(module))
+    for module in walk.modules.values():
+        if module.source is not None:
+            files[module.path] = module.source
     return Bundle(dict(sorted(files.items())), frozenset(walk.modules))
 
 
@@ -426,10 +609,25 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _requirement_name(requirement: str) -> str:
-    found = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
-    return normal(found.group(1)) if found else ""
+class _Requirement(NamedTuple):
+    name: str
+    extras: FrozenSet[str]
+    marker: str
 
+
+def _requirement(text: str) -> _Requirement:
+    found = _REQUIREMENT.match(text)
+    if found is None:
+        return _Requirement("", frozenset(), "")
+    extras = frozenset(normal(part) for part in (found[2] or "").split(",") if part)
+    return _Requirement(normal(found[1]), extras, text.partition(";")[2])
+
+
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
+_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
+
+# What the standard library of newer Pythons lacks, and which package has it.
+_MOVED = {"distutils": "setuptools"}
 
 _distributions: Optional[Dict[str, List[str]]] = None
 
@@ -440,43 +638,82 @@ def _distributions_of(top: str) -> List[str]:
     if _distributions is None:
         from importlib import metadata
 
-        listing = getattr(metadata, "packages_distributions", None)
+        listing = metadata.packages_distributions()
         _distributions = {
-            module: [normal(name) for name in names]
-            for module, names in (listing().items() if listing else ())
+            module: list(dict.fromkeys(names)) for module, names in listing.items()
         }
     return _distributions.get(top, [])
 
 
-def _closure(names: Iterable[str]) -> Tuple[Set[str], bool]:
-    """The named distributions with all they require, as installed here; and whether all
-    named ones are, so that this is the whole of it."""
+def distribution_of(module: str) -> str:
+    """What to name in packages= for a module: the distribution that has it here, else
+    its own name."""
+    top = module.partition(".")[0]
+    names = _distributions_of(top) or [_MOVED.get(top, top)]
+    return next((name for name in names if _has(name, module)), names[0])
+
+
+def _has(distribution: str, module: str) -> bool:
+    """Whether the files of a distribution hold a module; several may share a top-level
+    name."""
     from importlib import metadata
 
-    named = set(names)
-    known: Set[str] = set()
-    waiting = list(named)
+    try:
+        files = metadata.distribution(distribution).files or ()
+    except metadata.PackageNotFoundError:
+        return False
+    path = module.replace(".", "/")
+    return any(str(file).startswith((f"{path}/", f"{path}.")) for file in files)
+
+
+def advice(module: str) -> Optional[str]:
+    """What would bring a module that a job has missed."""
+    place = place_of(module)
+    if place == "local":
+        return (
+            f"{module} is a module of your own that no import statement leads to, so it "
+            "did not travel: import it where it is used"
+        )
+    top = module.partition(".")[0]
+    if place == "provided" or (place == "stdlib" and top not in _MOVED):
+        return None
+    if module != top and place == "missing":
+        return None  # its package was there
+    return f"add {distribution_of(module)} to packages=[…]"
+
+
+def _closure(requirements: Iterable[str]) -> Tuple[Set[str], bool]:
+    """The required distributions with all they require in turn, as installed here; and
+    whether this is the whole of it: what was named, or belongs to an extra that was
+    named, is installed."""
+    from importlib import metadata
+
+    known: Set[Tuple[str, FrozenSet[str]]] = set()
+    waiting = [(_requirement(text), True) for text in requirements]
     complete = True
     while waiting:
-        name = waiting.pop()
-        if name in known:
+        (name, extras, _), named = waiting.pop()
+        if (name, extras) in known:
             continue
-        known.add(name)
+        known.add((name, extras))
         try:
             requires = metadata.distribution(name).requires or ()
         except metadata.PackageNotFoundError:
-            complete = complete and name not in named
+            complete = complete and not named
             continue
-        waiting += [_requirement_name(requirement) for requirement in requires]
-    return known, complete
+        for text in requires:
+            further = _requirement(text)
+            extra = _EXTRA.search(further.marker)
+            if extra is None or normal(extra[1]) in extras:
+                waiting.append((further, extra is not None))
+    return {name for name, _ in known}, complete
 
 
 def provides(top: str, packages: Sequence[str]) -> bool:
     """Whether packages= bring the module, as far as can be known here."""
-    names = {_requirement_name(requirement) for requirement in packages}
-    if normal(top) in names:
+    if normal(top) in {_requirement(text).name for text in packages}:
         return True
-    if not names:
+    if not packages:
         return False
-    known, complete = _closure(names)
-    return not complete or not known.isdisjoint(_distributions_of(top))
+    known, complete = _closure(packages)
+    return not complete or not known.isdisjoint(map(normal, _distributions_of(top)))

@@ -11,6 +11,14 @@ import logging
 
 in_worker: bool = False
 
+# Whether a decorated function has run in place in this worker.
+ran_in_place: bool = False
+
+NOT_IN_A_JOB = (
+    "a Result, a Lead or an Executor cannot be used inside a job: give the job values, "
+    "such as result.get(), and submit other jobs from the program itself"
+)
+
 
 def give_logger(instance: object) -> None:
     """Lets a method write ``self.logger.info(...)``.

@@ -50,9 +50,22 @@ def rebuild(body: bytes, code: int, text: str, trust: bool = True) -> BaseExcept
     except UnderstudyError as problem:
         return _from_code(code, f"{text} ({problem})".strip())
     error = _exception_of(failure, trust)
+    if isinstance(error, ModuleNotFoundError):
+        _advise(error)
     if failure.traceback:
         error.__cause__ = RemoteTraceback(fill_in(failure.traceback))
     return error
+
+
+def _advise(error: ModuleNotFoundError) -> None:
+    """Says what would bring the module that a job has missed."""
+    name = error.name
+    if not name:
+        found = re.search(r"No module named '([\w.]+)'", str(error))
+        name = found.group(1) if found else None
+    advice = _bundle.advice(name) if name else None
+    if advice:
+        error.add_note(advice)
 
 
 def _exception_of(failure: _envelope.Failure, trust: bool) -> BaseException:

@@ -12,31 +12,36 @@ import dis
 import functools
 import io
 import os
-import pickle
-import pkgutil
 import sys
 import types
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import (
+    Any,
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+)
 
 import cloudpickle
 
-from understudy import _bundle, _envelope
+from understudy import _bundle, _by_value, _envelope
 from understudy._bundle import Need
-from understudy._wrapper import BoundWrapper, Wrapper
+from understudy._by_value import find, unwrap
+from understudy._wrapper import Wrapper
 
-# What multiprocessing spawns knows the program's own module by another name, under
-# which no other process could import it.
-_MAIN = ("__main__", "__mp_main__")
 if getattr(sys.modules.get("__main__"), "__name__", "") == "__mp_main__":
     cloudpickle.register_pickle_by_value(sys.modules["__mp_main__"])
-
-_REFERENCES = (type, types.FunctionType, types.BuiltinFunctionType)
 
 
 class Pickled(NamedTuple):
     data: bytes
     has_code: bool
     needs: Tuple[Need, ...]
+    sources: FrozenSet[str]  # files of the code in it
 
 
 def dumps(obj: Any, root: Optional[types.FunctionType] = None) -> Pickled:
@@ -44,104 +49,78 @@ def dumps(obj: Any, root: Optional[types.FunctionType] = None) -> Pickled:
     file = io.BytesIO()
     pickler = _Pickler(file, root)
     pickler.dump(obj)
-    return Pickled(file.getvalue(), pickler.has_code, tuple(pickler.needs.values()))
+    needs = tuple(pickler.needs.values())
+    return Pickled(file.getvalue(), pickler.has_code, needs, frozenset(pickler.sources))
 
 
 def loads(data: bytes) -> Any:
-    return _Unpickler(io.BytesIO(data)).load()
+    """What a node has sent. Nothing that this process has is changed by it."""
+    return _by_value.Unpickler(data, cloudpickle, keeps=True).load()
 
 
-class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+class _Pickler(_by_value.Pickler, cloudpickle.CloudPickler):  # type: ignore[misc]
     def __init__(self, file: io.BytesIO, root: Optional[types.FunctionType]) -> None:
         super().__init__(file, _envelope.PICKLE_PROTOCOL)
         self.root = root
-        self.has_code = False
         self.needs: Dict[Tuple[str, Tuple[str, ...]], Need] = {}
+        self.sources: Set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.ModuleType):
             if obj.__name__ in sys.modules:  # others go by value
                 self.need(_need_of(obj.__name__, self.root))
-        elif isinstance(obj, Wrapper):
+            return NotImplemented
+        if isinstance(obj, Wrapper):
             return self.decorated(obj)
-        elif isinstance(obj, types.CodeType):
-            self.has_code = True
-        elif isinstance(obj, _REFERENCES):
-            return self.reference(obj)
-        return NotImplemented
-
-    def base(self, obj: Any) -> Any:
         return super().reducer_override(obj)
 
-    def reference(self, obj: Any) -> Any:
+    def base(self, obj: Any) -> Any:
         """A class or function: by name where the node can import it."""
+        reduced = super().base(obj)
         module = getattr(obj, "__module__", None)
-        if module in _MAIN:
-            name = _bundle.main_name()
-            if name is not None and find(module, obj.__qualname__) is obj:
-                self.need(Need(name))
-                return pkgutil.resolve_name, (f"{name}:{obj.__qualname__}",)
-        reduced = self.base(obj)
         if reduced is not NotImplemented:
             self.has_code = True
-            if isinstance(obj, types.FunctionType):
-                self.imports_of(obj)
         elif isinstance(module, str):
             if module.partition(".")[0] == "cloudpickle":  # which travels beside
                 self.has_code = True
             else:
-                self.need(Need(module))
+                self.uses(module)
         return reduced
+
+    def function(self, obj: types.FunctionType) -> Any:
+        reduced = super().function(obj)
+        if reduced is not NotImplemented:
+            self.imports_of(obj)
+        return reduced
+
+    def code(self, obj: types.CodeType) -> Any:
+        if _bundle.is_own_source(obj.co_filename):
+            self.sources.add(obj.co_filename)
+        return super().code(obj)
 
     def decorated(self, obj: Wrapper) -> Any:
         name = importable_name(obj)
         if name is None:
             return obj._reduce_by_value()
-        self.need(Need(name[0]))
-        if obj.__module__ == name[0]:
-            return NotImplemented  # its own __reduce__ is the name
-        return pkgutil.resolve_name, (":".join(name),)
+        self.uses(name[0])
+        return NotImplemented  # its own __reduce__ is the name
+
+    def uses(self, module: str) -> None:
+        self.need(Need(module))
 
     def need(self, need: Need) -> None:
         self.needs.setdefault((need.module, need.names), need)
 
     def imports_of(self, function: types.FunctionType) -> None:
-        """Import statements in a body that travels by value. They must succeed only in
-        the function that is called."""
+        """Import statements in a body that travels by value. Those that certainly run
+        in the function that is called must succeed."""
         for need in code_imports(function.__code__, function.__globals__):
-            if function is self.root or _bundle.is_local(need.module):
-                self.need(need)
-
-
-class _Unpickler(pickle.Unpickler):
-    """What a node knows as pkg.main is __main__ where ``python -m pkg.main`` runs."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == _bundle.main_name():
-            module = "__main__"
-        return super().find_class(module, name)
+            certain = need.certain and function is self.root
+            if certain or _bundle.is_local(need.module):
+                self.need(need._replace(certain=certain))
 
 
 # --- names ----------------------------------------------------------------------------
-
-
-def find(module: str, qualname: str) -> Any:
-    """What stands under this name now, or None."""
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found
-
-
-def unwrap(obj: Any) -> Any:
-    """The plain function in a wrapper or a bound method; anything else as it is."""
-    while True:
-        if isinstance(obj, Wrapper):
-            obj = obj.__wrapped__
-        elif isinstance(obj, (types.MethodType, BoundWrapper)):
-            obj = obj.__func__
-        else:
-            return obj
 
 
 def importable_name(function: Any) -> Optional[Tuple[str, str]]:
@@ -152,34 +131,68 @@ def importable_name(function: Any) -> Optional[Tuple[str, str]]:
         return None
     if unwrap(find(module, qualname)) is not unwrap(function):
         return None
-    if module in _MAIN:
-        name = _bundle.main_name()
-        return None if name is None else (name, qualname)
+    if module in _by_value.MAIN:
+        return None  # also of python -m: as python FILE, it goes as it is now
     return None if _bundle.place_of(module) == "missing" else (module, qualname)
 
 
 # --- imports in code objects ----------------------------------------------------------
 
 
-def code_imports(code: types.CodeType, scope: Dict[str, Any]) -> Iterator[Need]:
+_JUMPS = frozenset(
+    ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "JUMP_BACKWARD_NO_INTERRUPT")
+)
+_ENDS = frozenset(("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE"))
+_JUMPING = frozenset((*dis.hasjrel, *dis.hasjabs))
+
+
+def code_imports(
+    code: types.CodeType, scope: Dict[str, Any], outer: bool = True
+) -> Iterator[Need]:
     """Imports in a body and the functions inside it, which may have no source text.
-    Those inside a try are left out: an exception table or block covers them."""
+    Certain are those that every way through the body comes by; not in a try, which an
+    exception table or block covers, nor in an inner function (outer=False)."""
     line = code.co_firstlineno
     constants: List[Any] = [None, None]
     guarded = _guarded(code)
-    for step in dis.get_instructions(code):
+    steps = list(dis.get_instructions(code))
+    for position, step in enumerate(steps):
         line = _line(step, line)
         if step.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
             constants = [constants[-1], step.argval]
-        elif step.opname == "IMPORT_NAME" and step.offset not in guarded:
+        elif step.opname == "IMPORT_NAME":
             level, names = constants
             module = _absolute(step.argval, level, scope)
             if module:
                 file = os.path.basename(code.co_filename)
-                yield Need(module, tuple(names or ()), file, line)
+                certain = (
+                    outer
+                    and step.offset not in guarded
+                    and not _can_pass(steps, position)
+                )
+                yield Need(module, tuple(names or ()), file, line, certain)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from code_imports(constant, scope)
+            yield from code_imports(constant, scope, False)
+
+
+def _can_pass(steps: List[Any], without: int) -> bool:
+    """Whether a body can end without this instruction."""
+    places = {step.offset: position for position, step in enumerate(steps)}
+    waiting, seen = [0], {without}
+    while waiting:
+        position = waiting.pop()
+        if position in seen or position >= len(steps):
+            continue
+        seen.add(position)
+        step = steps[position]
+        if step.opname in _ENDS:
+            return True
+        if step.opcode in _JUMPING and step.argval in places:
+            waiting.append(places[step.argval])
+        if step.opname not in _JUMPS:
+            waiting.append(position + 1)
+    return False
 
 
 def _line(step: Any, line: int) -> int:

@@ -18,7 +18,6 @@ from typing import (
     Any,
     Dict,
     FrozenSet,
-    Iterable,
     List,
     Mapping,
     NamedTuple,
@@ -31,6 +30,7 @@ import cloudpickle
 
 from understudy import _bundle, _core, _envelope, _pickler
 from understudy._bundle import Need
+from understudy._by_value import unwrap
 from understudy._msgpack import NotPlain
 from understudy.exceptions import (
     PayloadTooLarge,
@@ -76,7 +76,7 @@ class Code:
             self._by_value()
         else:
             self._by_name(self.target)
-        self._wider: OrderedDict[Tuple[FrozenSet[str], bool], Code] = OrderedDict()
+        self._wider: OrderedDict[Tuple[Any, ...], Code] = OrderedDict()
 
     # --- making -----------------------------------------------------------------------
 
@@ -86,10 +86,11 @@ class Code:
         self.payload = b""
         self.with_code = False
         self.needs: Tuple[Need, ...] = (Need(module),)
-        self._pack(_bundle.gather(self.needs, self.packages, qualname))
+        self.sources: FrozenSet[str] = frozenset()
+        self._pack(qualname)
 
     def _by_value(self) -> None:
-        plain = _pickler.unwrap(self.function)
+        plain = unwrap(self.function)
         root = plain if isinstance(plain, types.FunctionType) else None
         try:
             pickled = _pickler.dumps(self.function if root is None else root, root)
@@ -103,9 +104,13 @@ class Code:
         self.payload = pickled.data
         self.with_code = True
         self.needs = pickled.needs
-        self._pack(_bundle.gather(self.needs, self.packages))
+        self.sources = pickled.sources
+        self._pack()
 
-    def _pack(self, bundle: _bundle.Bundle) -> None:
+    def _pack(self, function: str = "") -> None:
+        """function: qualified name, where it goes by name."""
+        self.generation = _bundle.generation()
+        bundle = _bundle.gather(self.needs, self.packages, function, self.sources)
         self.modules = bundle.modules
         blobs: List[_core.Blob] = []
         if bundle.files or self.target is not None:
@@ -121,21 +126,22 @@ class Code:
         self.blobs = tuple(blobs)
         self.python = _envelope.PYTHON if self.with_code else None
 
-    def _widened(self, needs: Iterable[Need], has_code: bool) -> Code:
+    def _widened(self, pickled: _pickler.Pickled) -> Code:
         """The same function for arguments that need more modules, or code by value."""
-        more = [need for need in needs if need.module not in self.modules]
-        with_code = has_code or self.with_code
-        if not more and with_code == self.with_code:
+        more = [need for need in pickled.needs if need.module not in self.modules]
+        with_code = pickled.has_code or self.with_code
+        sources = self.sources | pickled.sources
+        if not more and with_code == self.with_code and sources == self.sources:
             return self
-        key = (frozenset(need.module for need in more), with_code)
+        key = (frozenset(need.module for need in more), with_code, sources)
         wider = self._wider.pop(key, None)
         if wider is None:
             wider = object.__new__(Code)
             wider.__dict__.update(self.__dict__)
             wider.with_code = with_code
             wider.needs = (*self.needs, *more)
-            function = self.target[1] if self.target else ""
-            wider._pack(_bundle.gather(wider.needs, self.packages, function))
+            wider.sources = sources
+            wider._pack(self.target[1] if self.target else "")
         self._wider[key] = wider  # the last to be dropped
         if len(self._wider) > _WIDER_KEPT:
             self._wider.popitem(last=False)
@@ -144,7 +150,10 @@ class Code:
     # --- using ------------------------------------------------------------------------
 
     def is_fresh(self) -> bool:
-        """Whether all that the function captured is as it was when it was pickled."""
+        """Whether all that the function captured is as it was when it was pickled, and
+        the program runs the modules that were bundled."""
+        if self.generation != _bundle.generation():
+            return False
         captured = self.captured
         if not captured:
             return captured is not None
@@ -176,7 +185,7 @@ class Code:
         except Exception as error:
             raise self._unpicklable(args, kwargs, error) from error
         try:
-            code = self._widened(pickled.needs, pickled.has_code)
+            code = self._widened(pickled)
         except SerializationError as error:
             raise SerializationError(f"arguments of {self.name}: {error}") from None
         return code, _envelope.encode_pickle(pickled.data, pickled.has_code)
@@ -206,7 +215,7 @@ class Code:
     ) -> List[Tuple[str, Any]]:
         names: List[str] = []
         try:
-            signature = inspect.signature(_pickler.unwrap(self.function))
+            signature = inspect.signature(unwrap(self.function))
             for name, parameter in signature.parameters.items():
                 if parameter.kind in (
                     inspect.Parameter.POSITIONAL_ONLY,
@@ -312,7 +321,7 @@ def _captured(function: types.FunctionType) -> Optional[List[Tuple[Any, Any, Any
             return True
         if isinstance(value, tuple):
             return all(frozen(part) for part in value)
-        plain = _pickler.unwrap(value)
+        plain = unwrap(value)
         if isinstance(plain, types.BuiltinFunctionType):
             return True
         if not isinstance(plain, types.FunctionType):

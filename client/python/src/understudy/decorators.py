@@ -70,6 +70,7 @@ class Decorated(Wrapper, Generic[R, V]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> V:
         if _context.in_worker:
+            _context.ran_in_place = True
             return cast(V, self.__wrapped__(*args, **kwargs))
         result = self._submit(args, kwargs)
         return cast(V, result._block() if self._options.block else result)

@@ -236,6 +236,11 @@ class RemoteError(UnderstudyError):
         return str(self.detail.get("type", ""))
 
     @property
+    def status(self) -> Optional[int]:
+        """Where the job has called sys.exit: the status that it wanted to end with."""
+        return self.detail.get("exit_status")
+
+    @property
     def traceback(self) -> str:
         return str(self.detail.get("traceback", ""))
 

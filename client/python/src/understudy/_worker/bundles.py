@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib
+import linecache
 import os
 import sys
 from types import ModuleType
@@ -17,6 +18,7 @@ from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 from understudy._worker import system, trees
 
 _TRIES = 8
+_SOURCES = ".source"  # in a bundle: files whose code came by value
 
 
 class Cache:
@@ -128,6 +130,7 @@ class SearchPath:
         sys.path.insert(0, place)
         importlib.invalidate_caches()
         self._unload_namesakes(place)
+        _show_sources(os.path.join(place, _SOURCES))
 
     def _unload_namesakes(self, place: str) -> None:
         """Forgets modules that only the runtime has imported where the bundle has one
@@ -152,6 +155,18 @@ class SearchPath:
             ):
                 return filename[len(place) + 1 :]
         return filename
+
+
+def _show_sources(folder: str) -> None:
+    """Gives tracebacks the lines of code that came by value, by the names that its
+    files have on the client's machine."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            with open(path, encoding="utf-8", errors="replace") as stream:
+                lines = stream.readlines()
+            file = path[len(folder) :]
+            linecache.cache[file] = (os.path.getsize(path), None, lines, file)
 
 
 def import_aside(place: str, name: str) -> Dict[str, ModuleType]:

@@ -15,10 +15,11 @@ import linecache
 import os
 import pickle
 import sys
-from types import FunctionType, ModuleType
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from types import CoroutineType, FunctionType, ModuleType
+from typing import Any, Callable, Coroutine, Dict, Mapping, Optional, Sequence, Tuple
 
-from understudy._context import give_logger
+from understudy import _by_value
+from understudy._context import NOT_IN_A_JOB, give_logger
 from understudy._envelope import (
     PICKLE_PROTOCOL,
     Dumps,
@@ -30,27 +31,51 @@ from understudy._envelope import (
     split_call,
 )
 from understudy._worker import bundles
+from understudy._worker.failures import exit_status
 from understudy._wrapper import Wrapper
+from understudy.exceptions import UnderstudyError
 
 _KEPT = 256
 _NO_ARGS = b"\x92\xa1m\xc4\x03\x92\x90\x80"  # ["m", [[], {}]]
 _SOURCE = "understudy_source_"
+_SUBMITTING = frozenset(
+    f"understudy.{name}" for name in ("_core", "_call", "_serialize", "_pickler")
+)
 _IMMUTABLE = (type(None), bool, int, float, complex, str, bytes)
 
 
 class Target:
-    """What a call's code stands for, with the pickling that belongs to it."""
+    """What a call's code stands for, with the pickling that belongs to it. loads: for
+    arguments. check: to see whether a pickle loads; changes nothing."""
 
-    __slots__ = ("dumps", "function", "loads", "owner", "prefix")
+    __slots__ = ("check", "dumps", "function", "loads", "owner", "pid", "prefix")
 
     def __init__(
-        self, function: Callable[..., Any], dumps: Dumps, loads: Loads
+        self, function: Callable[..., Any], dumps: Dumps, loads: Loads, check: Loads
     ) -> None:
         self.function = function
         self.dumps = dumps
         self.loads = loads
+        self.check = check
         self.owner = _owner(function)
+        self.pid = os.getpid()
         self.prefix = b""
+
+    def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The function's value; of a coroutine the value that it ends with. A program
+        that exits with status 0 has ended well."""
+        try:
+            value = self.function(*args, **kwargs)
+            if type(value) is CoroutineType:
+                value = _run_coroutine(value)
+            return value
+        except SystemExit as exit:
+            if os.getpid() == self.pid:  # a child that the job has forked really exits
+                if exit_status(exit) == 0:
+                    return None
+                if not isinstance(exit.code, int):
+                    print(exit.code, file=sys.stderr)  # as the interpreter does
+            raise
 
     def equip(self, args: Sequence[Any]) -> None:
         """Where it is a method: its instance gets a logger."""
@@ -61,9 +86,20 @@ class Target:
                     return
 
 
+class _Refusal:
+    """Among sys.meta_path: what submits is not for jobs, and says so."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        if name in _SUBMITTING:
+            raise UnderstudyError(NOT_IN_A_JOB)
+
+
 class Calls:
     def __init__(self, path: bundles.SearchPath) -> None:
         self._path = path
+        if _Refusal not in sys.meta_path:
+            sys.meta_path.insert(0, _Refusal)
         self._kept: Dict[bytes, Target] = {}
         self._last: Optional[Target] = None
         self._cloudpickles: Dict[bytes, Dict[str, ModuleType]] = {}
@@ -116,8 +152,8 @@ class Calls:
         if not (module_name and colon and qualname):
             malformed("a function is module:qualname")
         module = importlib.import_module(module_name)
-        dumps, loads = self._pickling(code)
-        return Target(_lookup(module, qualname), dumps, loads)
+        dumps, loads, check = self._pickling(code)
+        return Target(_lookup(module, qualname), dumps, loads, check)
 
     def _activate(self, digest: bytes) -> None:
         if digest not in self._path.places:
@@ -140,7 +176,7 @@ class Calls:
                 raise pickle.PicklingError("its class is in the job's source text only")
             return data, False
 
-        return Target(function, dumps, pickle.loads)
+        return Target(function, dumps, pickle.loads, pickle.loads)
 
     # --- Functions by value -----------------------------------------------------------
 
@@ -148,16 +184,16 @@ class Calls:
         check_python(_field(code, "python", str), "function")
         if "bundle" in code:
             self._activate(_field(code, "bundle", bytes))
-        dumps, loads = self._pickling(code)
+        dumps, loads, check = self._pickling(code)
         function = loads(_field(code, "pickle", bytes))
         if not callable(function) and not hasattr(function, "__wrapped__"):
             raise TypeError(f"{type(function).__name__} object is not callable")
-        return Target(_unwrap(function), dumps, loads)
+        return Target(_unwrap(function), dumps, loads, check)
 
-    def _pickling(self, code: Mapping[str, Any]) -> Tuple[Dumps, Loads]:
+    def _pickling(self, code: Mapping[str, Any]) -> Tuple[Dumps, Loads, Loads]:
         digest = self._find_cloudpickle(code)
         if digest is None:
-            return plain_pickle, pickle.loads
+            return plain_pickle, pickle.loads, pickle.loads
         modules = self._cloudpickles.get(digest)
         if modules is None:
             place = self._path.places[digest]
@@ -226,7 +262,15 @@ def _owner(function: Callable[..., Any]) -> str:
     return "" if owner.endswith("<locals>") else owner
 
 
+def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio  # of which only these jobs pay the import
+
+    return asyncio.run(coroutine)
+
+
 def _is_stateless(function: Any) -> bool:
+    if isinstance(function, _by_value.LRU):
+        function = function.__wrapped__
     return (
         type(function) is FunctionType
         and not function.__closure__
@@ -254,20 +298,28 @@ def _source_module(source: str) -> ModuleType:
     return module
 
 
-def _cloudpickling(modules: Dict[str, ModuleType]) -> Tuple[Dumps, Loads]:
+def _cloudpickling(modules: Dict[str, ModuleType]) -> Tuple[Dumps, Loads, Loads]:
     """Pickling with the client's cloudpickle, which goes by its own name in the pickles
-    and is to be found under it only while they are made or read."""
+    and is to be found under it only while they are made or read. The first of the two
+    that load takes the caller's classes as they are now; the other changes nothing."""
+    cloudpickle = modules["cloudpickle"]
+    pickler = _by_value.pickler_class(cloudpickle)
+    # What came by value goes by value: for a pickle there is no program here.
+    names = {**modules, "__main__": ModuleType("__main__")}
 
     def dumps(obj: Any) -> Tuple[bytes, bool]:
-        with bundles.shadowed(modules):
+        with bundles.shadowed(names):
             try:
                 return plain_pickle(obj)
             except Exception:
-                dump = modules["cloudpickle"].dumps
-                return dump(obj, protocol=PICKLE_PROTOCOL), True
+                return _by_value.dumps(pickler, obj)
 
     def loads(data: bytes) -> Any:
         with bundles.shadowed(modules):
-            return pickle.loads(data)
+            return _by_value.Unpickler(data, cloudpickle, keeps=False).load()
 
-    return dumps, loads
+    def check(data: bytes) -> Any:
+        with bundles.shadowed(modules):
+            return _by_value.Unpickler(data, cloudpickle, keeps=True).load()
+
+    return dumps, loads, check

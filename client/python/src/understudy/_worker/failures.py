@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import traceback
 from typing import Any, Callable, List, Optional, Set, Tuple
 
-from understudy import exceptions
+from understudy import _context, exceptions
 from understudy._envelope import Dumps, Failure, Loads, encode_pickle
 
 REMOTE = exceptions.RemoteError.code
@@ -32,6 +33,15 @@ _OWN = (
     exceptions.TimeLimitExceeded,
 )
 
+_OF_RESULTS = frozenset(
+    "accepted cancel check done exception get info interrupt log result running status "
+    "stream_log uuid".split()
+)
+_NOTE = (
+    "inside a job, a decorated function runs in place: calling it gives its value, not "
+    "a Result"
+)
+
 
 class Failures:
     def __init__(self, runtime: str, relative: Callable[[str], str]) -> None:
@@ -43,6 +53,8 @@ class Failures:
     def of(self, exc: BaseException, dumps: Dumps, loads: Loads, own: bool) -> Failure:
         """own: the runtime raised it, or an interrupt did."""
         kind = type(exc)
+        if kind is AttributeError and _context.ran_in_place:
+            _note_value(exc)
         failure = Failure(
             exc.code if own and isinstance(exc, _OWN) else REMOTE,
             _attribute(kind, "__qualname__"),
@@ -53,6 +65,8 @@ class Failures:
             failure.traceback, failure.frames = self._describe(exc)
         except Exception as problem:
             failure.traceback = f"(no traceback: {type(problem).__name__})"
+        if isinstance(exc, SystemExit):
+            failure.detail["exit_status"] = exit_status(exc)
         if not own:
             failure.pickle = _pickle(exc, dumps, loads)
         return failure
@@ -82,6 +96,26 @@ class Failures:
         self._rename(report.__context__, seen)
         for part in getattr(report, "exceptions", None) or ():
             self._rename(part, seen)
+
+
+def _note_value(exc: BaseException) -> None:
+    """Of f(1).get() in a job: what gives a Result in a program is a value here."""
+    found = re.search(r"has no attribute '(\w+)'", _text(exc))
+    if found is None or found.group(1) not in _OF_RESULTS:
+        return
+    notes = getattr(exc, "__notes__", [])
+    try:
+        exc.__notes__ = [*notes, _NOTE]  # type: ignore[attr-defined]
+    except Exception:  # noqa: S110 - it does without
+        pass
+
+
+def exit_status(exc: SystemExit) -> int:
+    """What the process would have ended with."""
+    code = exc.code
+    if code is None:
+        return 0
+    return code & 0xFF if isinstance(code, int) else 1
 
 
 def _attribute(kind: type, name: str) -> str:

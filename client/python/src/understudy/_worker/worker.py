@@ -133,12 +133,12 @@ class Worker:
                     value: Any = shell.run(body, self._max_payload)
                 else:
                     target = self._calls.find(body)
-                    dumps, loads = target.dumps, target.loads
+                    dumps, loads = target.dumps, target.check
                     args, kwargs = self._calls.args(target, body)
                     if target.owner:
                         target.equip(args)
                     own = False
-                    value = target.function(*args, **kwargs)
+                    value = target.call(args, kwargs)
                     own = True
             finally:
                 self._running = -1
