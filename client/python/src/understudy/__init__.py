@@ -16,8 +16,10 @@ imports a decorated module on a node needs neither the C extension nor a broker.
 #   _wrapper              what is known of decorated functions below the decorator
 #   _chunks               what a job does with several items of a map
 #   _envelope             the bodies of calls, values, failures and bundles
+#   _by_value             what pickling by value does on both ends
 #   _worker               runs jobs on a node, which has neither _core nor cloudpickle
 #   _settings, _options   the keywords that say where and how
+#   _live, _data          the source that a module runs; a package's data files
 #   _bundle               the source that a function needs
 #   _pickler, _serialize  from a call to its body and blobs
 #   _failures             from a failure's body to an exception

@@ -396,7 +396,9 @@ def _data_files(package: Module) -> Dict[str, bytes]:
         known = _data_of.get(package.name)
         if known is None:
             folders = _locations(package.spec) or []
-            known = _data.collect(package.name, [f for f in folders if os.path.isdir(f)])
+            known = _data.collect(
+                package.name, [f for f in folders if os.path.isdir(f)]
+            )
             _data_of[package.name] = known
             for path in known.files:
                 _files.setdefault(path, path)
@@ -671,8 +673,8 @@ def advice(module: str) -> Optional[str]:
     place = place_of(module)
     if place == "local":
         return (
-            f"{module} is a module of your own that no import statement leads to, so it "
-            "did not travel: import it where it is used"
+            f"{module} is a module of your own that no import statement leads to, so "
+            "it did not travel: import it where it is used"
         )
     top = module.partition(".")[0]
     if place == "provided" or (place == "stdlib" and top not in _MOVED):

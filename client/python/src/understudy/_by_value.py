@@ -78,7 +78,7 @@ def set_state(obj: Any, state: Tuple[str, Dict[str, Any]]) -> None:
             object.__setattr__(obj, name, value)
 
 
-def make_bare(cls: type) -> Any:
+def make_bare(cls: Any) -> Any:
     return cls.__new__(cls)
 
 
@@ -158,7 +158,7 @@ def _reduce_cached(pickler: Pickler, obj: Any) -> Any:
     return make_cached, (obj.__wrapped__, found["maxsize"], found["typed"])
 
 
-def make_property(cls: type) -> Any:
+def make_property(cls: Any) -> Any:
     made = cls.__new__(cls)
     made.lock = threading.RLock()
     return made
@@ -327,7 +327,7 @@ class Pickler:
         return True
 
 
-def _reduces_itself(kind: type) -> bool:
+def _reduces_itself(kind: Any) -> bool:
     if kind.__module__ in ("understudy._executor", "understudy._result"):
         raise SerializationError(_context.NOT_IN_A_JOB)
     return (
@@ -392,7 +392,9 @@ class Unpickler(pickle.Unpickler):
         self.made.append(known)
         return known
 
-    def _set_class_state(self, set_state: Callable[..., Any], cls: Any, state: Any) -> Any:
+    def _set_class_state(
+        self, set_state: Callable[..., Any], cls: Any, state: Any
+    ) -> Any:
         if id(cls) in self._own:
             return cls
         try:

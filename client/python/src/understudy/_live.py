@@ -56,7 +56,9 @@ def _functions(code: types.CodeType, names: Any, file: str) -> int:
     for name, parts in written.items():
         live = names.get(name)
         if isinstance(live, type):
-            if getattr(live, "__module__", None) == names.get("__name__", live.__module__):
+            if getattr(live, "__module__", None) == names.get(
+                "__name__", live.__module__
+            ):
                 count += min(_functions(part, vars(live), file) for part in parts)
             continue
         found = _code_of(live)

@@ -199,6 +199,9 @@ class Code:
         for name, value in self._named(args, kwargs):
             try:
                 _pickler.dumps(value)
+            except SerializationError as problem:  # which says what is wrong
+                place, culprit, reason = name, value, problem
+                break
             except Exception as problem:
                 place, culprit, reason = _envelope.find_unpicklable(
                     value, _dumps, name, problem

@@ -33,9 +33,9 @@ _OWN = (
     exceptions.TimeLimitExceeded,
 )
 
-_OF_RESULTS = frozenset(
-    "accepted cancel check done exception get info interrupt log result running status "
-    "stream_log uuid".split()
+_OF_RESULTS = re.compile(
+    "has no attribute '(accepted|cancel|check|done|exception|get|info|interrupt|log|"
+    "result|running|status|stream_log|uuid)'"
 )
 _NOTE = (
     "inside a job, a decorated function runs in place: calling it gives its value, not "
@@ -100,12 +100,11 @@ class Failures:
 
 def _note_value(exc: BaseException) -> None:
     """Of f(1).get() in a job: what gives a Result in a program is a value here."""
-    found = re.search(r"has no attribute '(\w+)'", _text(exc))
-    if found is None or found.group(1) not in _OF_RESULTS:
+    if _OF_RESULTS.search(_text(exc)) is None:
         return
     notes = getattr(exc, "__notes__", [])
     try:
-        exc.__notes__ = [*notes, _NOTE]  # type: ignore[attr-defined]
+        exc.__notes__ = [*notes, _NOTE]
     except Exception:  # noqa: S110 - it does without
         pass
 
