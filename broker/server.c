@@ -44,7 +44,6 @@ struct server {
     void *socket; /* the raw ROUTER */
     server_options_t options;
     private_redis_t *redis;
-    endpoints_t endpoints;
     zsock_t *router;
     zmq_pollitem_t signals;
     usi_msg_t msg; /* received */
@@ -405,7 +404,6 @@ server_t *server_new (void)
     self->socket = zsock_resolve (self->router);
     core->peers = peers_new ();
     core->nodes = nodes_new ();
-    core->endpoints = &self->endpoints;
     core->id = usi_random32 ();
     core->started_ms = usi_now_ms ();
     follows_init (core);
@@ -437,7 +435,7 @@ void server_destroy (server_t **self_p)
     zloop_destroy (&self->loop);
     zsock_destroy (&self->router);
     usi_msg_free (&self->msg);
-    endpoints_clear (&self->endpoints);
+    endpoints_clear (&core->endpoints);
     if (self->signals.fd >= 0)
         close (self->signals.fd);
     free (self);
@@ -455,7 +453,7 @@ int server_bind (server_t *self, const char *endpoint, char **text)
     int reason = errno;
     free (address);
     if (rc == 0 && zmq_getsockopt (self->socket, ZMQ_LAST_ENDPOINT, bound, &len) == 0) {
-        endpoints_add_bound (&self->endpoints, bound);
+        endpoints_add_bound (&self->core.endpoints, bound);
         return 0;
     }
     bool wrong = reason == EINVAL || reason == EPROTONOSUPPORT;
@@ -541,7 +539,7 @@ void server_run (server_t *self)
 
 const endpoints_t *server_endpoints (const server_t *self)
 {
-    return &self->endpoints;
+    return &self->core.endpoints;
 }
 
 const char *server_durability (const server_t *self)

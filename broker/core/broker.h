@@ -34,8 +34,8 @@ typedef struct broker {
     peers_t *peers;
     nodes_t *nodes;
     outbox_t *outbox;
-    zhashx_t *follows;      /* of all peers; follows.c */
-    endpoints_t *endpoints; /* bound addresses */
+    zhashx_t *follows;     /* of all peers; follows.c */
+    endpoints_t endpoints; /* bound addresses */
     uint32_t id;
     int64_t started_ms;
     int64_t lease_ms;

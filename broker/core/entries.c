@@ -12,9 +12,9 @@
 
 static usi_list_t s_endpoints (const broker_t *self, usi_buf_t *buf)
 {
-    for (size_t i = 0; i < self->endpoints->count; i++)
-        usi_list_add_str (buf, usi_bytes_of (self->endpoints->texts[i]));
-    return usi_list_of (buf, (uint32_t) self->endpoints->count);
+    for (size_t i = 0; i < self->endpoints.count; i++)
+        usi_list_add_str (buf, usi_bytes_of (self->endpoints.texts[i]));
+    return usi_list_of (buf, (uint32_t) self->endpoints.count);
 }
 
 static void s_encode_broker (const broker_t *self, usi_buf_t *buf)

@@ -42,7 +42,7 @@ static void s_status_row (row_t *row, const broker_t *self)
     row_text (row, "cluster", store_cluster (self->store));
     row_text (row, "host", usi_host ());
     row_uint (row, "pid", (uint64_t) getpid ());
-    row_list (row, "endpoints", self->endpoints);
+    row_list (row, "endpoints", &self->endpoints);
     row_text (row, "durability", store_durability (self->store));
     row_uint (row, "lease_ms", (uint64_t) self->lease_ms);
     row_uint (row, "max_payload", self->max_payload);

@@ -65,7 +65,6 @@ static int s_setup (void **state, int mark)
                               .peers = peers_new (),
                               .nodes = nodes_new (),
                               .outbox = outbox_new (self->router, &hooks),
-                              .endpoints = &self->endpoints,
                               .id = 0xb,
                               .lease_ms = 15000,
                               .max_payload = 64 << 20};
@@ -96,7 +95,7 @@ int world_teardown (void **state)
     nodes_destroy (&broker->nodes);
     peers_destroy (&broker->peers);
     follows_destroy (broker);
-    endpoints_clear (&self->endpoints);
+    endpoints_clear (&broker->endpoints);
     for (size_t i = 0; i < self->ends_len; i++)
         world_cut (&self->ends[i]);
     zmq_close (self->router);

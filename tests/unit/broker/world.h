@@ -22,7 +22,6 @@ typedef struct world {
     broker_t broker;
     store_t *store;
     void *context, *router;
-    endpoints_t endpoints;
     end_t ends[WORLD_ENDS_MAX];
     size_t ends_len;
     unsigned filled; /* how often the outbox asked to be flushed */
