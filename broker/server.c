@@ -87,13 +87,15 @@ static void s_on_filled (void *arg)
     self->turn_timer = true;
 }
 
+/* A timer that repeats comes several times in a row after a turn that took long, even
+ * when its first handler has ended it: what ends itself is started anew each time. */
 static int s_on_slow (zloop_t *loop, int timer, void *arg)
 {
     server_t *self = arg;
-    if (!slow_peers_retry (&self->core)) {
-        zloop_timer_end (loop, timer);
-        self->slow_timer = false;
-    }
+    (void) timer;
+    self->slow_timer = slow_peers_retry (&self->core);
+    if (self->slow_timer)
+        zloop_timer (loop, SLOW_PEERS_RETRY_MS, 1, s_on_slow, self);
     return 0;
 }
 
@@ -102,7 +104,7 @@ static void s_on_unsent (peer_t *peer, const usi_msg_t *msg, void *arg)
     server_t *self = arg;
     slow_peer_unsent (&self->core, peer, msg);
     if (!self->slow_timer)
-        zloop_timer (self->loop, SLOW_PEERS_RETRY_MS, 0, s_on_slow, self);
+        zloop_timer (self->loop, SLOW_PEERS_RETRY_MS, 1, s_on_slow, self);
     self->slow_timer = true;
 }
 
@@ -157,10 +159,12 @@ static void s_stop_reading (server_t *self)
 static int s_on_resume (zloop_t *loop, int timer, void *arg)
 {
     server_t *self = arg;
-    if (!self->core.ending && s_is_over (self, 2))
+    (void) timer;
+    if (self->core.ending)
         return 0;
-    zloop_timer_end (loop, timer);
-    if (!self->core.ending)
+    if (s_is_over (self, 2))
+        zloop_timer (loop, RESUME_MS, 1, s_on_resume, self);
+    else
         s_start_reading (self);
     return 0;
 }
@@ -172,7 +176,7 @@ static void s_check_backlog (server_t *self)
     if (!self->reading || !s_is_over (self, 1))
         return;
     s_stop_reading (self);
-    zloop_timer (self->loop, RESUME_MS, 0, s_on_resume, self);
+    zloop_timer (self->loop, RESUME_MS, 1, s_on_resume, self);
 }
 
 static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg)
@@ -180,7 +184,7 @@ static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg)
     server_t *self = arg;
     (void) loop;
     (void) reader;
-    for (int i = 0; i < TURN_MAX && s_receive (self); i++)
+    for (int i = 0; i < TURN_MAX && !s_is_over (self, 1) && s_receive (self); i++)
         ;
     store_flush (self->core.store);
     s_end_turn (self);

@@ -5,6 +5,7 @@ lost can be sent again through any broker."""
 import hashlib
 import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from test_protocol import (
@@ -136,3 +137,26 @@ def test_a_result_does_not_change(broker, node, client, redis_server):
             assert put(liar, digest, os.urandom(int.from_bytes(size, "big")), 1) == 0
     liar.close()
     user.script(code, job)
+
+
+def test_more_at_once_than_the_store_takes(peers):
+    """The broker stops reading for a while, after a turn that took long; then it reads
+    again, once."""
+    many = [peers()]
+    many += [Peer(many[0].endpoint, "client") for _ in range(9)]
+
+    def put_other_bytes(peer):
+        for _ in range(3):
+            blob, waiting = os.urandom(32), 8
+            for index in range(8):
+                item = {"blob": blob, "size": 8 * MIB, "index": index}
+                peer.send(BLOB_PUT, [item], [bytes(MIB)])
+            while waiting:
+                waiting -= len(peer.expect(BLOB_KEPT)[0]["items"])
+
+    try:
+        with ThreadPoolExecutor(len(many)) as pool:
+            list(pool.map(put_other_bytes, many))
+    finally:
+        for peer in many[1:]:
+            peer.close()

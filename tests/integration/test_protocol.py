@@ -28,6 +28,7 @@ class Peer:
     """A DEALER that speaks frames."""
 
     def __init__(self, endpoint, role=None, **fields):
+        self.endpoint = endpoint
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
