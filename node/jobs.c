@@ -217,11 +217,7 @@ void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result
     job->has_blob = false;
     job_set_state (node, job, JOB_ENDED);
     if (job->result.len > node->limits.max_payload) {
-        char *why =
-            usi_sprintf ("the result has %zu bytes, the limit is %llu", job->result.len,
-                         (unsigned long long) node->limits.max_payload);
-        job_fail (node, job, USI_FAILED, US_ERR_TOO_LARGE, why);
-        free (why);
+        job_too_large (node, job, job->result.len);
     } else if (job->result.len > node->limits.max_body) {
         job_put_result (node, job);
     } else {
@@ -239,6 +235,15 @@ void job_fail (node_t *node, job_t *job, int outcome, us_err_t code,
     failure.node = node->options.name;
     failure_pack (&envelope, &failure);
     job_end (node, job, outcome, code, &envelope);
+}
+
+void job_too_large (node_t *node, job_t *job, uint64_t size)
+{
+    char *why = usi_sprintf ("the result has %llu bytes, the limit is %llu",
+                             (unsigned long long) size,
+                             (unsigned long long) node->limits.max_payload);
+    job_fail (node, job, USI_FAILED, US_ERR_TOO_LARGE, why);
+    free (why);
 }
 
 void job_hand_back (node_t *node, job_t *job)

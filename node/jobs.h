@@ -102,6 +102,8 @@ void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result
 /* The same with a failure envelope made here. */
 void job_fail (node_t *node, job_t *job, int outcome, us_err_t code,
                const char *message);
+/* The same for a result of this size, which is over the limit. */
+void job_too_large (node_t *node, job_t *job, uint64_t size);
 void job_hand_back (node_t *node, job_t *job);
 /* Sends the result, perhaps again, as a blob. */
 void job_put_result (node_t *node, job_t *job);

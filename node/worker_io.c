@@ -254,19 +254,36 @@ void worker_take_back (worker_t *self)
 
 /* --- results ---------------------------------------------------------------------- */
 
-static bool s_read_fd (int fd, usi_buf_t *out)
+static bool s_read_fd (int fd, size_t size, usi_buf_t *out)
 {
-    struct stat st;
-    if (fd < 0 || fstat (fd, &st) != 0 || !usi_buf_reserve (out, (size_t) st.st_size))
+    if (!usi_buf_reserve (out, size))
         return false;
-    while (out->len < (size_t) st.st_size) {
-        ssize_t got = pread (fd, out->data + out->len, (size_t) st.st_size - out->len,
-                             (off_t) out->len);
+    while (out->len < size) {
+        ssize_t got =
+            pread (fd, out->data + out->len, size - out->len, (off_t) out->len);
         if (got <= 0)
             return false;
         out->len += (size_t) got;
     }
     return true;
+}
+
+/* The body and its size. One over the limit, which a job can make of nothing (a sparse
+ * file), is not read. */
+static bool s_read_body (worker_t *self, const uint8_t *data, size_t len, int fd,
+                         usi_buf_t *out, uint64_t *size)
+{
+    struct stat st;
+    *size = len - RESULT_HEAD;
+    if (!(data[6] & FLAG_MEMFD)) {
+        usi_buf_append (out, data + RESULT_HEAD, len - RESULT_HEAD);
+        return true;
+    }
+    if (fd < 0 || fstat (fd, &st) != 0 || !S_ISREG (st.st_mode))
+        return false;
+    *size = (uint64_t) st.st_size;
+    return *size > self->node->limits.max_payload ||
+           s_read_fd (fd, (size_t) st.st_size, out);
 }
 
 static bool s_wants_rest (worker_t *self, int64_t took_us)
@@ -313,7 +330,8 @@ static void s_after_job (worker_t *self, unsigned flags)
     loop_touch (self->node->loop);
 }
 
-static void s_finish (worker_t *self, job_t *job, const uint8_t *head, usi_buf_t *body)
+static void s_finish (worker_t *self, job_t *job, const uint8_t *head, usi_buf_t *body,
+                      uint64_t size)
 {
     int outcome = head[5];
     int32_t code = (int32_t) usi_get_be (head + 7, 4);
@@ -321,6 +339,9 @@ static void s_finish (worker_t *self, job_t *job, const uint8_t *head, usi_buf_t
     if (drained) {
         usi_buf_free (body);
         job_hand_back (self->node, job);
+    } else if (size > self->node->limits.max_payload) {
+        usi_buf_free (body);
+        job_too_large (self->node, job, size);
     } else {
         job_end (self->node, job, outcome, code, body);
     }
@@ -331,6 +352,7 @@ static void s_on_result (worker_t *self, const uint8_t *data, size_t len, int fd
 {
     job_t *job = worker_head (self);
     usi_buf_t body = {0};
+    uint64_t size;
     if (!job || len < RESULT_HEAD || usi_get_be (data + 1, 4) != job->seq ||
         data[5] < USI_SUCCEEDED || data[5] > USI_STOPPED || data[5] == USI_CRASHED) {
         worker_fault (self, "a result that does not belong to its job");
@@ -340,16 +362,12 @@ static void s_on_result (worker_t *self, const uint8_t *data, size_t len, int fd
         worker_fault (self, "a result without its marker in the log");
         return;
     }
-    if (data[6] & FLAG_MEMFD) {
-        if (!s_read_fd (fd, &body)) {
-            usi_buf_free (&body);
-            worker_fault (self, "a result without its body");
-            return;
-        }
-    } else {
-        usi_buf_append (&body, data + RESULT_HEAD, len - RESULT_HEAD);
+    if (!s_read_body (self, data, len, fd, &body, &size)) {
+        usi_buf_free (&body);
+        worker_fault (self, "a result without its body");
+        return;
     }
-    s_finish (self, job, data, &body);
+    s_finish (self, job, data, &body, size);
     s_measure (self, now_us);
     s_after_job (self, data[6]);
 }
@@ -357,8 +375,10 @@ static void s_on_result (worker_t *self, const uint8_t *data, size_t len, int fd
 static void s_on_ready (worker_t *self, const uint8_t *data, size_t len, int64_t now_us)
 {
     int status;
-    if (len < 5 || self->pid > 0)
+    if (len != 5) {
+        worker_fault (self, "a message that is cut short");
         return;
+    }
     self->pid = (pid_t) usi_get_be (data + 1, 4);
     worker_apply (self, WORKER_READY);
     self->pool->start_failures = 0;
@@ -372,13 +392,16 @@ static void s_on_ready (worker_t *self, const uint8_t *data, size_t len, int64_t
 static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int fd,
                            int64_t now_us)
 {
+    /* How a worker begins, each once: what comes later is of the job's making. */
+    if ((data[0] == 'W' || data[0] == 'X') &&
+        (self->pid > 0 || self->refusal.len > 0)) {
+        worker_fault (self, "a second beginning");
+        return;
+    }
     switch (data[0]) {
     case 'W': s_on_ready (self, data, len, now_us); break;
     case 'R': s_on_result (self, data, len, fd, now_us); break;
-    case 'X':
-        usi_buf_free (&self->refusal);
-        usi_buf_append (&self->refusal, data + 1, len - 1);
-        break;
+    case 'X': usi_buf_append (&self->refusal, data + 1, len - 1); break;
     default: worker_fault (self, "an unknown message");
     }
 }
@@ -420,14 +443,17 @@ static void s_on_message (worker_t *self, const uint8_t *data, struct mmsghdr *m
         worker_fault (self, "a message over its limit");
     else if (s_has_wrong_fds (data, len, fd, flags))
         worker_fault (self, "a message with descriptors that it should not have");
-    else if (len > 0)
+    else if (len ==
+             0) /* so the end of the socket looks, too, that a job has shut down */
+        worker_fault (self, "an empty message");
+    else
         s_on_datagram (self, data, len, fd, now_us);
     if (fd >= 0)
         close (fd);
 }
 
-/* Returns how many datagrams were there. */
-static int s_receive (worker_t *self)
+/* false: there are no more, or only empty ones, of which there may be no end. */
+static bool s_receive (worker_t *self)
 {
     static slab_t slabs[BATCH]; /* one thread, one batch at a time */
     struct mmsghdr messages[BATCH];
@@ -447,7 +473,7 @@ static int s_receive (worker_t *self)
     int64_t now_us = usi_now_us ();
     for (int i = 0; i < got; i++)
         s_on_message (self, slabs[i].data, &messages[i], now_us);
-    return got;
+    return got > 0 && messages[got - 1].msg_len > 0;
 }
 
 static int s_on_socket (zloop_t *loop, zmq_pollitem_t *item, void *arg)
@@ -462,7 +488,7 @@ static int s_on_socket (zloop_t *loop, zmq_pollitem_t *item, void *arg)
 
 void worker_drain (worker_t *self)
 {
-    while (s_receive (self) > 0)
+    while (s_receive (self))
         ;
     while (s_read_pipe (self))
         ;

@@ -128,6 +128,13 @@ static _Noreturn void s_flood (const worker_end_t *self, unsigned fds)
         s_send (self->sock, "Xwords", 6, self->sock, fds);
 }
 
+static _Noreturn void s_shut_down (const worker_end_t *self)
+{
+    shutdown (self->sock, SHUT_RDWR);
+    for (;;)
+        pause ();
+}
+
 static void s_run (const worker_end_t *self, const uint8_t *job, const char *body)
 {
     unsigned long number = 0;
@@ -136,6 +143,11 @@ static void s_run (const worker_end_t *self, const uint8_t *job, const char *bod
         s_large (self, job, number);
     } else if (sscanf (body, "descriptors %lu", &number) == 1) {
         s_flood (self, (unsigned) number);
+    } else if (strncmp (body, "send ", 5) == 0) {
+        s_send (self->sock, body + 5, len - 5, -1, 0);
+        _exit (0);
+    } else if (strcmp (body, "shut down") == 0) {
+        s_shut_down (self);
     } else if (strcmp (body, "wait") == 0) {
         s_wait (self, job);
     } else if (strcmp (body, "deaf") == 0) {

@@ -13,6 +13,8 @@
  *   deaf        the same, until it is killed
  *   die         with exit code 9
  *   descriptors N   sends N descriptors that nobody asked for, again and again
+ *   send WORDS  sends a datagram of these words, or an empty one, and ends with exit code 0
+ *   shut down   ends the socket, and stays
  *   early       a result for a job that it does not have
  *
  * Files in the cache's folder steer what comes before: "no-zygote" lets the zygote end

@@ -136,6 +136,52 @@ static void test_eight_descriptors (void **state)
     s_check_flood (*state, "descriptors 8");
 }
 
+static void s_check_breach (stage_t *stage, const char *body, const char *what)
+{
+    job_t *job = stage_job (stage, 1, body);
+    job_t *behind = stage_job (stage, 2, "echo");
+    stage_until_ended (stage, job);
+    stage_check_end (job, USI_CRASHED, US_ERR_WORKER_DIED);
+    stage_check_says (job, what);
+    stage_until_ended (stage, behind);
+    stage_check_result (behind, "echo");
+}
+
+/* A job that sent it and ended failed all jobs of its pool, with words of its own. */
+static void test_refusal_by_a_job (void **state)
+{
+    s_check_breach (*state, "send Xwords", "a second beginning");
+}
+
+static void test_ready_by_a_job (void **state)
+{
+    s_check_breach (*state, "send W1234", "a second beginning");
+}
+
+static void test_empty_message (void **state)
+{
+    s_check_breach (*state, "send ", "an empty message");
+}
+
+/* At its end the node read empty messages without an end, and did nothing else any
+ * more. */
+static void test_socket_that_is_shut_down (void **state)
+{
+    s_check_breach (*state, "shut down", "an empty message");
+}
+
+/* A sparse file costs a job nothing; the node would read it all. */
+static void test_result_over_the_limit (void **state)
+{
+    stage_t *stage = *state;
+    stage->node.limits.max_payload = 1000000;
+    job_t *job = stage_job (stage, 1, "large 100000000000000");
+    stage_until_ended (stage, job);
+    stage_check_end (job, USI_FAILED, US_ERR_TOO_LARGE);
+    stage_check_says (job,
+                      "the result has 100000000000000 bytes, the limit is 1000000");
+}
+
 static void test_result_of_another_job (void **state)
 {
     stage_t *stage = *state;
@@ -267,6 +313,11 @@ int main (int argc, char **argv)
         TEST (test_one_descriptor_that_is_not_wanted),
         TEST (test_two_descriptors),
         TEST (test_eight_descriptors),
+        TEST (test_refusal_by_a_job),
+        TEST (test_ready_by_a_job),
+        TEST (test_empty_message),
+        TEST (test_socket_that_is_shut_down),
+        TEST (test_result_over_the_limit),
         TEST (test_result_of_another_job),
         TEST (test_death),
         TEST (test_interrupt),
