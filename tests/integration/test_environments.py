@@ -144,8 +144,9 @@ def test_a_long_build_output_is_cut_at_a_line(cluster, wheel_index):
     for patch in range(100):
         wheel_index.add("stem", f"1.{patch}", requires=["leaf>=2"])
     user = cluster()
-    name, first, *rest = user.script(USE, "stem", "leaf==1.0").splitlines()
+    name, reason, first, *rest = user.script(USE, "stem", "leaf==1.0").splitlines()
     assert name == "EnvironmentBuildError"
+    assert reason.startswith("Cannot install leaf==1.0")
     assert first.endswith("exit code 1")
     assert "left out" in rest[0] and "logs --build" in rest[0]
     uuid = user.ctl("jobs", "--json").stdout

@@ -8,6 +8,7 @@ import concurrent.futures
 import gc
 import itertools
 import pickle
+import sys
 import threading
 import uuid
 import weakref
@@ -708,3 +709,15 @@ def test_a_shell_error_tells_the_command():
     detail["log"] = "a\nb\nno such target\n"
     assert str(ShellError("x", detail=detail)).endswith("\n  no such target")
     assert "�" in str(ShellError("x", detail={"output": b"\xff"}))
+
+
+class Leaves:
+    def __reduce__(self):
+        return sys.exit, (1,)
+
+
+def test_a_result_never_ends_the_program_that_loads_it(result):
+    data = _envelope.encode_pickle(pickle.dumps(Leaves()), False)
+    result._job.end(5, 0, data)
+    with pytest.raises(SerializationError, match="SystemExit"):
+        result.get()

@@ -204,10 +204,10 @@ class Executor(futures.Executor):
             return result
         self._note(result)
         if caller.must_not_block():
-            caller.when_connected(job, lambda: window.add(result, send))
+            client = result._client
+            caller.when_connected(job, lambda: window.add(client, job, send))
         else:
-            caller.client()
-            window.add(result, send)
+            window.add(caller.client(), job, send)
         return result
 
     def _note(self, result: Result[Any]) -> None:

@@ -68,8 +68,8 @@ class HeldJob:
             else:
                 for stream in self._streams:
                     job.stream_log(stream)
-                for listener in self._listeners:
-                    self._client.subscribe(job, listener)
+                if self._listeners:
+                    self._client.subscribe(job, self)
                 self._settled.set()
                 return True
         self.fail(problem)
@@ -88,11 +88,21 @@ class HeldJob:
             if self._state != _UNSENT or self._job is not None:
                 return False
             self._code, self._text, self._state = code, text, state
-            listeners, self._listeners = self._listeners, []
             self._settled.set()
+        self._on_end()
+        return True
+
+    # --- a listener itself, of the job that was sent ----------------------------------
+
+    def _on_running(self) -> None:
+        for listener in list(self._listeners):
+            listener._on_running()
+
+    def _on_end(self) -> None:
+        with self._lock:
+            listeners, self._listeners = self._listeners, []
         for listener in listeners:
             listener._on_end()
-        return True
 
     # --- what a Result asks -----------------------------------------------------------
 
@@ -122,14 +132,13 @@ class HeldJob:
 
     def subscribe(self, types: int, listener: Any) -> None:
         with self._lock:
+            self._listeners.append(listener)
             job = self._job
-            if job is None and self._state == _UNSENT:
-                self._listeners.append(listener)
-                return
+            ended = job is None and self._state != _UNSENT
         if job is not None:
-            job.subscribe(types, listener)
-        else:
-            listener._on_end()
+            job.subscribe(types, self)  # what has happened already comes at once
+        elif ended:
+            self._on_end()
 
     def accepted(self, timeout: Optional[float] = None) -> int:
         job, left = self._wait_until_sent(timeout)

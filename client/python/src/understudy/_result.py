@@ -241,7 +241,7 @@ class Result(Future[T]):
             return _envelope.decode_value(body, loads, "result"), None
         except UnderstudyError as error:
             return None, error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problem = SerializationError(
                 f"the result of {self._name} cannot be loaded here: "
                 f"{type(error).__name__}: {error}"

@@ -10,15 +10,28 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Tuple, cast
+from typing import Deque, Tuple
 
+from understudy._client import Client
 from understudy._held import HeldJob, Send
-
-if TYPE_CHECKING:
-    from understudy._result import Result
 
 _windows: weakref.WeakSet[Window] = weakref.WeakSet()
 interpreter_ends = False  # no Executor takes a job any more
+
+
+class _Slot:
+    """Tells a window that one of its jobs has ended. The window knows of the job only,
+    so that the Result and its value are its owner's alone."""
+
+    def __init__(self, window: Window, job: HeldJob) -> None:
+        self._window = window
+        self._job = job
+
+    def _on_running(self) -> None:
+        pass
+
+    def _on_end(self) -> None:
+        self._window._on_end(self._job)
 
 
 class Window:
@@ -29,10 +42,9 @@ class Window:
         self._changed = threading.Condition()
         _windows.add(self)
 
-    def add(self, result: Result[Any], send: Send) -> None:
-        """Sends the job of a Result now, or when there is room. Not again."""
-        job = cast(HeldJob, result._job)
-        result.add_done_callback(lambda _: self._on_end(job))
+    def add(self, client: Client, job: HeldJob, send: Send) -> None:
+        """Sends a job now, or when there is room."""
+        client.subscribe(job, _Slot(self, job))
         with self._changed:
             self._held.append((job, send))
         self._send()

@@ -344,9 +344,9 @@ class ConfigError(UnderstudyError, ValueError):
 
 
 def _reason(output: str) -> str:
-    """Of uv its one paragraph, of pip its last error."""
+    """Of uv its one paragraph, of pip its last error that tells what is wrong."""
     uv = re.search(r"^ *× (.*?)(?=^\s*$|^\S|\Z)", output, re.M | re.S)
-    pip = re.findall(r"^ *error: *(.*)", output, re.M | re.I)
+    pip = re.findall(r"^ *error:(?! *ResolutionImpossible) *(.*)", output, re.M | re.I)
     words = uv.group(1).replace("╰─▶", "") if uv else pip[-1] if pip else ""
     return " ".join(words.split())[:_REASON_SHOWN]
 
