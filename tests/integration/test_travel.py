@@ -325,7 +325,7 @@ def test_exit_and_coroutines(user):
 def test_imports_that_may_not_run(user):
     said = user.script("""
         from typing import TYPE_CHECKING
-        from understudy import Executor, SerializationError
+        from understudy import Executor
 
         fast = False
         if TYPE_CHECKING:
@@ -381,10 +381,7 @@ def test_imports_that_may_not_run(user):
         print(type(error).__name__, error, error.__notes__)
         error = pool.submit(early, 0).exception(timeout=60)
         print(type(error).__name__, error.__notes__)
-        try:
-            pool.submit(certain)
-        except SerializationError as error:
-            print(error)
+        print(pool.submit(certain).exception(timeout=60))
         """)
     assert said.splitlines() == [
         "slow",
@@ -476,7 +473,7 @@ def test_objects_that_pickle_as_a_name(user):
     said = user.script("""
         import sys
         sys.path.append("lib/site-packages")
-        from understudy import Executor, SerializationError
+        from understudy import Executor
         from own.marks import MARK
         import foreign
 
@@ -491,10 +488,7 @@ def test_objects_that_pickle_as_a_name(user):
         pool = Executor()
         print(pool.submit(ours, MARK).get(timeout=60))
         for call in ((len, [theirs]), (lambda: theirs,)):
-            try:
-                pool.submit(*call)
-            except SerializationError as error:
-                print(error)
+            print(pool.submit(*call).exception(timeout=60))
         """)
     lines = said.splitlines()
     assert lines[0] == "True"
@@ -710,3 +704,114 @@ def test_a_module_that_runs_without_a_guard(user):
         """,
     )
     assert user.run([PYTHON, "-m", "pkg.main"]).stdout == "(11, 'near', 'near')\n"
+
+
+def test_processes_that_a_job_starts(user):
+    user.write(
+        "helper.py",
+        """
+        from understudy.decorators import understudy
+
+
+        @understudy
+        def triple(n):
+            return 3 * n
+        """,
+    )
+    said = user.script("""
+        import functools
+        import multiprocessing
+        import pickle
+        import subprocess
+        import sys
+        from concurrent.futures import ProcessPoolExecutor
+
+        import helper
+        from understudy import Executor
+        from understudy.decorators import understudy
+
+        scale = 2
+
+
+        class Point:
+            def __init__(self, x):
+                self.x = x
+
+
+        def double(n):
+            return scale * n
+
+
+        @functools.lru_cache
+        def cached(n):
+            return double(n)
+
+
+        @understudy
+        def move(point):
+            return Point(point.x + double(1))
+
+
+        @understudy
+        def pool(method):
+            context = multiprocessing.get_context(method)
+            with ProcessPoolExecutor(2, mp_context=context) as pool:
+                moved = list(pool.map(move, [Point(1), Point(2)], timeout=60))
+                numbers = list(pool.map(double, range(3), timeout=60))
+                numbers += pool.map(cached, range(2), timeout=60)
+            return [type(point) is Point for point in moved], numbers, moved
+
+
+        @understudy
+        def dump():
+            one, two = pickle.loads(pickle.dumps([double, Point(5)]))
+            return one is double, two.x, type(two) is Point, two
+
+
+        @understudy
+        def program():
+            code = "import helper; print(helper.triple.__wrapped__(5))"
+            return subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True
+            ), helper.triple(1)
+
+
+        if __name__ == "__main__":
+            for method in ("fork", "spawn", "forkserver"):
+                same, numbers, moved = pool(method).get(timeout=60)
+                print(method, same, numbers, [type(p) is Point for p in moved])
+            *values, point = dump().get(timeout=60)
+            print(values, type(point) is Point)
+            done, value = program().get(timeout=60)
+            print(done.stdout.strip(), done.stderr, value)
+        """)
+    assert said.splitlines() == [
+        "fork [True, True] [0, 2, 4, 0, 2] [True, True]",
+        "spawn [True, True] [0, 2, 4, 0, 2] [True, True]",
+        "forkserver [True, True] [0, 2, 4, 0, 2] [True, True]",
+        "[True, 5, True] True",
+        "15  3",
+    ]
+
+
+def test_functions_of_a_test_module(user):
+    script = user.write(
+        "test_users.py",
+        """
+        from understudy import Executor
+
+
+        def test_asserts():
+            limit = 3
+
+            def check(n):
+                assert n < limit, "too much"
+                return n
+
+            pool = Executor()
+            assert pool.submit(check, 1).get(timeout=60) == 1
+            error = pool.submit(check, 5).exception(timeout=60)
+            assert isinstance(error, AssertionError) and "too much" in str(error)
+        """,
+    )
+    user.run([PYTHON, "-m", "pytest", "-q", script, "-p", "no:cacheprovider"])

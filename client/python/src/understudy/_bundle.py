@@ -416,7 +416,8 @@ _FEW = 16  # modules are looked at for each call
 
 _generation = 0
 _next_look = 0.0
-_watched: Tuple[Tuple[str, Any], ...] = ()
+_watched: Tuple[Tuple[Any, Any], ...] = ()
+_now = time.monotonic
 
 
 def generation() -> int:
@@ -425,19 +426,24 @@ def generation() -> int:
     Reloaded modules are seen at once. Files are looked at again when that costs less
     than one percent of the time.
     """
-    global _next_look
-    for name, spec in _watched:
-        if _is_reloaded(name, spec):
-            _next_look = 0.0
+    for loaded, spec in _watched:
+        if loaded.__spec__ is not spec:
             break
-    begin = time.perf_counter()
-    if begin >= _next_look:
-        with _lock:
-            if _look_again():
-                _start_anew()
-            _watch()
-        end = time.perf_counter()
-        _next_look = end + 100 * (end - begin)
+    else:
+        if _now() < _next_look:
+            return _generation
+    return _look()
+
+
+def _look() -> int:
+    global _next_look
+    begin = _now()
+    with _lock:
+        if _look_again():
+            _start_anew()
+        _watch()
+    end = _now()
+    _next_look = end + 100 * (end - begin)
     return _generation
 
 
@@ -447,9 +453,14 @@ def _start_anew() -> None:
 
 
 def _watch() -> None:
+    """Of a few modules a new spec is seen at once."""
     global _watched
-    few = len(_modules) <= _FEW
-    _watched = tuple((m.name, m.spec) for m in _modules.values()) if few else ()
+    found = [(sys.modules.get(m.name), m.spec) for m in _modules.values()]
+    _watched = tuple(
+        (loaded, spec)
+        for loaded, spec in found[:_FEW]
+        if getattr(loaded, "__spec__", None) is spec
+    )
 
 
 def _look_again() -> bool:

@@ -64,6 +64,7 @@ class _Pickler(_by_value.Pickler, cloudpickle.CloudPickler):  # type: ignore[mis
         self.root = root
         self.needs: Dict[Tuple[str, Tuple[str, ...]], Need] = {}
         self.sources: Set[str] = set()
+        self.kept: List[Any] = []
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.ModuleType):
@@ -88,6 +89,10 @@ class _Pickler(_by_value.Pickler, cloudpickle.CloudPickler):  # type: ignore[mis
         return reduced
 
     def function(self, obj: types.FunctionType) -> Any:
+        plain = _not_rewritten(obj)
+        if plain is not None:
+            self.kept.append(plain)  # a pickler knows objects by their address
+            obj = plain
         reduced = super().function(obj)
         if reduced is not NotImplemented:
             self.imports_of(obj)
@@ -118,6 +123,54 @@ class _Pickler(_by_value.Pickler, cloudpickle.CloudPickler):  # type: ignore[mis
             certain = need.certain and function is self.root
             if certain or _bundle.is_local(need.module):
                 self.need(need._replace(certain=certain))
+
+
+# --- asserts that pytest has rewritten ------------------------------------------------
+
+
+def _not_rewritten(function: types.FunctionType) -> Optional[types.FunctionType]:
+    """A function of a test module without what pytest has put into its asserts, which
+    needs pytest; None where it has put nothing."""
+    code = function.__code__
+    if "@pytest_ar" not in function.__globals__ or not _is_rewritten(code):
+        return None
+    plain = _compiled(code.co_filename, code.co_name, code.co_firstlineno)
+    if plain is None or set(plain.co_freevars) != set(code.co_freevars):
+        return None
+    cells = dict(zip(code.co_freevars, function.__closure__ or ()))
+    closure = tuple(cells[name] for name in plain.co_freevars)
+    made = types.FunctionType(
+        plain, function.__globals__, function.__name__, function.__defaults__, closure
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__qualname__ = function.__qualname__
+    made.__annotations__ = function.__annotations__
+    made.__dict__.update(function.__dict__)
+    return made
+
+
+def _is_rewritten(code: types.CodeType) -> bool:
+    return "@pytest_ar" in code.co_names or any(
+        _is_rewritten(part)
+        for part in code.co_consts
+        if isinstance(part, types.CodeType)
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(file: str, name: str, line: int) -> Optional[types.CodeType]:
+    """The code of a function as its file has it."""
+    try:
+        with open(file, "rb") as stream:
+            waiting = [compile(stream.read(), file, "exec", dont_inherit=True)]
+    except (OSError, SyntaxError, ValueError):
+        return None
+    while waiting:
+        code = waiting.pop()
+        if (code.co_name, code.co_firstlineno) == (name, line):
+            return code
+        waiting += [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    return None
 
 
 # --- names ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import sys
 from types import ModuleType
 from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
+import understudy
 from understudy._worker import system, trees
 
 _TRIES = 8
@@ -117,9 +118,12 @@ class SearchPath:
         self._active: List[bytes] = []
 
     def keep(self) -> None:
-        """Moves the locks to descriptors that a job does not meet by counting. Called
-        in the worker."""
+        """Moves the locks to descriptors that a job does not meet by counting, and lets
+        programs that the job starts find its modules. Called in the worker."""
         self.held = [system.keep_descriptor(fd) for fd in self.held]
+        places = [place for place in self.places.values() if not is_cloudpickle(place)]
+        if places:
+            os.environ["PYTHONPATH"] = os.pathsep.join([*places, *_own_place()])
 
     def activate(self, digest: bytes) -> None:
         """Puts a bundle first on sys.path."""
@@ -155,6 +159,21 @@ class SearchPath:
             ):
                 return filename[len(place) + 1 :]
         return filename
+
+
+def is_cloudpickle(place: str) -> bool:
+    """Whether the bundle there is what the client pickles with."""
+    return set(os.listdir(place)) - {"__pycache__"} == {"cloudpickle"}
+
+
+def _own_place() -> List[str]:
+    """Where programs that a job starts find this package, unless its environment has
+    one."""
+    own = os.path.dirname(os.path.dirname(understudy.__file__))
+    others = (place for place in sys.path if place != own)
+    if any(os.path.isdir(os.path.join(place, "understudy")) for place in others):
+        return []
+    return [own]
 
 
 def _show_sources(folder: str) -> None:

@@ -30,7 +30,7 @@ from understudy._envelope import (
     plain_pickle,
     split_call,
 )
-from understudy._worker import bundles
+from understudy._worker import bundles, program
 from understudy._worker.failures import exit_status
 from understudy._wrapper import Wrapper
 from understudy.exceptions import UnderstudyError
@@ -100,6 +100,7 @@ class Calls:
         self._path = path
         if _Refusal not in sys.meta_path:
             sys.meta_path.insert(0, _Refusal)
+        program.install()
         self._kept: Dict[bytes, Target] = {}
         self._last: Optional[Target] = None
         self._cloudpickles: Dict[bytes, Dict[str, ModuleType]] = {}
@@ -165,7 +166,7 @@ class Calls:
     def _from_source(self, code: Mapping[str, Any]) -> Target:
         source = _field(code, "source", str)
         for digest in reversed(list(self._path.places)):
-            if not self._is_cloudpickle(digest):
+            if not bundles.is_cloudpickle(self._path.places[digest]):
                 self._path.activate(digest)
         module = _source_module(source)
         function = _lookup(module, _field(code, "function", str))
@@ -199,7 +200,7 @@ class Calls:
             place = self._path.places[digest]
             modules = bundles.import_aside(place, "cloudpickle")
             self._cloudpickles[digest] = modules
-        return _cloudpickling(modules)
+        return _cloudpickling(modules, self._path.places[digest])
 
     def _find_cloudpickle(self, code: Mapping[str, Any]) -> Optional[bytes]:
         if "cloudpickle" in code:
@@ -207,11 +208,9 @@ class Calls:
             if digest not in self._path.places:
                 malformed("the cloudpickle is not among the job's blobs")
             return digest
-        return next((d for d in self._path.places if self._is_cloudpickle(d)), None)
-
-    def _is_cloudpickle(self, digest: bytes) -> bool:
-        entries = set(os.listdir(self._path.places[digest])) - {"__pycache__"}
-        return entries == {"cloudpickle"}
+        return next(
+            (d for d, p in self._path.places.items() if bundles.is_cloudpickle(p)), None
+        )
 
 
 def _field(code: Mapping[str, Any], name: str, kind: type) -> Any:
@@ -298,7 +297,9 @@ def _source_module(source: str) -> ModuleType:
     return module
 
 
-def _cloudpickling(modules: Dict[str, ModuleType]) -> Tuple[Dumps, Loads, Loads]:
+def _cloudpickling(
+    modules: Dict[str, ModuleType], place: str
+) -> Tuple[Dumps, Loads, Loads]:
     """Pickling with the client's cloudpickle, which goes by its own name in the pickles
     and is to be found under it only while they are made or read. The first of the two
     that load takes the caller's classes as they are now; the other changes nothing."""
@@ -316,7 +317,11 @@ def _cloudpickling(modules: Dict[str, ModuleType]) -> Tuple[Dumps, Loads, Loads]
 
     def loads(data: bytes) -> Any:
         with bundles.shadowed(modules):
-            return _by_value.Unpickler(data, cloudpickle, keeps=False).load()
+            unpickler = _by_value.Unpickler(data, cloudpickle, keeps=False)
+            loaded = unpickler.load()
+        if unpickler.made:
+            program.publish([*unpickler.made, loaded], dumps, place)
+        return loaded
 
     def check(data: bytes) -> Any:
         with bundles.shadowed(modules):
