@@ -146,7 +146,7 @@ def test_a_long_build_output_is_cut_at_a_line(cluster, wheel_index):
     user = cluster()
     name, reason, first, *rest = user.script(USE, "stem", "leaf==1.0").splitlines()
     assert name == "EnvironmentBuildError"
-    assert reason.startswith("Cannot install leaf==1.0")
+    assert "conflicting dependencies" in reason
     assert first.endswith("exit code 1")
     assert "left out" in rest[0] and "logs --build" in rest[0]
     uuid = user.ctl("jobs", "--json").stdout

@@ -27,7 +27,7 @@ PACKAGE = "test.test_concurrent_futures"
 
 
 def find(name, submodule):
-    """A class of the package, or up to Python 3.11 of its one module; and its module."""
+    """A class of the package (one module up to Python 3.11), and its module."""
     whole = importlib.import_module(PACKAGE)
     if hasattr(whole, name):
         return getattr(whole, name), whole
