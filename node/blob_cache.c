@@ -88,10 +88,22 @@ char *blob_cache_path (const blob_cache_t *self, const uint8_t digest[USI_DIGEST
     return usi_sprintf ("%s/%s", self->dir, name);
 }
 
+/* Whether it is a file. What a job has put in its place gives way: whoever opened a FIFO
+ * would wait in there. */
+static bool s_is_file (const char *path)
+{
+    struct stat st;
+    if (lstat (path, &st) != 0)
+        return false;
+    if (!S_ISREG (st.st_mode) && unlink (path) != 0)
+        rmdir (path);
+    return S_ISREG (st.st_mode);
+}
+
 int blob_cache_open (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN])
 {
     char *path = blob_cache_path (self, digest);
-    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    int fd = s_is_file (path) ? open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
     if (fd >= 0)
         futimens (fd, NULL); /* least recently used goes first */
     free (path);
@@ -171,7 +183,7 @@ bool blob_cache_need (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN],
                       blob_fn *fn, void *arg)
 {
     char *path = blob_cache_path (self, digest);
-    bool here = access (path, R_OK) == 0;
+    bool here = s_is_file (path) && access (path, R_OK) == 0;
     free (path);
     if (here)
         return true;

@@ -360,6 +360,30 @@ def test_damaged_code_is_fetched_anew(stage):
     assert hashlib.sha256((cache / "blobs" / name).read_bytes()).hexdigest() == name
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
+def test_no_file_where_a_blob_was(stage, make):
+    """The node and its zygote opened what a job had put there: a FIFO for ever."""
+    stage.broker()
+    cache = stage.folder("cache")
+    stage.node(channel="calculator", cache=cache)
+    user = stage.client()
+    user.write("only.py", "def run():\n    return 'only'\n")
+    script = """
+        import only
+        from understudy import Executor
+
+        print(Executor("calculator").submit(only.run).result(30))
+        """
+    assert user.script(script) == "only\n"
+    (name,) = entries(cache / "bundles")
+    for path in (cache / "blobs" / name, cache / "bundles" / name / "only.py"):
+        path.unlink()
+        make(path)
+    for pid in holders(cache / "bundles" / name):
+        os.kill(pid, signal.SIGKILL)
+    assert user.script(script, timeout=40) == "only\n"
+
+
 def test_a_killed_build_is_never_used(stage, wheel_index):
     """The node dies at random moments of a build; the next one builds it whole."""
     wheel_index.add("leaf", "1.0")

@@ -39,14 +39,25 @@ class BlobGone(OSError):
 def read_archive(digest: bytes, path: str) -> Dict[str, bytes]:
     """The files in the archive at path. OSError, BlobGone, ProtocolError."""
     try:
-        with open(path, "rb") as archive:
-            data = archive.read()
-        if hashlib.sha256(data).digest() == digest:
-            return decode_bundle(data)
-        os.unlink(path)
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            with open(path, "rb") as archive:
+                data = archive.read()
+            if hashlib.sha256(data).digest() == digest:
+                return decode_bundle(data)
+            os.unlink(path)
+        else:
+            _remove(path)
     except FileNotFoundError:  # another process may remove it at any time
         raise BlobGone(f"{path} is gone") from None
     raise BlobGone(f"{path} was damaged, and is removed")
+
+
+def _remove(path: str) -> None:
+    """What stands in the place of a file; a job may have put anything there."""
+    try:
+        os.unlink(path)
+    except IsADirectoryError:
+        shutil.rmtree(path)
 
 
 # --- Examining ------------------------------------------------------------------------
