@@ -42,6 +42,7 @@ def applies(name):
     return not any(re.fullmatch(pattern, name) for pattern in NOT_APPLICABLE)
 
 
+@pytest.mark.slow
 def test_behaves_as_the_executors_of_the_standard_library(broker, node, client):
     broker()
     node(channel=["calculator"], slots=5)

@@ -29,6 +29,7 @@ imports a decorated module on a node needs neither the C extension nor a broker.
 #   _window               how much of an Executor may be under way
 #   decorators, _executor, _lead
 #   _understudy           this machine as a node
+#   joblib                a backend for joblib, which it needs
 from __future__ import annotations
 
 import importlib

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import types
 from collections import OrderedDict
@@ -22,7 +23,7 @@ from typing import (
 )
 
 from understudy import _client, _msgpack
-from understudy._client import Client, client_of
+from understudy._client import Client, beside, client_of
 from understudy._held import HeldJob, Send
 from understudy._options import Options
 from understudy._result import Result, _interrupt_all
@@ -125,7 +126,9 @@ class Caller:
 
     def slots(self) -> int:
         """How many jobs the nodes on this channel run at a time."""
-        rows, _ = self.client().core.query("nodes", limit=_NODES_ASKED)
+        rows, _ = beside(
+            functools.partial(self.client().core.query, "nodes", limit=_NODES_ASKED)
+        )
         nodes = [cast("Dict[str, Any]", _msgpack.unpackb(row)) for row in rows]
         channel = self.options.channel
         free = [n for n in nodes if channel in n["channels"] and not n["draining"]]

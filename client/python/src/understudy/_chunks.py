@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a job does with several items at once: the chunks of Executor.map.
+"""What a job does with several items at once, the chunks of Executor.map, and with a
+batch of joblib.
 
 Runs on nodes, which provide this package to the job: uses nothing but Python 3.9.
 """
@@ -7,6 +8,11 @@ Runs on nodes, which provide this package to the job: uses nothing but Python 3.
 from __future__ import annotations
 
 from typing import Any, Callable, List, Sequence, Tuple
+
+
+def call(function: Callable[[], Any]) -> Any:
+    """The value of a function that travels as an argument."""
+    return function()
 
 
 def run_chunk(function: Callable[..., Any], items: Sequence[Tuple[Any, ...]]) -> Any:

@@ -14,12 +14,16 @@ import sys
 import threading
 import time
 import traceback
-from typing import Callable, Dict, List, Optional, Protocol, Tuple, cast
+import types
+from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple, TypeVar, cast
 
 from understudy._settings import Settings
 
 _FLUSH_SECONDS = 5.0
 _NAMES_SHOWN = 10
+_GREEN_THREADS = 1000  # at most, for greenlets that wait at a time
+
+V = TypeVar("V")
 
 _lock = threading.Lock()
 _clients: Dict[Tuple[Optional[str], Optional[str]], Client] = {}
@@ -84,7 +88,7 @@ class Client:
     def connect(self) -> None:
         """BrokerUnreachable where none answers within the connect timeout."""
         if self.connected != generation:
-            self.core.connect()
+            beside(self.core.connect)
             self.connected = generation
             _at_end_of_child()
 
@@ -133,16 +137,16 @@ class Client:
 
     def _take_events(self) -> None:
         while not self._closed:  # a wake-up without events is no reason to end
-            for types, _, listener in self.core.wait_events(None):
+            for kinds, _, listener in beside(self.core.wait_events, None):
                 try:
-                    self._pass_on(types, cast(Listener, listener))
+                    self._pass_on(kinds, cast(Listener, listener))
                 except Exception:
                     traceback.print_exc()
 
-    def _pass_on(self, types: int, listener: Listener) -> None:
-        if types & self._ended:
+    def _pass_on(self, kinds: int, listener: Listener) -> None:
+        if kinds & self._ended:
             listener._on_end()
-        elif types & self._running:
+        elif kinds & self._running:
             listener._on_running()
 
     # --- the end ----------------------------------------------------------------------
@@ -207,6 +211,28 @@ def in_event_loop() -> bool:
     return asyncio is not None and asyncio._get_running_loop() is not None
 
 
+def is_green() -> bool:
+    """Whether gevent has replaced threads by greenlets, of which a wait in C would stop
+    all."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def beside(function: Callable[..., V], *args: Any) -> V:
+    """Calls what waits in C; under gevent in a thread of the system, so that the other
+    greenlets go on."""
+    if not is_green() or isinstance(function, types.MethodType):
+        return function(*args)
+    if not _green_threads:
+        from gevent.threadpool import ThreadPool
+
+        _green_threads.append(ThreadPool(_GREEN_THREADS))
+    return cast("V", _green_threads[0].apply(function, args))
+
+
+_green_threads: List[Any] = []
+
+
 def client_of(settings: Tuple[Optional[str], Optional[str]]) -> Client:
     with _lock:
         client = _clients.get(settings)
@@ -221,6 +247,7 @@ def _program() -> Optional[str]:
 
 def _after_fork() -> None:
     global _lock, generation
+    _green_threads.clear()
     _lock = threading.Lock()
     generation += 1
     for client in _clients.values():

@@ -30,6 +30,7 @@ from typing import (
 )
 
 from understudy import _chunks, _context, _window
+from understudy._client import beside
 from understudy._held import HeldJob
 from understudy._options import DEFAULT_CHANNEL, make_options
 from understudy._window import Window
@@ -153,7 +154,7 @@ class Executor(futures.Executor):
                     _try_to_cancel(job, reference())
         if wait:
             for job, _ in pending:
-                job.wait(None)
+                beside(job.wait, None)
             self._pending.clear()
 
     async def __aenter__(self) -> Executor:
@@ -383,7 +384,7 @@ def _joined(mine: Tuple[str, ...], more: Tuple[str, ...]) -> Tuple[str, ...]:
 def _try_to_cancel(job: Job, result: Optional[Result[Any]]) -> None:
     try:
         if result is None:  # its owner has dropped it
-            job.cancel(0, _ANSWER_SECONDS)
+            beside(job.cancel, 0, _ANSWER_SECONDS)
         else:
             result.cancel()
     except WaitTimeout:

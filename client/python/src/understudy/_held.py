@@ -13,7 +13,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
-from understudy.exceptions import JobCancelled, JobEnded, JobRunning, UnderstudyError
+from understudy._client import beside
+from understudy.exceptions import (
+    JobCancelled,
+    JobEnded,
+    JobRunning,
+    UnderstudyError,
+    WaitTimeout,
+)
 
 if TYPE_CHECKING:
     from understudy import _core
@@ -143,16 +150,14 @@ class HeldJob:
     def accepted(self, timeout: Optional[float] = None) -> int:
         job, left = self._wait_until_sent(timeout)
         if job is not None:
-            return job.accepted(left)
+            return beside(job.accepted, left)
         if self._state == _UNSENT:
-            from understudy.exceptions import WaitTimeout
-
             raise WaitTimeout("the job has not been sent yet")
         return self._code
 
     def wait(self, timeout: Optional[float] = None) -> bool:
         job, left = self._wait_until_sent(timeout)
-        return self._state != _UNSENT if job is None else job.wait(left)
+        return self._state != _UNSENT if job is None else beside(job.wait, left)
 
     def stream_log(self, stream: int = 0) -> None:
         with self._lock:
@@ -167,16 +172,15 @@ class HeldJob:
     ) -> Optional[bytes]:
         job, left = self._wait_until_sent(timeout)
         if job is not None:
-            return job.read_log(stream, offset, size, left)
+            return beside(job.read_log, stream, offset, size, left)
         return None if self._state == _UNSENT else b""
 
     def cancel(self, mode: int, timeout: Optional[float]) -> Tuple[int, int]:
         if self._end(_CANCELLED, JobCancelled.code, JobCancelled.summary):
             return 0, _CANCELLED
-        job = self._job
-        return (
-            (JobEnded.code, self._state) if job is None else job.cancel(mode, timeout)
-        )
+        if self._job is not None:
+            return beside(self._job.cancel, mode, timeout)
+        return JobEnded.code, self._state
 
     def _wait_until_sent(
         self, timeout: Optional[float]

@@ -28,7 +28,7 @@ from typing import (
 
 from understudy import _client, _envelope
 from understudy._aio import AsyncResult
-from understudy._client import Client, Job, client_of
+from understudy._client import Client, Job, beside, client_of
 from understudy._options import trusts
 from understudy._settings import Settings, check_channel, settings_for
 from understudy.exceptions import (
@@ -164,8 +164,16 @@ class Result(Future[T]):
         return error
 
     def _await_end(self, timeout: Optional[float]) -> None:
-        if not self._job.wait(timeout):
+        if not self._has_ended(timeout):
             raise WaitTimeout(self._still(timeout))
+
+    def _has_ended(self, timeout: Optional[float]) -> bool:
+        if not _client.is_green() or self.done():
+            return self._job.wait(timeout)
+        ended = threading.Event()
+        self.add_done_callback(lambda _: ended.set())
+        ended.wait(timeout)
+        return self.done()
 
     def _error(self) -> Optional[BaseException]:
         return (self._outcome or self._wait(None))[1]
@@ -176,7 +184,7 @@ class Result(Future[T]):
 
     def accepted(self, timeout: Optional[float] = None) -> bool:
         """Waits until the job is on the broker's disk; raises why it was refused."""
-        code = self._job.accepted(timeout)
+        code = beside(self._job.accepted, timeout)
         if code:
             self._outcome = self._outcome or self._wait(0)  # it has been looked at
             raise _from_code(code, self._job.text)
@@ -266,7 +274,7 @@ class Result(Future[T]):
         try:
             code, _ = self._ask_to_end(0, _ANSWER_SECONDS)
             if code == 0:  # its end is on the way: from the broker, or the node it told
-                self._job.wait(_ANSWER_SECONDS)
+                beside(self._job.wait, _ANSWER_SECONDS)
         finally:
             with self._client.lock:
                 self._enders -= 1
@@ -290,7 +298,7 @@ class Result(Future[T]):
         return self.cancelled()
 
     def _ask_to_end(self, mode: int, timeout: float) -> Tuple[int, int]:
-        code, state = self._job.cancel(mode, timeout)
+        code, state = beside(self._job.cancel, mode, timeout)
         if code not in (0, JobEnded.code, JobRunning.code):
             raise _from_code(code, self._job.text)
         return code, state
@@ -317,7 +325,7 @@ class Result(Future[T]):
         parts: List[bytes] = []
         offset = 0
         while True:
-            part = job.read_log(0, offset, _CHUNK, wait)
+            part = beside(job.read_log, 0, offset, _CHUNK, wait)
             if not part:
                 if part is None and ended:
                     raise WaitTimeout(f"the log of {self._name} did not come")
@@ -352,7 +360,7 @@ class Result(Future[T]):
         offset = 0
         self._stream(stream)
         while True:
-            data = self._job.read_log(stream, offset, _CHUNK, timeout)
+            data = beside(self._job.read_log, stream, offset, _CHUNK, timeout)
             if data is None:
                 raise WaitTimeout(f"{self._name} has logged nothing for {timeout} s")
             offset += len(data)
