@@ -217,13 +217,16 @@ static bool s_is_idle_for_long (server_t *self)
 
 static void s_begin_end (server_t *self);
 
+/* Fires once and is started anew: a timer of czmq that repeats runs once for each time that
+ * was missed, and after a time in which the broker stood still all peers would be called
+ * silent before a message of theirs is read. */
 static int s_on_beat (zloop_t *loop, int timer, void *arg)
 {
     server_t *self = arg;
-    (void) loop;
     (void) timer;
     if (self->core.ending)
         return 0;
+    zloop_timer (loop, USI_HEARTBEAT_MS, 1, s_on_beat, self);
     if (store_is_ready (self->core.store))
         presence_ask_announce (&self->core, false);
     s_beat_peers (self);
@@ -240,8 +243,8 @@ static int s_on_beat (zloop_t *loop, int timer, void *arg)
 static int s_on_refresh (zloop_t *loop, int timer, void *arg)
 {
     server_t *self = arg;
-    (void) loop;
     (void) timer;
+    zloop_timer (loop, ENTRIES_REFRESH_MS, 1, s_on_refresh, self);
     entries_refresh (&self->core);
     /* Returns freed heap to the system after a burst of large bodies. */
     if (++self->refreshes % TRIM_REFRESHES == 0)
@@ -531,8 +534,8 @@ int server_open (server_t *self, const server_options_t *options,
     if (redis)
         private_redis_attach (redis, self->loop);
     store_sweep_start (self->core.store);
-    zloop_timer (self->loop, USI_HEARTBEAT_MS, 0, s_on_beat, self);
-    zloop_timer (self->loop, ENTRIES_REFRESH_MS, 0, s_on_refresh, self);
+    zloop_timer (self->loop, USI_HEARTBEAT_MS, 1, s_on_beat, self);
+    zloop_timer (self->loop, ENTRIES_REFRESH_MS, 1, s_on_refresh, self);
     return 0;
 }
 

@@ -28,8 +28,8 @@ struct usi_redis {
     bool closed;                   /* for good */
     char why[160];                 /* our own reason for dropping it */
     size_t pending, pending_bytes; /* commands without an answer */
-    int64_t silent_since_ms;       /* last answer, or the first command after it */
-    int64_t connected_ms;          /* when it was introduced last */
+    unsigned silent_ticks; /* since the last answer, or the first command after it */
+    int64_t connected_ms;  /* when it was introduced last */
     int64_t retry_ms;
     int tick, retry; /* timers, 0 = none */
     const char **argv;
@@ -109,7 +109,7 @@ static void s_on_auth (redisAsyncContext *context, void *reply, void *arg)
 {
     (void) context;
     usi_redis_t *self = arg;
-    self->silent_since_ms = usi_now_ms ();
+    self->silent_ticks = 0;
     if (usi_reply_is (reply, USI_REPLY_ERROR))
         usi_redis_drop (self, (const char *) usi_reply_bytes (reply).data);
 }
@@ -146,7 +146,7 @@ static void s_connect (usi_redis_t *self)
             ? redisAsyncConnectUnix (self->url.path)
             : redisAsyncConnect (self->url.host ? self->url.host : "localhost",
                                  self->url.port);
-    self->silent_since_ms = usi_now_ms ();
+    self->silent_ticks = 0;
     if (!context || context->err) {
         char why[sizeof self->why];
         snprintf (why, sizeof why, "%s", context ? context->errstr : "out of memory");
@@ -173,7 +173,7 @@ static void s_on_reply (redisAsyncContext *context, void *reply, void *arg)
     usi_redis_t *self = command->self;
     self->pending--;
     self->pending_bytes -= command->bytes;
-    self->silent_since_ms = usi_now_ms ();
+    self->silent_ticks = 0;
     if (command->fn)
         command->fn (reply, command->arg);
     free (command);
@@ -208,7 +208,7 @@ int usi_redis_send (usi_redis_t *self, const usi_bytes_t *args, size_t count,
         return -1;
     }
     if (self->pending++ == 0)
-        self->silent_since_ms = usi_now_ms ();
+        self->silent_ticks = 0;
     self->pending_bytes += command->bytes;
     return 0;
 }
@@ -241,13 +241,16 @@ size_t usi_redis_pending_bytes (const usi_redis_t *self)
 
 /* --- life ------------------------------------------------------------------------- */
 
+/* Silence is counted in ticks, one timer each, and not by the clock: after a time in which
+ * this process stood still, answers may wait to be read. (A timer of czmq that repeats runs
+ * once for each time that was missed.) */
 static int s_on_tick (zloop_t *loop, int timer, void *arg)
 {
-    (void) loop;
     (void) timer;
     usi_redis_t *self = arg;
     bool waiting = self->context && (!self->connected || self->pending);
-    if (waiting && usi_now_ms () - self->silent_since_ms > USI_REDIS_TIMEOUT_MS)
+    self->tick = zloop_timer (loop, TICK_MS, 1, s_on_tick, self);
+    if (waiting && ++self->silent_ticks > USI_REDIS_TIMEOUT_MS / TICK_MS)
         usi_redis_drop (self, "no answer");
     return 0;
 }
@@ -269,7 +272,7 @@ usi_redis_t *usi_redis_new (zloop_t *loop, const usi_redis_url_t *url,
     s_copy (&self->url.password, url->password);
     self->events = *events;
     self->retry_ms = FIRST_RETRY_MS;
-    self->tick = zloop_timer (loop, TICK_MS, 0, s_on_tick, self);
+    self->tick = zloop_timer (loop, TICK_MS, 1, s_on_tick, self);
     self->retry = zloop_timer (loop, 0, 1, s_on_retry, self);
     return self;
 }

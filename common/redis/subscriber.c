@@ -18,9 +18,10 @@ struct usi_subscriber {
     void *arg;
     char **topics;
     size_t count, cap;
-    size_t unconfirmed; /* topics whose SUBSCRIBE was not answered yet */
-    int64_t heard_ms;   /* last sign of life */
-    int64_t since_ms;   /* since then all topics are confirmed; 0: not yet */
+    size_t unconfirmed;    /* topics whose SUBSCRIBE was not answered yet */
+    int64_t heard_ms;      /* last sign of life */
+    unsigned silent_ticks; /* since then */
+    int64_t since_ms;      /* since then all topics are confirmed; 0: not yet */
     int tick;
 };
 
@@ -38,6 +39,7 @@ static void s_on_message (redisAsyncContext *context, void *data, void *arg)
     if (!reply)
         return;
     self->heard_ms = usi_now_ms ();
+    self->silent_ticks = 0;
     if (usi_reply_is (reply, USI_REPLY_ERROR)) {
         usi_redis_drop (self->redis, (const char *) usi_reply_bytes (reply).data);
         return;
@@ -72,6 +74,7 @@ static void s_on_connected (void *arg)
     self->unconfirmed = 0;
     self->since_ms = 0;
     self->heard_ms = usi_now_ms ();
+    self->silent_ticks = 0;
     for (size_t i = 0; i < self->count; i++)
         s_subscribe (self, self->topics[i]);
 }
@@ -82,14 +85,17 @@ static void s_on_lost (void *arg, const char *why)
     usi_debug ("redis.subscriber", "subscription lost why=\"%s\"", why);
 }
 
+/* Silence is counted in ticks, one timer each, and not by the clock: after a time in which
+ * this process stood still, answers may wait to be read. (A timer of czmq that repeats runs
+ * once for each time that was missed.) */
 static int s_on_tick (zloop_t *loop, int timer, void *arg)
 {
-    (void) loop;
     (void) timer;
     usi_subscriber_t *self = arg;
+    self->tick = zloop_timer (loop, TICK_MS, 1, s_on_tick, self);
     if (!usi_redis_is_connected (self->redis) || self->count == 0)
         return 0;
-    if (usi_now_ms () - self->heard_ms > SILENT_MS)
+    if (++self->silent_ticks > SILENT_MS / TICK_MS)
         usi_redis_drop (self->redis, "no answer");
     else
         s_subscribe (self, self->topics[0]);
@@ -110,7 +116,7 @@ usi_subscriber_t *usi_subscriber_new (zloop_t *loop, const char *url,
     self->fn = fn;
     self->arg = arg;
     self->redis = usi_redis_new (loop, &parsed, &events);
-    self->tick = zloop_timer (loop, TICK_MS, 0, s_on_tick, self);
+    self->tick = zloop_timer (loop, TICK_MS, 1, s_on_tick, self);
     usi_redis_url_free (&parsed);
     return self;
 }

@@ -565,3 +565,22 @@ def test_a_retry_wants_an_id_like_any_other(peer, change):
         client.send(QUERY, what="retry", ref=ref, id=job["id"], prefix=new)
         head, _ = client.expect(ANSWER)
         assert (head["ref"], head["code"]) == (ref, code)
+
+
+def test_peers_are_still_there_when_the_broker_was_stopped(stage):
+    """A machine that sleeps and wakes: nobody could answer a PING meanwhile."""
+    broker = stage.broker()
+    peer = Peer(broker.endpoint, role="client", name="patient")
+    broker.pause()
+    stopped = time.monotonic()
+    wait_for(lambda: time.monotonic() - stopped > 8, 20)  # as many beats are missed
+    peer.send(PING)
+    broker.resume()
+    peer.expect(PONG)
+    for _ in range(3):  # its PINGs, if any, are answered
+        peer.expect(PING)
+    peer.send(PING)
+    peer.expect(PONG)
+    assert "peer.silent" not in broker.output
+    assert "store.lost" not in broker.output
+    peer.close()
