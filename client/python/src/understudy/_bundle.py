@@ -641,6 +641,22 @@ _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 
 # What the standard library of newer Pythons lacks, and which package has it.
 _MOVED = {"distutils": "setuptools"}
+# Well-known ones whose modules have another name, where they are not installed here.
+_KNOWN = {
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "PIL": "Pillow",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "socks": "PySocks",
+    "yaml": "PyYAML",
+    "zmq": "pyzmq",
+    **_MOVED,
+}
 
 _distributions: Optional[Dict[str, List[str]]] = None
 
@@ -662,7 +678,7 @@ def distribution_of(module: str) -> str:
     """What to name in packages= for a module: the distribution that has it here, else
     its own name."""
     top = module.partition(".")[0]
-    names = _distributions_of(top) or [_MOVED.get(top, top)]
+    names = _distributions_of(top) or [_KNOWN.get(top, top)]
     return next((name for name in names if _has(name, module)), names[0])
 
 

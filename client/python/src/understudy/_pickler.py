@@ -111,7 +111,7 @@ class _Pickler(_by_value.Pickler, cloudpickle.CloudPickler):  # type: ignore[mis
         return NotImplemented  # its own __reduce__ is the name
 
     def uses(self, module: str) -> None:
-        self.need(Need(module))
+        self.need(_need_of(module, self.root))
 
     def need(self, need: Need) -> None:
         self.needs.setdefault((need.module, need.names), need)
