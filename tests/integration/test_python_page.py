@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""docs/python.md: each program there prints what stands under it."""
+"""docs/python.md: each program there prints what stands under it. Blocks named with a
+folder are files that they use."""
 
 import importlib.util
 
@@ -11,8 +12,9 @@ PAGE = Document("docs/python.md")
 PROGRAMS = {
     title: text
     for kind, title, text in PAGE.all
-    if kind == "python" and title.endswith(".py")
+    if kind == "python" and title.endswith(".py") and "/" not in title
 }
+FILES = {title: text for _, title, text in PAGE.all if "/" in title}
 # What a program imports that may not be installed here.
 NEEDS = {"anywhere.py": "anyio"}
 
@@ -24,5 +26,8 @@ def test_a_program_of_the_page(broker, node, client, name):
         pytest.skip(f"{needs} is not installed")
     broker()
     node(channel=["calculator", "default"])
-    said = client().script(PROGRAMS[name], name=name)
+    user = client()
+    for path, text in FILES.items():
+        user.write(path, text)
+    said = user.script(PROGRAMS[name], name=name)
     assert said == PAGE.block("text", name)
