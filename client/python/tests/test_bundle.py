@@ -10,8 +10,9 @@ from importlib import metadata
 
 import pytest
 
-from understudy import _bundle
-from understudy._bundle import Need, gather, place_of, provides
+from understudy import _bundle, _packages
+from understudy._bundle import Need, gather, place_of
+from understudy._packages import provides
 from understudy.exceptions import SerializationError
 
 
@@ -186,7 +187,7 @@ def installed(monkeypatch):
 
     tops = {"pandas": ["pandas"], "numpy": ["numpy"], "requests": ["requests"]}
     monkeypatch.setattr(metadata, "distribution", distribution)
-    monkeypatch.setattr(_bundle, "_distributions", tops)
+    monkeypatch.setattr(_packages, "_distributions", tops)
 
 
 def test_packages_provide_what_they_require(installed):
@@ -198,3 +199,81 @@ def test_packages_provide_what_they_require(installed):
 
 def test_what_cannot_be_known_is_not_refused(installed):
     assert provides("yaml", ["pyyaml"])  # not installed here: it may bring anything
+
+
+def test_extras(monkeypatch, installed):
+    def distribution(name):
+        if name == "requests":
+            return Installed(["idna", 'PySocks>=1; extra == "socks"'])
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "distribution", distribution)
+    assert provides("socks", ["requests[socks]"])  # PySocks is not here to be asked
+    assert not provides("socks", ["requests"])
+    assert not provides("socks", ["requests[other]"])
+
+
+def test_names_of_distributions(monkeypatch):
+    tops = {"yaml": ["PyYAML"], "space": ["space-one", "space-two"]}
+    monkeypatch.setattr(_packages, "_distributions", tops)
+    assert _packages.distribution_of("yaml.nodes") == "PyYAML"
+    assert _packages.distribution_of("PIL.Image") == "Pillow"
+    assert _packages.distribution_of("unknown") == "unknown"
+    assert _packages.distribution_of("space.two") == "space-one"  # neither says
+
+
+def test_advice(project):
+    project("mine/__init__.py")
+    project("mine/plugin.py")
+    assert "module of your own" in _bundle.advice("mine.plugin")
+    assert _bundle.advice("distutils.core") == "add setuptools to packages=[…]"
+    assert _bundle.advice("json") is None
+    assert _bundle.advice("no_such_module") == "add no_such_module to packages=[…]"
+    assert _bundle.advice("no_such_module.part") is None  # its parent was there
+
+
+def test_what_may_swallow_or_leave(project):
+    project(
+        "jobs.py",
+        """
+        import contextlib
+        with contextlib.suppress(ImportError):
+            import not_here_a
+        for n in []:
+            import not_here_b
+        def early(n):
+            if n:
+                return
+            import not_here_c
+        match 1:
+            case 2:
+                import not_here_d
+        import distutils
+        """,
+    )
+    assert files("jobs", (), "early") == ["jobs.py"]
+
+
+def test_generations(project):
+    import time
+
+    project("jobs.py", "import helper\n")
+    project("helper.py", "def f(): return 1\n")
+    jobs = importlib.import_module("jobs")
+    gather([Need("jobs")], ())
+    number = _bundle.generation()
+    assert _bundle.generation() == number
+    importlib.reload(jobs.helper)
+    assert _bundle.generation() != number
+    gather([Need("jobs")], ())
+    number = _bundle.generation()
+    project("helper.py", "def f(): return 22\n")
+    time.sleep(0.1)  # files are looked at now and then
+    assert _bundle.generation() == number  # edited, and not loaded
+    exec(
+        compile("def f(): return 333", jobs.helper.__file__, "exec"), vars(jobs.helper)
+    )
+    project("helper.py", "def f(): return 333\n")
+    time.sleep(0.1)
+    assert _bundle.generation() != number
+    assert b"333" in gather([Need("jobs")], ()).files["helper.py"]

@@ -20,6 +20,7 @@ imports a decorated module on a node needs neither the C extension nor a broker.
 #   _worker               runs jobs on a node, which has neither _core nor cloudpickle
 #   _settings, _options   the keywords that say where and how
 #   _live, _data          the source that a module runs; a package's data files
+#   _packages             which distribution has a module
 #   _bundle               the source that a function needs
 #   _pickler, _serialize  from a call to its body and blobs
 #   _failures             from a failure's body to an exception

@@ -90,7 +90,7 @@ def _shape(code: types.CodeType) -> Any:
         code.co_varnames,
         code.co_freevars,
         code.co_cellvars,
-        code.co_flags,
+        code.co_flags & 0xFFFF,  # not the __future__ of whoever compiled it
         code.co_argcount,
         code.co_kwonlyargcount,
         [
