@@ -493,7 +493,7 @@ def test_objects_that_pickle_as_a_name(user):
     lines = said.splitlines()
     assert lines[0] == "True"
     assert "foreign is needed; add it to packages" in lines[1]
-    assert "foreign is needed; add it to packages" in lines[2]
+    assert lines[2] == "`script.py` line 5 imports foreign; add it to packages=[…]"
 
 
 def test_reloaded_and_edited_modules(user):
