@@ -2,7 +2,9 @@
 """scripts/setup on a machine that only seems to be there: what asks or changes the
 system is a program that notes how it was called. And scripts/bench, really."""
 
+import ast
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -97,6 +99,28 @@ def test_setup_says_what_it_cannot_install(machine):
     assert done.returncode == 1
     assert "not root" in done.stderr
     assert done.stderr.endswith("apt-get install --no-install-recommends cmake\n")
+
+
+def test_setup_in_a_folder_of_any_name(directory):
+    """Python 3.12 and older read .pth files in the encoding of the locale, and one that
+    the machine does not know means ASCII."""
+    folder = directory / "mit Leerzeichen, größer"
+    folder.mkdir()
+    machine = Machine(folder)
+    machine.lacks("nothing")
+    machine.setup()
+    package = folder / "tree/build/python"
+    package.mkdir()
+    python = folder / "tree/.venv/bin/python"
+    done = subprocess.run(
+        [python, "-c", "import sys; print(*map(ascii, sys.path), sep='\\n')"],
+        env=clean_environment(directory, LC_ALL="xx_XX"),
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    names = [os.fsencode(ast.literal_eval(line)) for line in done.stdout.splitlines()]
+    assert os.fsencode(package) in names
 
 
 @pytest.mark.parametrize("script", ["setup", "demo", "test", "check"])
