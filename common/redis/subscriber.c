@@ -167,15 +167,14 @@ void usi_subscriber_remove (usi_subscriber_t *self, const char *topic)
         usi_redis_drop (self->redis, "no topic is left");
 }
 
-bool usi_subscriber_is_live (const usi_subscriber_t *self)
-{
-    return usi_redis_is_connected (self->redis) && self->unconfirmed == 0 &&
-           usi_now_ms () - self->heard_ms <= SILENT_MS;
-}
-
 int64_t usi_subscriber_since_ms (const usi_subscriber_t *self)
 {
     bool live = usi_redis_is_connected (self->redis) &&
                 usi_now_ms () - self->heard_ms <= SILENT_MS;
     return live ? self->since_ms : 0;
+}
+
+bool usi_subscriber_is_live (const usi_subscriber_t *self)
+{
+    return usi_subscriber_since_ms (self) != 0;
 }

@@ -23,7 +23,8 @@ void usi_subscriber_destroy (usi_subscriber_t **self_p);
 /* Adding twice is adding once. */
 void usi_subscriber_add (usi_subscriber_t *self, const char *topic);
 void usi_subscriber_remove (usi_subscriber_t *self, const char *topic);
-/* All topics are subscribed to, and Redis has answered within the last seconds. */
+/* Redis has confirmed the topics once on this connection, and has answered within the last
+ * seconds. The repeated SUBSCRIBE may be under way. */
 bool usi_subscriber_is_live (const usi_subscriber_t *self);
 /* Since when (monotonic) nothing published to its topics has been missed, as far as can be
  * known; 0: it is not live. */

@@ -258,6 +258,25 @@ static void test_subscriber (void **state)
     usi_subscriber_destroy (&subscriber);
 }
 
+/* Each two seconds it asks whether Redis is still there. Until the answer comes it is as
+ * live as before: here for two seconds and more, as Redis stands still. */
+static void test_subscriber_of_a_slow_redis (void **state)
+{
+    fixture_t *f = *state;
+    usi_subscriber_t *subscriber =
+        usi_subscriber_new (f->loop, f->server.url, s_on_message, f);
+    usi_subscriber_add (subscriber, "one");
+    s_publish_until_heard (f, "one", "first");
+    redis_pause (&f->server);
+    int64_t paused_ms = usi_now_ms ();
+    f->messages = 0;
+    while (usi_now_ms () - paused_ms < 2500) {
+        s_pump_for (f, s_has_message, 50);
+        assert_true (usi_subscriber_is_live (subscriber));
+    }
+    usi_subscriber_destroy (&subscriber);
+}
+
 /* The user a node subscribes with may do nothing else. */
 static void test_subscriber_with_few_rights (void **state)
 {
@@ -285,6 +304,8 @@ int main (void)
         cmocka_unit_test_setup_teardown (test_destroy_while_connecting, s_setup,
                                          s_teardown),
         cmocka_unit_test_setup_teardown (test_subscriber, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown (test_subscriber_of_a_slow_redis, s_setup,
+                                         s_teardown),
         cmocka_unit_test_setup_teardown (test_subscriber_with_few_rights, s_setup,
                                          s_teardown),
     };
