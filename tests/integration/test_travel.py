@@ -815,3 +815,64 @@ def test_functions_of_a_test_module(user):
         """,
     )
     user.run([PYTHON, "-m", "pytest", "-q", script, "-p", "no:cacheprovider"])
+
+
+def test_chunks_end_as_single_calls_do(user):
+    said = user.script("""
+        import sys
+        from understudy import Executor
+
+
+        async def double(n):
+            return 2 * n
+
+
+        def leave(status):
+            sys.exit(status)
+
+
+        with Executor() as pool:
+            print(list(pool.map(double, range(4), chunksize=2)))
+            print(list(pool.map(leave, [0, None, 0], chunksize=3)))
+            ends = pool.map(leave, [0, 3, 0], chunksize=3, return_exceptions=True)
+            print([getattr(end, "status", end) for end in ends])
+        """)
+    assert said.splitlines() == [
+        "[0, 2, 4, 6]",
+        "[None, None, None]",
+        "[None, 3, None]",
+    ]
+
+
+def test_a_module_that_is_only_mentioned(user):
+    said = user.script("""
+        import yaml
+        from understudy import Executor
+
+
+        def show(value):
+            return yaml.dump(value)
+
+
+        def work(n, verbose=False):
+            if verbose:
+                return show(n)
+            return n
+
+
+        def certain(n):
+            return yaml.dump(n)
+
+
+        with Executor() as pool:
+            print(pool.submit(work, 3).get(timeout=60))
+            error = pool.submit(work, 3, True).exception(timeout=60)
+            print(repr(error), error.__notes__)
+            print(pool.submit(certain, 3).exception(timeout=60))
+        """)
+    assert said.splitlines() == [
+        "3",
+        "ModuleNotFoundError(\"No module named 'yaml'\") "
+        "['add PyYAML to packages=[…]']",
+        "`script.py` line 1 imports yaml; add PyYAML to packages=[…]",
+    ]

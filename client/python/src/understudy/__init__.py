@@ -16,6 +16,7 @@ imports a decorated module on a node needs neither the C extension nor a broker.
 #   _wrapper              what is known of decorated functions below the decorator
 #   _chunks               what a job does with several items of a map
 #   _envelope             the bodies of calls, values, failures and bundles
+#   _running              how a node calls a function, and how it may end
 #   _by_value             what pickling by value does on both ends
 #   _worker               runs jobs on a node, which has neither _core nor cloudpickle
 #   _settings, _options   the keywords that say where and how

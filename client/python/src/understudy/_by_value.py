@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextvars
 import copyreg
 import functools
+import importlib
 import io
 import pickle
 import struct
@@ -141,6 +142,29 @@ def _place_of(obj: Any, name: str) -> Optional[Tuple[str, str]]:
 
 def _is_module(name: str, module: Any) -> bool:
     return isinstance(module, types.ModuleType) and name not in MAIN
+
+
+# --- modules that may not be needed ---------------------------------------------------
+
+
+class _Absent(types.ModuleType):
+    """Stands for a module that is missing where it was only mentioned. To use it is to
+    miss it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        missing = self.__name__
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+
+def find_module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name + ".").startswith(error.name + "."):
+            raise
+        return _Absent(name)
 
 
 # --- functions and methods ------------------------------------------------------------

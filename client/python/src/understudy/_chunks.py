@@ -7,7 +7,11 @@ Runs on nodes, which provide this package to the job: uses nothing but Python 3.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, List, Sequence, Tuple
+
+from understudy import _running
+from understudy.exceptions import RemoteError
 
 
 def call(function: Callable[[], Any]) -> Any:
@@ -17,17 +21,24 @@ def call(function: Callable[[], Any]) -> Any:
 
 def run_chunk(function: Callable[..., Any], items: Sequence[Tuple[Any, ...]]) -> Any:
     """The values for all items. The first exception ends the chunk."""
-    return [function(*item) for item in items]
+    pid = os.getpid()
+    return [_running.call(function, item, {}, pid) for item in items]
 
 
 def run_chunk_to_end(
     function: Callable[..., Any], items: Sequence[Tuple[Any, ...]]
 ) -> List[Tuple[bool, Any]]:
     """(True, value) or (False, exception) for each item."""
+    pid = os.getpid()
     ends: List[Tuple[bool, Any]] = []
     for item in items:
         try:
-            ends.append((True, function(*item)))
+            ends.append((True, _running.call(function, item, {}, pid)))
         except Exception as error:
             ends.append((False, error))
+        except SystemExit as exit:
+            if os.getpid() != pid:
+                raise
+            detail = {"exit_status": _running.exit_status(exit)}
+            ends.append((False, RemoteError(f"SystemExit: {exit}", detail=detail)))
     return ends

@@ -68,12 +68,20 @@ class _Pickler(_by_value.Pickler, cloudpickle.CloudPickler):  # type: ignore[mis
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, types.ModuleType):
-            if obj.__name__ in sys.modules:  # others go by value
-                self.need(_need_of(obj.__name__, self.root))
-            return NotImplemented
+            return self.module(obj)
         if isinstance(obj, Wrapper):
             return self.decorated(obj)
         return super().reducer_override(obj)
+
+    def module(self, obj: types.ModuleType) -> Any:
+        if obj.__name__ not in sys.modules:
+            return NotImplemented  # it goes by value
+        need = _need_of(obj.__name__, self.root)
+        if _bundle.place_of(obj.__name__) != "site" or _certainly_uses(self.root, obj):
+            self.need(need)
+            return NotImplemented
+        self.need(need._replace(certain=False))
+        return _by_value.find_module, (obj.__name__,)
 
     def base(self, obj: Any) -> Any:
         """A class or function: by name where the node can import it."""
@@ -227,6 +235,36 @@ def code_imports(
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from code_imports(constant, scope, False)
+
+
+def _certainly_uses(function: Optional[types.FunctionType], module: Any) -> bool:
+    """Whether every way through a function comes by a global or captured name of the
+    module."""
+    if function is None:
+        return True  # there is no code that could do without
+    code = function.__code__
+    cells = zip(code.co_freevars, function.__closure__ or ())
+    names = {name for name, value in function.__globals__.items() if value is module}
+    names |= {name for name, cell in cells if _contents(cell) is module}
+    guarded = _guarded(code)
+    steps = list(dis.get_instructions(code))
+    return any(
+        step.opname in _LOADS
+        and step.argval in names
+        and step.offset not in guarded
+        and not _can_pass(steps, position)
+        for position, step in enumerate(steps)
+    )
+
+
+_LOADS = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"))
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty
+        return None
 
 
 def _can_pass(steps: List[Any], without: int) -> bool:

@@ -15,10 +15,10 @@ import linecache
 import os
 import pickle
 import sys
-from types import CoroutineType, FunctionType, ModuleType
-from typing import Any, Callable, Coroutine, Dict, Mapping, Optional, Sequence, Tuple
+from types import FunctionType, ModuleType
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
-from understudy import _by_value
+from understudy import _by_value, _running
 from understudy._context import NOT_IN_A_JOB, give_logger
 from understudy._envelope import (
     PICKLE_PROTOCOL,
@@ -31,7 +31,6 @@ from understudy._envelope import (
     split_call,
 )
 from understudy._worker import bundles, program
-from understudy._worker.failures import exit_status
 from understudy._wrapper import Wrapper
 from understudy.exceptions import UnderstudyError
 
@@ -62,20 +61,7 @@ class Target:
         self.prefix = b""
 
     def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """The function's value; of a coroutine the value that it ends with. A program
-        that exits with status 0 has ended well."""
-        try:
-            value = self.function(*args, **kwargs)
-            if type(value) is CoroutineType:
-                value = _run_coroutine(value)
-            return value
-        except SystemExit as exit:
-            if os.getpid() == self.pid:  # a child that the job has forked really exits
-                if exit_status(exit) == 0:
-                    return None
-                if not isinstance(exit.code, int):
-                    print(exit.code, file=sys.stderr)  # as the interpreter does
-            raise
+        return _running.call(self.function, args, kwargs, self.pid)
 
     def equip(self, args: Sequence[Any]) -> None:
         """Where it is a method: its instance gets a logger."""
@@ -259,12 +245,6 @@ def _owner(function: Callable[..., Any]) -> str:
         return ""
     owner = qualname.rpartition(".")[0]
     return "" if owner.endswith("<locals>") else owner
-
-
-def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    import asyncio  # of which only these jobs pay the import
-
-    return asyncio.run(coroutine)
 
 
 def _is_stateless(function: Any) -> bool:

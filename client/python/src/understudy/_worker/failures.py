@@ -15,6 +15,7 @@ from typing import Any, Callable, List, Optional, Set, Tuple
 
 from understudy import _context, exceptions
 from understudy._envelope import Dumps, Failure, Loads, encode_pickle
+from understudy._running import exit_status
 
 REMOTE = exceptions.RemoteError.code
 
@@ -107,14 +108,6 @@ def _note_value(exc: BaseException) -> None:
         exc.__notes__ = [*notes, _NOTE]
     except Exception:  # noqa: S110 - it does without
         pass
-
-
-def exit_status(exc: SystemExit) -> int:
-    """What the process would have ended with."""
-    code = exc.code
-    if code is None:
-        return 0
-    return code & 0xFF if isinstance(code, int) else 1
 
 
 def _attribute(kind: type, name: str) -> str:
