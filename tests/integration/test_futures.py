@@ -612,3 +612,47 @@ def test_options_for_one_call(user):
         "the shell command ended with exit code 3: echo out; exit 3",
         "  out",
     ]
+
+
+def test_a_fork_leaves_what_is_held_to_its_parent(user):
+    said = user.script("""
+        import multiprocessing
+        import time
+
+        from understudy import Executor
+
+        pool = Executor("calculator", max_workers=1)
+
+
+        def child():
+            print(pool.submit(pow, 2, 3).result(30), flush=True)
+
+
+        if __name__ == "__main__":
+            results = [pool.submit(time.sleep, 0.3) for _ in range(4)]
+            process = multiprocessing.get_context("fork").Process(target=child)
+            process.start()
+            process.join(20)
+            print(process.exitcode, [result.result(30) for result in results])
+            process.kill()
+        """)
+    assert said.splitlines() == ["8", "0 [None, None, None, None]"]
+
+
+def test_a_job_is_opened_in_an_event_loop(user):
+    said = user.script("""
+        import asyncio
+
+        from understudy import Lead, Result
+
+
+        async def main():
+            result = Lead("calculator").shell("echo opened")
+            await result.aio.accepted()
+            again = await Result.aio_open(result.uuid, channel="calculator")
+            print(await again, end="")
+
+
+        asyncio.run(main())
+        """)
+    assert said == "opened\n"

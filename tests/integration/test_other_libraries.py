@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""joblib with scikit-learn, trio, anyio and gevent, as the machine's package index has
-them. Skips where that is out of reach."""
+"""joblib with scikit-learn, scipy, dask, trio, anyio and gevent, as the index of this
+machine has them. Skips where that is out of reach."""
 
 import subprocess
 
@@ -8,7 +8,10 @@ import pytest
 
 from support import clean_environment
 
-LIBRARIES = ("cloudpickle", "joblib", "scikit-learn", "anyio", "trio", "gevent")
+LIBRARIES = (
+    *("cloudpickle", "joblib", "scikit-learn", "scipy", "dask"),
+    *("anyio", "trio", "gevent"),
+)
 
 SKLEARN = """
 from importlib.metadata import version
@@ -47,6 +50,28 @@ with joblib.parallel_config("understudy", channel="calculator", packages=package
         parallel(call(divmod)(1, n) for n in (1, 0, 2))
     except ZeroDivisionError as error:
         print(type(error.__cause__).__name__)
+"""
+
+SCHEDULERS = """
+from importlib.metadata import version
+
+import dask
+from scipy.optimize import differential_evolution, rosen
+
+from understudy import Executor
+
+
+def least(**how):
+    return differential_evolution(
+        rosen, [(0, 2)] * 2, seed=1, maxiter=2, updating="deferred", **how
+    ).fun
+
+
+packages = [f"{name}=={version(name)}" for name in ("scipy", "numpy", "dask")]
+with Executor("calculator", packages=packages) as pool:
+    print(least(workers=pool.map) == least())
+    one_more, total = dask.delayed(lambda n: n + 1), dask.delayed(sum)
+    print(total([one_more(n) for n in range(5)]).compute(scheduler=pool))
 """
 
 LOOPS = """
@@ -160,6 +185,7 @@ def test_with_other_libraries(python, broker, node, client):
         "[0, 0, 1, 3]",
         "RemoteTraceback",
     ]
+    assert run(SCHEDULERS) == ["True", "15"]
     assert run(LOOPS) == ["2", "4"]
     assert run(GREENLETS) == [
         "1 True",

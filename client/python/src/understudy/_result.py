@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import gc
 import hashlib
 import sys
@@ -27,7 +28,7 @@ from typing import (
 )
 
 from understudy import _client, _envelope
-from understudy._aio import AsyncResult
+from understudy._aio import AsyncResult, in_thread
 from understudy._client import Client, Job, beside, client_of
 from understudy._options import trusts
 from understudy._settings import Settings, check_channel, settings_for
@@ -107,6 +108,13 @@ class Result(Future[T]):
         self._name = name
         self._trust = trust
         return self
+
+    @classmethod
+    async def aio_open(
+        cls, uuid: Union[str, uuids.UUID], **keywords: Any
+    ) -> Result[Any]:
+        """Result(uuid, …) without blocking an event loop of asyncio."""
+        return await in_thread(functools.partial(cls, uuid, **keywords))
 
     # --- what it is -------------------------------------------------------------------
 
@@ -279,8 +287,8 @@ class Result(Future[T]):
             with self._client.lock:
                 self._enders -= 1
             # The thread of events has left an end that came meanwhile to this one.
-            if self._generation == _client.generation and self.done():
-                self._tell_end()
+            if self.done():
+                self._tell_end_if_asked()
         return self.cancelled()
 
     def interrupt(self) -> bool:
@@ -293,8 +301,10 @@ class Result(Future[T]):
         return code == 0 or self.cancelled()
 
     def _ask_only(self, mode: int) -> bool:
+        """Whether it has been cancelled: what was not even sent can be at once."""
         if not self.done():
-            self._job.cancel(mode, 0)
+            return self._job.cancel(mode, 0)[0] == 0
+        self._tell_end_if_asked()
         return self.cancelled()
 
     def _ask_to_end(self, mode: int, timeout: float) -> Tuple[int, int]:
@@ -437,6 +447,10 @@ class Result(Future[T]):
             if self._enders:
                 return  # whoever is inside cancel() tells it
         self._tell_end()
+
+    def _tell_end_if_asked(self) -> None:
+        if self._generation == _client.generation:
+            self._tell_end()
 
     def _tell_end(self) -> None:
         with self._condition:

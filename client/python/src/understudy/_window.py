@@ -7,6 +7,7 @@ end waits until all has been sent, as it does for the pools of the standard libr
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections import deque
@@ -49,6 +50,12 @@ class Window:
             self._held.append((job, send))
         self._send()
 
+    def after_fork(self) -> None:
+        """What is held and under way is the parent's."""
+        self._under_way = 0
+        self._held.clear()
+        self._changed = threading.Condition()
+
     def drain(self) -> None:
         """Waits until nothing is held any more."""
         with self._changed:
@@ -75,6 +82,11 @@ class Window:
                     self._under_way -= 1
 
 
+def _after_fork() -> None:
+    for window in list(_windows):
+        window.after_fork()
+
+
 def _at_threading_exit() -> None:
     global interpreter_ends
     interpreter_ends = True
@@ -82,6 +94,7 @@ def _at_threading_exit() -> None:
         window.drain()
 
 
+os.register_at_fork(after_in_child=_after_fork)
 try:
     # Before the thread of events is stopped, which sends what is held.
     threading._register_atexit(_at_threading_exit)  # type: ignore[attr-defined]

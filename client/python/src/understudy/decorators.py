@@ -87,7 +87,9 @@ class Decorated(Wrapper, Generic[R, V]):
             return self.__wrapped__(*args, **kwargs)
         return await self._submit(args, kwargs)
 
-    def options(self, channel: Optional[str] = None, **keywords: Any) -> Any:
+    def options(
+        self, channel: Optional[str] = None, **keywords: Any
+    ) -> Decorated[R, Any]:
         """The same function with other keywords, for this call:
         ``resize.options(timeout=60, retries=2)(image)``. What is not named stays."""
         changed = change_options(self._options, channel, **keywords)
@@ -184,7 +186,9 @@ class BoundDecorated(BoundWrapper, Generic[R, V]):
     async def aio(self, *args: Any, **kwargs: Any) -> R:
         return await self.__func__.aio(self.__self__, *args, **kwargs)
 
-    def options(self, channel: Optional[str] = None, **keywords: Any) -> Any:
+    def options(
+        self, channel: Optional[str] = None, **keywords: Any
+    ) -> BoundDecorated[R, Any]:
         return BoundDecorated(self.__func__.options(channel, **keywords), self.__self__)
 
     def map(
