@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Fetching and putting blobs: see blob_cache.h. A fetch asks for one chunk at a time, in
- * order, so it is hashed and written as it comes. A put is hashed in steps between
- * which the loop turns, for hashing 64 MiB takes longer than a heartbeat should
- * wait. */
+ * order, so it is hashed and written as it comes. A put, and a file of which it is not
+ * known that it is sound, is hashed in steps between which the loop turns, for hashing
+ * 64 MiB takes longer than a heartbeat should wait. */
 #include "blob_cache.h"
 
 #include <dirent.h>
@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "conn.h"
 #include "proto/chunk.h"
+#include "sound_blobs.h"
 
 #define REPEAT_MS   5000 /* an answer is overdue */
 #define HASH_STEP   ((size_t) 4 * 1024 * 1024)
@@ -38,7 +39,9 @@ typedef struct fetch {
     waiter_t *waiters;
     char *temporary;
     int fd;
-    uint32_t index; /* the chunk that is asked for */
+    int checked; /* the file that is here and is compared with its sum first; or -1 */
+    struct stat file; /* checked, as it was before */
+    uint32_t index;   /* the chunk that is asked for */
     uint64_t size, got;
     int64_t asked_ms; /* 0: not yet */
     crypto_hash_sha256_state hash;
@@ -61,6 +64,7 @@ struct blob_cache {
     node_t *node;
     blob_in_use_fn *in_use;
     char *dir;
+    sound_blobs_t *sound;
     fetch_t *fetches;
     put_t *puts;
     int step_timer;
@@ -77,6 +81,7 @@ blob_cache_t *blob_cache_new (node_t *node, blob_in_use_fn *in_use)
     self->node = node;
     self->in_use = in_use;
     self->dir = usi_sprintf ("%s/blobs", node->options.cache);
+    self->sound = sound_blobs_new ();
     mkdir (self->dir, 0700);
     return self;
 }
@@ -100,13 +105,31 @@ static bool s_is_file (const char *path)
     return S_ISREG (st.st_mode);
 }
 
-int blob_cache_open (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN])
+/* A descriptor of the blob's file, sound or not; -1: there is none. */
+static int s_open_file (const blob_cache_t *self, const uint8_t *digest,
+                        struct stat *st)
 {
     char *path = blob_cache_path (self, digest);
     int fd = s_is_file (path) ? open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
-    if (fd >= 0)
-        futimens (fd, NULL); /* least recently used goes first */
     free (path);
+    if (fd >= 0 && fstat (fd, st) != 0) {
+        close (fd);
+        return -1;
+    }
+    return fd;
+}
+
+int blob_cache_open (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN])
+{
+    const struct timespec used[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+    struct stat st;
+    int fd = s_open_file (self, digest, &st);
+    if (fd >= 0 && !sound_blobs_has (self->sound, digest, &st)) {
+        close (fd);
+        return -1;
+    }
+    if (fd >= 0)
+        futimens (fd, used); /* least recently used goes first */
     return fd;
 }
 
@@ -134,6 +157,14 @@ static void s_ask (blob_cache_t *self, fetch_t *fetch)
     node_conn_send (self->node->conn, &self->msg);
 }
 
+static int s_on_step (zloop_t *loop, int timer, void *arg);
+
+static void s_step_soon (blob_cache_t *self)
+{
+    if (!self->step_timer)
+        self->step_timer = loop_after (self->node->loop, 0, s_on_step, self);
+}
+
 static fetch_t **s_find_fetch (blob_cache_t *self, const uint8_t *digest)
 {
     fetch_t **at = &self->fetches;
@@ -149,6 +180,8 @@ static void s_fetch_end (blob_cache_t *self, fetch_t **at, us_err_t err,
     *at = fetch->next;
     if (fetch->fd >= 0)
         close (fetch->fd);
+    if (fetch->checked >= 0)
+        close (fetch->checked);
     if (err != US_OK && fetch->temporary)
         unlink (fetch->temporary);
     while (fetch->waiters) {
@@ -162,41 +195,98 @@ static void s_fetch_end (blob_cache_t *self, fetch_t **at, us_err_t err,
     free (fetch);
 }
 
-static fetch_t *s_fetch_new (blob_cache_t *self, const uint8_t *digest)
+/* Asks the broker. Where the file cannot be written, blob_cache_tidy ends the fetch. */
+static void s_fetch_begin (blob_cache_t *self, fetch_t *fetch)
 {
-    fetch_t *fetch = usi_new (fetch_t);
-    memcpy (fetch->digest, digest, USI_DIGEST_LEN);
     fetch->temporary =
         usi_sprintf ("%s/.%d-%u", self->dir, (int) getpid (), ++self->names);
     fetch->fd = open (fetch->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fetch->fd < 0)
+    if (fetch->fd < 0) {
         usi_error ("blob.file", "cannot write %s: %s", fetch->temporary,
                    strerror (errno));
-    else
-        s_fetch_reset (fetch);
+        return;
+    }
+    s_fetch_reset (fetch);
+    s_ask (self, fetch);
+}
+
+/* checked: a descriptor of the file that is here already, or -1. */
+static fetch_t *s_fetch_new (blob_cache_t *self, const uint8_t *digest, int checked,
+                             const struct stat *file)
+{
+    fetch_t *fetch = usi_new (fetch_t);
+    memcpy (fetch->digest, digest, USI_DIGEST_LEN);
+    fetch->fd = -1;
+    fetch->checked = checked;
+    if (checked >= 0)
+        fetch->file = *file;
+    crypto_hash_sha256_init (&fetch->hash);
     fetch->next = self->fetches;
     self->fetches = fetch;
+    if (checked < 0)
+        s_fetch_begin (self, fetch);
+    else
+        s_step_soon (self);
     return fetch;
 }
 
 bool blob_cache_need (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN],
                       blob_fn *fn, void *arg)
 {
-    char *path = blob_cache_path (self, digest);
-    bool here = s_is_file (path) && access (path, R_OK) == 0;
-    free (path);
-    if (here)
-        return true;
     fetch_t *fetch = *s_find_fetch (self, digest);
     if (!fetch) {
-        fetch = s_fetch_new (self, digest);
-        if (fetch->fd >= 0)
-            s_ask (self, fetch);
+        struct stat st;
+        int fd = s_open_file (self, digest, &st);
+        if (fd >= 0 && sound_blobs_has (self->sound, digest, &st)) {
+            close (fd);
+            return true;
+        }
+        fetch = s_fetch_new (self, digest, fd, &st);
     }
     waiter_t *waiter = usi_new (waiter_t);
     *waiter = (waiter_t){.next = fetch->waiters, .fn = fn, .arg = arg};
     fetch->waiters = waiter;
     return false;
+}
+
+/* The file is hashed to its end, or cannot be read. */
+static void s_check_end (blob_cache_t *self, fetch_t **at)
+{
+    fetch_t *fetch = *at;
+    uint8_t digest[USI_DIGEST_LEN];
+    crypto_hash_sha256_final (&fetch->hash, digest);
+    if (memcmp (digest, fetch->digest, USI_DIGEST_LEN) == 0) {
+        sound_blobs_add (self->sound, digest, &fetch->file);
+        s_fetch_end (self, at, US_OK, NULL);
+        return;
+    }
+    char *path = blob_cache_path (self, fetch->digest);
+    usi_warning ("blob.damaged", "%s is not what it is named by: it is fetched anew",
+                 path);
+    unlink (path);
+    free (path);
+    close (fetch->checked);
+    fetch->checked = -1;
+    s_fetch_begin (self, fetch);
+}
+
+/* One step of one file. false: there is none to check. */
+static bool s_check_step (blob_cache_t *self)
+{
+    fetch_t **at = &self->fetches;
+    while (*at && (*at)->checked < 0)
+        at = &(*at)->next;
+    if (!*at)
+        return false;
+    uint8_t *bytes = usi_alloc (HASH_STEP);
+    ssize_t len = pread ((*at)->checked, bytes, HASH_STEP, (off_t) (*at)->got);
+    if (len > 0) {
+        crypto_hash_sha256_update (&(*at)->hash, bytes, (size_t) len);
+        (*at)->got += (uint64_t) len;
+    } else
+        s_check_end (self, at);
+    free (bytes);
+    return true;
 }
 
 /* Takes one chunk. A blob that cannot be written ends its fetch here or in
@@ -229,13 +319,16 @@ static void s_fetch_chunk (blob_cache_t *self, fetch_t **at, const usi_fields_t 
     uint8_t digest[USI_DIGEST_LEN];
     crypto_hash_sha256_final (&fetch->hash, digest);
     char *path = blob_cache_path (self, fetch->digest);
+    struct stat st;
     if (memcmp (digest, fetch->digest, USI_DIGEST_LEN) != 0)
         s_fetch_end (self, at, US_ERR_PROTOCOL,
                      "a blob does not have the sum it is named by");
-    else if (rename (fetch->temporary, path) != 0)
+    else if (fstat (fetch->fd, &st) != 0 || rename (fetch->temporary, path) != 0)
         s_fetch_end (self, at, US_ERR_SYSTEM, "a blob cannot be kept in the cache");
-    else
+    else {
+        sound_blobs_add (self->sound, digest, &st);
         s_fetch_end (self, at, US_OK, NULL);
+    }
     free (path);
 }
 
@@ -297,19 +390,25 @@ static void s_put_hash (put_t *put)
     }
 }
 
+static bool s_put_step (blob_cache_t *self)
+{
+    put_t *put = self->puts;
+    while (put && (put->named || !put->fn))
+        put = put->next;
+    if (!put)
+        return false;
+    s_put_hash (put);
+    s_put_send (self, put);
+    return true;
+}
+
 static int s_on_step (zloop_t *loop, int timer, void *arg)
 {
     blob_cache_t *self = arg;
     (void) loop, (void) timer;
     self->step_timer = 0;
-    for (put_t *put = self->puts; put; put = put->next) {
-        if (!put->named && put->fn) {
-            s_put_hash (put);
-            self->step_timer = loop_after (self->node->loop, 0, s_on_step, self);
-            s_put_send (self, put);
-            break;
-        }
-    }
+    if (s_check_step (self) || s_put_step (self))
+        s_step_soon (self);
     return 0;
 }
 
@@ -323,8 +422,7 @@ void blob_cache_put (blob_cache_t *self, usi_bytes_t bytes, blob_put_fn *fn, voi
                    .next = self->puts};
     crypto_hash_sha256_init (&put->hash);
     self->puts = put;
-    if (!self->step_timer)
-        self->step_timer = loop_after (self->node->loop, 0, s_on_step, self);
+    s_step_soon (self);
 }
 
 void blob_cache_kept (blob_cache_t *self, const usi_msg_t *msg)
@@ -387,13 +485,13 @@ static void s_tidy_transfers (blob_cache_t *self, int64_t now_ms)
 {
     for (fetch_t **at = &self->fetches; *at;) {
         fetch_t *fetch = *at;
-        if (fetch->fd < 0) {
+        if (fetch->fd < 0 && fetch->checked < 0) {
             s_fetch_end (self, at, US_ERR_SYSTEM,
                          "the cache of the node is not writable");
             at = &self->fetches; /* a callback may have changed the list */
             continue;
         }
-        if (now_ms - fetch->asked_ms > REPEAT_MS)
+        if (fetch->fd >= 0 && now_ms - fetch->asked_ms > REPEAT_MS)
             s_ask (self, fetch);
         at = &fetch->next;
     }
@@ -436,7 +534,7 @@ static size_t s_list_files (DIR *dir, blob_file_t **files, uint64_t *total)
         }
         blob_file_t *file = &(*files)[count++];
         memcpy (file->name, entry->d_name, sizeof file->name);
-        file->used = st.st_mtim.tv_sec;
+        file->used = st.st_atim.tv_sec;
         file->size = (uint64_t) st.st_size;
         *total += file->size;
     }
@@ -458,8 +556,10 @@ static void s_tidy_files (blob_cache_t *self)
         if (usi_unhex (files[i].name, digest, sizeof digest) < 0 ||
             self->in_use (self->node, digest))
             continue;
-        if (unlinkat (dirfd (dir), files[i].name, 0) == 0)
+        if (unlinkat (dirfd (dir), files[i].name, 0) == 0) {
             total -= files[i].size;
+            sound_blobs_remove (self->sound, digest);
+        }
     }
     closedir (dir);
     free (files);
@@ -490,6 +590,7 @@ void blob_cache_destroy (blob_cache_t **self_p)
         s_put_end (self, &self->puts, US_ERR_CLOSED);
     }
     usi_msg_free (&self->msg);
+    sound_blobs_destroy (&self->sound);
     free (self->dir);
     free (self);
     *self_p = NULL;

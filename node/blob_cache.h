@@ -19,10 +19,11 @@ void blob_cache_destroy (blob_cache_t **self_p);
 /* The caller frees it. */
 char *blob_cache_path (const blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN]);
 /* Opens the blob's file for reading and returns its descriptor; -1: the blob is not
- * here. */
+ * here, or its file has changed since it was compared with its sum. */
 int blob_cache_open (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN]);
-/* Fetches the blob unless it is here. true: it is here, and fn is not called. false: fn
- * is called once, later. */
+/* Fetches the blob unless it is here. A file that was here before this node, or has
+ * changed, is compared with its sum first. true: it is here, and fn is not called. false:
+ * fn is called once, later. */
 bool blob_cache_need (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN],
                       blob_fn *fn, void *arg);
 /* Callbacks with this arg are not called any more. */

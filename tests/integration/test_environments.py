@@ -360,6 +360,39 @@ def test_damaged_code_is_fetched_anew(stage):
     assert hashlib.sha256((cache / "blobs" / name).read_bytes()).hexdigest() == name
 
 
+@pytest.mark.parametrize("anew", [False, True], ids=["same-node", "next-node"])
+def test_damaged_arguments_are_fetched_anew(stage, anew):
+    """What joblib's and uv's users met: a part of a cached file is wrong, or missing. A
+    job got the wrong bytes as its argument, and said so if it looked."""
+    stage.broker()
+    cache = stage.folder("cache")
+    node = stage.node(channel="calculator", cache=cache)
+    user = stage.client()
+    script = """
+        from understudy import Executor
+
+
+        def is_whole(data):
+            return data == bytes(range(256)) * 24000
+
+
+        data = bytes(range(256)) * 24000
+        print(Executor("calculator").submit(is_whole, data).result(30))
+        """
+    assert user.script(script) == "True\n"
+    path = max(cache.glob("blobs/*"), key=lambda file: file.stat().st_size)
+    whole = path.read_bytes()
+    for damaged in (whole[:3000000] + b"-" + whole[3000001:], whole[:9], b""):
+        if anew:
+            node.stop()
+        path.write_bytes(damaged)
+        if anew:
+            node = stage.node(channel="calculator", cache=cache)
+        assert user.script(script) == "True\n"
+        assert path.read_bytes() == whole
+        assert "blob.damaged" in node.output
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
 def test_no_file_where_a_blob_was(stage, make):
     """The node and its zygote opened what a job had put there: a FIFO for ever."""
