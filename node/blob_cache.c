@@ -198,6 +198,7 @@ static void s_fetch_end (blob_cache_t *self, fetch_t **at, us_err_t err,
 /* Asks the broker. Where the file cannot be written, blob_cache_tidy ends the fetch. */
 static void s_fetch_begin (blob_cache_t *self, fetch_t *fetch)
 {
+    mkdir (self->dir, 0700); /* again, where somebody has removed it */
     fetch->temporary =
         usi_sprintf ("%s/.%d-%u", self->dir, (int) getpid (), ++self->names);
     fetch->fd = open (fetch->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

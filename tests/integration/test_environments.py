@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -415,6 +416,35 @@ def test_no_file_where_a_blob_was(stage, make):
     for pid in holders(cache / "bundles" / name):
         os.kill(pid, signal.SIGKILL)
     assert user.script(script, timeout=40) == "only\n"
+
+
+def test_the_cache_is_emptied_while_the_node_runs(stage, wheel_index):
+    """Somebody makes room, or a service that removes what is old: the node makes again
+    what the next jobs need."""
+    wheel_index.add("leaf")
+    wheel_index.add("stem")
+    stage.broker()
+    cache = stage.folder("cache")
+    stage.node(channel="calculator", cache=cache, index_url=wheel_index.url)
+    user = stage.client()
+    user.write("only.py", "def size(data):\n    return len(data)\n")
+    script = """
+        import sys
+
+        import only
+        from understudy import Executor
+
+        data = bytes(int(sys.argv[1]))
+        print(Executor("calculator").submit(only.size, data).result(60))
+        """
+    assert user.script(script, "2000000") == "2000000\n"
+    assert user.script(USE, "leaf", "stem").startswith("1.0 1.0")
+    for path in cache.iterdir():
+        shutil.rmtree(path)
+    assert user.script(script, "2000001") == "2000001\n"
+    assert user.script(USE, "leaf", "stem").startswith("1.0 1.0")
+    user.write("only.py", "def size(data):\n    return -len(data)\n")
+    assert user.script(script, "2000002") == "-2000002\n"
 
 
 def test_a_killed_build_is_never_used(stage, wheel_index):
