@@ -281,8 +281,11 @@ static int s_start (app_t *self)
     int rc = s_bind_all (self);
     if (rc == 0 && !self->options.redis_url)
         rc = s_start_redis (self);
-    if (rc == 0)
-        rc = server_open (self->server, &self->options, self->redis, &self->text);
+    if (rc)
+        return rc;
+    rc = server_open (self->server, &self->options, self->redis, &self->text);
+    if (rc && self->redis)
+        private_redis_explain (self->redis, &self->text);
     return rc;
 }
 

@@ -23,6 +23,7 @@
 
 #define LOCK_WAIT_MS   10000 /* for a server that is just ending */
 #define START_WAIT_MS  20000
+#define END_WAIT_MS    200 /* a server that closed its socket is as good as gone */
 #define STOP_WAIT_MS   10000
 #define STEADY_MS      10000 /* it ran so long: the next failure is a new one */
 #define BACKOFF_MAX_MS 5000
@@ -334,6 +335,28 @@ static char *s_reason (const private_redis_t *self)
     return s_last_words (self);
 }
 
+static char *s_say_why (const private_redis_t *self)
+{
+    char *words = s_reason (self);
+    char *text =
+        usi_sprintf ("%s does not start in %s: %s", self->program, self->dir, words);
+    free (words);
+    return text;
+}
+
+void private_redis_explain (private_redis_t *self, char **text)
+{
+    int64_t until = usi_now_ms () + END_WAIT_MS;
+    while (waitpid (self->pid, NULL, WNOHANG) != self->pid) {
+        if (usi_now_ms () > until)
+            return;
+        zclock_sleep (2);
+    }
+    self->pid = 0;
+    free (*text);
+    *text = s_say_why (self);
+}
+
 static int s_wait_for_socket (private_redis_t *self, char **text)
 {
     int64_t until = usi_now_ms () + START_WAIT_MS;
@@ -341,10 +364,7 @@ static int s_wait_for_socket (private_redis_t *self, char **text)
     while (!s_answers (self)) {
         died = waitpid (self->pid, NULL, WNOHANG) == self->pid;
         if (died || usi_now_ms () > until) {
-            char *words = s_reason (self);
-            *text = usi_sprintf ("%s does not start in %s: %s", self->program,
-                                 self->dir, words);
-            free (words);
+            *text = s_say_why (self);
             self->pid = died ? 0 : self->pid;
             return EXIT_REDIS;
         }

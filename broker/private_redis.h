@@ -21,6 +21,9 @@ typedef struct private_redis private_redis_t;
  * operator in *text, which the caller frees. durability: always, everysec, memory. */
 int private_redis_start (private_redis_t **self_p, const char *dir,
                          const char *durability, char **text);
+/* The server took connections, and then the broker could not use it. Where it has ended,
+ * *text becomes the reason for that. Before private_redis_attach. */
+void private_redis_explain (private_redis_t *self, char **text);
 /* From now on, a server that dies is started again. */
 void private_redis_attach (private_redis_t *self, zloop_t *loop);
 /* To be called after SIGCHLD. */

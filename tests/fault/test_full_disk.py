@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from support import PYTHON, wait_for
+from support.processes import StartError
 
 SIZE = 96 * 1024 * 1024
 JOBS = 20
@@ -103,3 +104,11 @@ def test_the_broker_ends_on_a_full_disk(small_disk, broker, client):
     submit_until_refused(client())
     wait_for(lambda: service.output.count("redis.died") > 3, 20)
     assert service.stop() == 0, service.output
+
+
+def test_a_disk_that_is_full_from_the_start(small_disk, broker):
+    """redis-server takes connections, cannot write its first file, and ends."""
+    (small_disk / "data").mkdir()
+    fill(small_disk)
+    with pytest.raises(StartError, match=f"does not start in {small_disk}.*no space"):
+        broker(data=small_disk / "data")
