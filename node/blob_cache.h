@@ -3,7 +3,7 @@
  * Big bytes: fetched from the broker in chunks, checked against their name, kept in
  * CACHE/blobs under it; results are put the other way. Both go on by themselves after
  * a new connection. The owner says which blobs are in use and so have to stay. Stands on
- * conn.h and host/. */
+ * conn.h, sound_blobs.h and host/. */
 #ifndef NODE_BLOB_CACHE_H
 #define NODE_BLOB_CACHE_H
 
