@@ -87,6 +87,18 @@ def test_a_result_changes_no_class_of_the_caller(user):
         Colour.used = 0
 
 
+        class Planet(enum.Enum):
+            EARTH = (5.976e24, 6378140.0)
+
+            def __init__(self, mass, radius):
+                self.mass = mass
+                self.radius = radius
+
+            def weigh(self, n):
+                return self.mass * n
+
+
+
         def make():
             Conf.count += 10
             Conf.registry.append("there")
@@ -118,11 +130,13 @@ def test_a_result_changes_no_class_of_the_caller(user):
         result.accepted()
         Colour.used = 3
         print(result.get(timeout=60) is Colour.RED, Colour.used)
+        print(pool.submit(Planet.EARTH.weigh, 2).get(timeout=60))
         """)
     assert said.splitlines() == [
         "True True ['here'] 1",
         "True 8 ['Conf']",
         "True 3",
+        "1.1952e+25",
     ]
 
 

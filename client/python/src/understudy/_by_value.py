@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextvars
 import copyreg
+import enum
 import functools
 import importlib
 import io
@@ -215,6 +216,33 @@ def is_dispatcher(obj: types.FunctionType) -> bool:
     return obj.__code__ is _DISPATCHER
 
 
+# --- enumerations ---------------------------------------------------------------------
+
+
+def _with_members(cls: Any, reduced: Any) -> Any:
+    """An enumeration together with the attributes of its members, which its __init__
+    has set; there it is not there yet when they are made."""
+    if type(reduced) is not tuple or len(reduced) != 6:
+        return reduced
+    make, args, state, _, _, setter = reduced
+    attributes = {
+        member.name: {k: v for k, v in vars(member).items() if not k.startswith("_")}
+        for member in cls
+    }
+    if not any(attributes.values()):
+        return reduced
+    return make, args, (setter, state, attributes), None, None, set_members
+
+
+def set_members(cls: Any, state: Any) -> None:
+    setter, own, attributes = state
+    setter(cls, own)
+    for name, values in attributes.items():
+        there = vars(cls[name])
+        for key, value in values.items():
+            there.setdefault(key, value)
+
+
 # --- other objects --------------------------------------------------------------------
 
 
@@ -294,7 +322,12 @@ class Pickler:
         if kind is types.FunctionType:
             return self.function(obj)
         if isinstance(obj, type):
-            return self.base(obj)
+            reduced = self.base(obj)
+            return (
+                _with_members(obj, reduced)
+                if issubclass(kind, enum.EnumMeta)
+                else reduced
+            )
         if isinstance(obj, Wrapper):
             return obj._reduce_by_value()
         if isinstance(obj, functools.cached_property):
