@@ -3,6 +3,7 @@
  * Downloads: see download.h. */
 #include "download.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -33,13 +34,33 @@ static void s_fail_fetch (engine_t *self, const fetch_t *fetch, us_err_t code)
     s_fail (self, fetch->result, fetch->state, fetch->code, code);
 }
 
+/* The broker takes larger results than this client does. */
+static void s_refuse (engine_t *self, us_result_t *result, us_state_t state,
+                      us_err_t job_code, uint64_t size)
+{
+    if (state != US_STATE_SUCCEEDED) {
+        s_fail (self, result, state, job_code, US_ERR_TOO_LARGE);
+        return;
+    }
+    char text[128];
+    snprintf (
+        text, sizeof text,
+        "the result has %llu bytes, the limit of this client (max-payload) is %zu",
+        (unsigned long long) size, self->client->options.max_payload);
+    result_end (result, state, US_ERR_TOO_LARGE, text, NULL, 0);
+    track_settle (&self->track, result);
+}
+
 void download_start (engine_t *self, us_result_t *result, const usi_fields_t *item,
                      us_state_t state, us_err_t code)
 {
     uint64_t size = item->size;
-    if (size == 0 || size > self->client->options.max_payload) {
-        s_fail (self, result, state, code,
-                size ? US_ERR_TOO_LARGE : US_ERR_MISSING_BLOB);
+    if (size == 0) {
+        s_fail (self, result, state, code, US_ERR_MISSING_BLOB);
+        return;
+    }
+    if (size > self->client->options.max_payload) {
+        s_refuse (self, result, state, code, size);
         return;
     }
     fetch_t *fetch = fetch_new (item->blob.data, (size_t) size);

@@ -148,6 +148,31 @@ def test_the_limit_of_the_broker_counts(broker, node, client):
     assert good == "8"
 
 
+def test_the_limit_of_a_client_counts(broker, node, client):
+    """A result that its broker takes stays there for a client that may have it."""
+    broker(max_payload="8M")
+    node(channel="calculator")
+    user = client()
+    script = """
+        import sys
+        from understudy import Executor, Result
+        from understudy.exceptions import PayloadTooLarge
+
+        with Executor("calculator") as pool:
+            result = pool.submit(bytes, 2 << 20)
+            if sys.argv[1:]:
+                result = Result(sys.argv[1], channel="calculator")
+            try:
+                print(len(result.result(30)))
+            except PayloadTooLarge as error:
+                print(result.uuid, error)
+        """
+    uuid, said = user.script(script, UNDERSTUDY_MAX_PAYLOAD="1M").split(maxsplit=1)
+    assert "max-payload" in said and "1048576" in said
+    assert "has 20971" in said
+    assert user.script(script, uuid) == "2097152\n"
+
+
 def test_a_shell_command_that_is_too_long(user):
     said = user.script("""
         from understudy import Lead
