@@ -3,7 +3,7 @@
  * What users read: the value of a result, and rows and values as JSON. */
 #include "fuzz.h"
 #include "json.h"
-#include "result.h"
+#include "record.h"
 
 static void s_json (const void *data, size_t len)
 {
