@@ -120,6 +120,7 @@ class Result(Future[T]):
 
     @property
     def uuid(self) -> str:
+        """The job's id, with which Result(uuid) opens it elsewhere."""
         return str(uuids.UUID(bytes=self._job.id))
 
     @property
@@ -166,6 +167,8 @@ class Result(Future[T]):
     get = result
 
     def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
+        """The job's exception, or None where it succeeded. JobCancelled and WaitTimeout
+        are raised, as by the futures of the standard library."""
         error = (self._outcome or self._wait(timeout))[1]
         if isinstance(error, JobCancelled) and self.cancelled():
             raise error
@@ -199,12 +202,15 @@ class Result(Future[T]):
         return True
 
     def done(self) -> bool:
+        """Whether it has ended, in whatever way."""
         return self._job.code != _NOT_ENDED
 
     def running(self) -> bool:
+        """Whether a node has said that it runs."""
         return self.status == "RUNNING"
 
     def cancelled(self) -> bool:
+        """Whether it has ended because somebody cancelled or interrupted it."""
         return self.status == "CANCELLED"
 
     def __await__(self) -> Generator[Any, None, T]:
