@@ -603,6 +603,20 @@ def test_shutdown_cancels_what_is_held(core):
     assert len(jobs_of(core)) == 1
 
 
+def test_max_workers_without_a_broker(core, monkeypatch):
+    def connect(self):
+        raise BrokerUnreachable("none at tcp://x:1")
+
+    monkeypatch.setattr(core.Client, "connect", connect)
+    executor = Executor("c", max_workers=1)
+    with pytest.raises(BrokerUnreachable):
+        executor.submit(abs, 1)
+    waits = threading.Thread(target=executor.shutdown, daemon=True)
+    waits.start()
+    waits.join(10)
+    assert not waits.is_alive()
+
+
 @pytest.mark.parametrize("number", [0, -1, True, 1.5, "4"])
 def test_numbers_are_checked(core, number):
     for ask in (

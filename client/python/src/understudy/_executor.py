@@ -203,12 +203,18 @@ class Executor(futures.Executor):
         job = cast(HeldJob, result._job)
         if job.error is not None:
             return result
-        self._note(result)
+        client = result._client
         if caller.must_not_block():
-            client = result._client
+            self._note(result)
             caller.when_connected(job, lambda: window.add(client, job, send))
-        else:
-            window.add(caller.client(), job, send)
+            return result
+        try:
+            caller.client()
+        except UnderstudyError:
+            job.cancel(0, 0)  # whose Result nobody gets
+            raise
+        self._note(result)
+        window.add(client, job, send)
         return result
 
     def _note(self, result: Result[Any]) -> None:
