@@ -350,6 +350,17 @@ void slots_reaped (slots_t *self, pid_t pid, int status)
         children_note_early (&self->node->children, pid, status);
 }
 
+/* Takes back the job, or those that wait behind it. Where its pool cannot run jobs any
+ * more, what comes back ends at once: a forgotten one would be freed by that, and the
+ * caller still needs it. */
+static void s_take_back_with (worker_t *worker, job_t *job)
+{
+    bool forgotten = job->forgotten;
+    job->forgotten = false;
+    worker_take_back (worker);
+    job->forgotten = forgotten;
+}
+
 void slots_cancel (slots_t *self, job_t *job, bool at_once)
 {
     node_t *node = self->node;
@@ -358,7 +369,7 @@ void slots_cancel (slots_t *self, job_t *job, bool at_once)
     job->cancelled = true;
     worker_t *worker = job->worker;
     if (worker)
-        worker_take_back (worker); /* the job, or those that wait behind it */
+        s_take_back_with (worker, job);
     if (job->state != JOB_GIVEN || !worker)
         job_end (node, job, USI_STOPPED, US_ERR_CANCELLED, NULL);
     else if (worker_head (worker) == job)

@@ -203,6 +203,22 @@ static void test_cancel_of_a_job_behind_another (void **state)
     assert_int_equal (running->worker->jobs.len, 1);
 }
 
+/* The environment was found broken meanwhile: a job that comes back to its pool ends
+ * there, and this one is freed, since nobody wants it. */
+static void test_a_lost_lease_behind_another_in_a_broken_environment (void **state)
+{
+    stage_t *stage = *state;
+    job_t *running = stage_job (stage, 1, "deaf");
+    stage_until_begun (stage, running);
+    job_t *behind = stage_job (stage, 2, "echo");
+    assert_true (worker_give (running->worker, behind));
+    env_broken (running->pool->env, "it does not start");
+    assert_false (job_forget (&stage->node, behind));
+    slots_cancel (stage->node.slots, behind, true);
+    assert_int_equal (running->worker->jobs.len, 1);
+    assert_int_equal (stage->node.jobs->results.len, 0);
+}
+
 static void test_a_drain_hands_running_jobs_back (void **state)
 {
     stage_t *stage = *state;
@@ -244,6 +260,7 @@ int main (int argc, char **argv)
         ONE (test_a_waiting_job_goes_back_where_all_are_busy),
         ONE (test_cancel_of_a_job_that_waits),
         ONE (test_cancel_of_a_job_behind_another),
+        ONE (test_a_lost_lease_behind_another_in_a_broken_environment),
         ONE (test_a_drain_hands_running_jobs_back),
         TEST (test_idle_workers_retire),
     };
