@@ -198,7 +198,7 @@ def test_a_fork_that_fails_lets_go_of_its_bundles():
 
 def test_bundles_that_cannot_be_used():
     with zygote() as running:
-        unreadable = [bytes(32), str(running.cache)]
+        unreadable = [bytes(32), f"{running.blob(b'a file')[1]}/in-a-file"]
         for bundle, code in (
             (running.blob(b"junk"), exceptions.ProtocolError.code),
             (running.blob(packb({"../x.py": b""})), exceptions.ProtocolError.code),
