@@ -341,6 +341,23 @@ def test_shell():
         assert failure.detail["signal"] == 9 and "exit_code" not in failure.detail
 
 
+def test_shell_logs_both_streams_in_the_order_of_writing():
+    command = b"for i in 1 3 5 7; do echo $i; sleep 0.05; echo $((i + 1)) >&2; "
+    command += b"sleep 0.05; done"
+    with worker() as (forked, _):
+        _, _, _, body, log = forked.run(command, shell=True)
+        assert _envelope.decode_value(body) == "1\n3\n5\n7\n"
+        assert log == b"1\n2\n3\n4\n5\n6\n7\n8\n"
+        for _ in range(20):
+            command = b"echo 1; echo 2 >&2; echo 3; echo 4 >&2"
+            log = forked.run(command, shell=True)[4]
+            assert log.startswith(b"1\n") and len(log) == 8
+        log = forked.run(b"exec 2>&-; echo said; exit 3", shell=True)[4]
+        assert log == b"said\n"
+        log = forked.run(b"exec >&-; echo said >&2; exit 3", shell=True)[4]
+        assert log == b"said\n"
+
+
 def test_shell_command_over_the_limit():
     """A client of another make has not refused it."""
     longest = 32 * os.sysconf("SC_PAGESIZE") - 1

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Shell jobs: /bin/sh -c, standard output is the value and also goes to the log."""
+"""Shell jobs: /bin/sh -c, standard output is the value and also goes to the log.
+
+Standard error has a pipe of its own, read by the same loop: what was written to both
+stands in the log in the order of writing wherever there was a moment in between.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import select
 import signal
 import subprocess
 import time
-from typing import Any, Iterator, List, Union
+from typing import Any, Iterator, List, Optional, Tuple, Union
 
 from understudy import exceptions
 from understudy._envelope import Failure
@@ -37,7 +41,10 @@ def run(command: bytes, max_payload: int) -> Union[str, bytes]:
     """The command's standard output. ShellFailed; interrupts end the command."""
     try:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            ["/bin/sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     except OSError as error:
         if error.errno != errno.E2BIG:
@@ -50,8 +57,9 @@ def run(command: bytes, max_payload: int) -> Union[str, bytes]:
         _end_group(process)
         raise
     finally:
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
     if status != 0:
         raise ShellFailed(_failure(command, status, output))
     if size > max_payload:
@@ -62,46 +70,63 @@ def run(command: bytes, max_payload: int) -> Union[str, bytes]:
 def _capture(process: subprocess.Popen[bytes], limit: int) -> tuple[bytes, int]:
     """Copies the output to the log until the shell has ended, and keeps up to limit
     bytes of it. Gives what was kept and how much there was."""
-    assert process.stdout is not None
-    fd = process.stdout.fileno()
-    os.set_blocking(fd, False)
+    assert process.stdout is not None and process.stderr is not None
+    out = process.stdout.fileno()
     kept: List[bytes] = []
     size = 0
-    for chunk in _chunks(process, fd):
+    for fd, chunk in _chunks(process, [out, process.stderr.fileno()]):
         _write_all(1, chunk)
+        if fd != out:
+            continue
         if size < limit:
             kept.append(chunk[: limit - size])
         size += len(chunk)
     return b"".join(kept), size
 
 
-def _chunks(process: subprocess.Popen[bytes], fd: int) -> Iterator[bytes]:
-    """Until all have closed the pipe, or the shell has ended and the pipe is empty:
-    what the shell has left running in the background may hold it for ever."""
+def _chunks(
+    process: subprocess.Popen[bytes], pipes: List[int]
+) -> Iterator[Tuple[int, bytes]]:
+    """Until all have closed the pipes, or the shell has ended and the pipes are empty:
+    what the shell has left running in the background may hold them for ever."""
     poller = select.poll()
-    poller.register(fd, select.POLLIN)
+    for fd in pipes:
+        os.set_blocking(fd, False)
+        poller.register(fd, select.POLLIN)
     watch = system.open_pidfd(process.pid)
     if watch is not None:
         poller.register(watch, select.POLLIN)
     try:
+        open_pipes = list(pipes)
         after_end = 0
-        while after_end < _PIPE_HOLDS:
-            try:
-                chunk = os.read(fd, _CHUNK)
-            except BlockingIOError:
-                if process.returncode is not None:
-                    return
-                poller.poll(None if watch is not None else _LOOK_MS)
-                process.poll()
-                continue
-            if not chunk:
+        while open_pipes and after_end < _PIPE_HOLDS * len(pipes):
+            poller.poll(_LOOK_MS if watch is None else None)
+            ended = process.returncode is not None
+            idle = True
+            # Both, also where one is ready: the other may have got something since.
+            for fd in list(open_pipes):
+                chunk = _read(fd)
+                if chunk == b"":
+                    open_pipes.remove(fd)
+                    poller.unregister(fd)
+                elif chunk is not None:
+                    idle = False
+                    after_end += len(chunk) if ended else 0
+                    yield fd, chunk
+            if ended and idle:
                 return
-            if process.returncode is not None:
-                after_end += len(chunk)
-            yield chunk
+            process.poll()
     finally:
         if watch is not None:
             os.close(watch)
+
+
+def _read(fd: int) -> Optional[bytes]:
+    """None where there is nothing to read now; empty at the end."""
+    try:
+        return os.read(fd, _CHUNK)
+    except BlockingIOError:
+        return None
 
 
 def _write_all(fd: int, data: bytes) -> None:
