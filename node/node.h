@@ -12,7 +12,7 @@
  *   job_sender   what the broker is told about jobs
  *   zygote       the process of an environment that forks workers
  *   pool         jobs and workers of one environment and one set of bundles
- *   worker       one process: worker_stop, worker_io, worker
+ *   worker       one process: worker_life, worker_io, worker
  *   slots        which worker takes which job; credit; the clock of limits
  *   intake       what the broker says about jobs
  *   daemon       wires all of them together

@@ -58,8 +58,8 @@ struct us_result {
     int64_t due_ms;   /* PLACE_DELAYED: until then */
     us_result_t *next_in_table;
     bool origin; /* this client submitted it */
-    bool
-        maybe_stored; /* the store may have it: a SUBMIT was not answered, or not surely */
+    /* The store may have it: a SUBMIT was not answered, or not surely. */
+    bool maybe_stored;
     unsigned attempts; /* how often the broker could not take it */
     fetch_t *fetch;    /* PLACE_FETCHING */
 };

@@ -13,8 +13,8 @@
 #define WINDOW_BYTES ((size_t) 8 * 1024 * 1024)
 #define BATCH_BODIES ((size_t) 1024 * 1024)
 #define BATCH_SPECS  ((size_t) 512 * 1024)
-#define ITEM_BYTES                                                                     \
-    1024 /* bytes of an item in the header frame beside its spec, at most */
+/* Of an item in the header frame, beside its spec, at most. */
+#define ITEM_BYTES 1024
 
 /* Moves held jobs whose blobs have arrived back to PLACE_READY. */
 static void s_release_held (engine_t *self)

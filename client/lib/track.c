@@ -131,16 +131,16 @@ bool track_accept (track_t *self, us_result_t *result)
 void track_settle (track_t *self, us_result_t *result)
 {
     bool complete = true, full = true, asked = true;
-    waiters_wake (
-        result->waiters); /* they wait for bytes, or for word that none will come */
+    /* They wait for bytes, or for word that none will come. */
+    waiters_wake (result->waiters);
     for (int i = 0; i < STREAMS; i++)
         if (!result_stream_complete (result, i)) {
             complete = false;
             full &= result->streams[i]->full;
             asked &= result->streams[i]->asked_after_end;
         }
-    if (complete ||
-        full) /* full: the reader has the engine ask once it has read this */
+    /* Where a stream is full its reader has the engine ask again, once it has read. */
+    if (complete || full)
         s_let_go (self, result);
     else
         track_move (self, result, asked ? PLACE_WATCHED : PLACE_ANNOUNCE);
