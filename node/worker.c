@@ -21,7 +21,6 @@
 
 #define SOCKET_BUFFER (1024 * 1024)
 #define PIPE_SIZE     (256 * 1024)
-#define WATCH_MS      20
 #define MAX_FAILURES  3
 #define LOG_LINES     20
 #define LOG_BYTES     8192
@@ -128,8 +127,6 @@ void worker_destroy (worker_t **self_p)
     *self_p = NULL;
 }
 
-/* --- leaving ---------------------------------------------------------------------- */
-
 /* --- the end ---------------------------------------------------------------------- */
 
 static char *s_describe (int status)
@@ -211,7 +208,7 @@ static void s_count_failure (worker_t *self, const char *why)
     pool_t *pool = self->pool;
     unsigned failures = ++pool->start_failures;
     pool->retry_at_us = usi_now_us () + (50000LL << (failures < 6 ? failures : 6));
-    self->events.watch (self->events.arg, WATCH_MS);
+    self->events.watch (self->events.arg, WORKER_WATCH_MS);
     usi_warning ("worker.start", "a worker did not start: %s slot=%u", why, self->slot);
     if (failures >= MAX_FAILURES && pool->queue.first) {
         char *text = usi_sprintf ("no worker could be started: %s", why);

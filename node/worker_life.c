@@ -14,7 +14,6 @@
 
 #define STEP_MS       2000 /* between the steps of a stop */
 #define DRAIN_STEP_MS 500
-#define WATCH_MS      20
 #define START_MS      60000 /* a zygote may have to load a slow disk */
 
 bool worker_apply (worker_t *self, worker_event_t event)
@@ -123,7 +122,7 @@ void worker_begin_stop (worker_t *self, worker_stop_t why, bool at_once)
             self->stop_step++;
     worker_leave (self, false);
     s_step (self, usi_now_us ());
-    self->events.watch (self->events.arg, WATCH_MS);
+    self->events.watch (self->events.arg, WORKER_WATCH_MS);
 }
 
 static int64_t s_check_limits (worker_t *self, int64_t now_us)
@@ -139,7 +138,7 @@ static int64_t s_check_limits (worker_t *self, int64_t now_us)
         self->soft_sent = true;
         s_interrupt (self, 2);
     }
-    return spec->hard_ms || (spec->soft_ms && !self->soft_sent) ? WATCH_MS : 0;
+    return spec->hard_ms || (spec->soft_ms && !self->soft_sent) ? WORKER_WATCH_MS : 0;
 }
 
 int64_t worker_check (worker_t *self, int64_t now_us)
@@ -151,7 +150,7 @@ int64_t worker_check (worker_t *self, int64_t now_us)
     if (self->state == WORKER_STOPPING) {
         if (!self->stop_done && now_us >= self->stop_at_us)
             s_step (self, now_us);
-        return self->stop_done ? 0 : WATCH_MS;
+        return self->stop_done ? 0 : WORKER_WATCH_MS;
     }
     return s_check_limits (self, now_us);
 }

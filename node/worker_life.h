@@ -11,6 +11,8 @@
 #include "pool.h"
 #include "worker_state.h"
 
+#define WORKER_WATCH_MS 20 /* between two looks at limits and stops */
+
 typedef enum worker_stop {
     STOP_NONE,
     STOP_CANCEL,     /* outcome cancelled */
