@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sum.h"
 #include "conn.h"
 #include "proto/chunk.h"
 #include "sound_blobs.h"
@@ -44,7 +44,7 @@ typedef struct fetch {
     uint32_t index;   /* the chunk that is asked for */
     uint64_t size, got;
     int64_t asked_ms; /* 0: not yet */
-    crypto_hash_sha256_state hash;
+    usi_sum_t hash;
 } fetch_t;
 
 typedef struct put {
@@ -52,7 +52,7 @@ typedef struct put {
     usi_bytes_t bytes;
     blob_put_fn *fn;
     void *arg;
-    crypto_hash_sha256_state hash;
+    usi_sum_t hash;
     size_t hashed;
     bool named; /* hashed to the end */
     uint8_t digest[USI_DIGEST_LEN];
@@ -137,7 +137,7 @@ int blob_cache_open (blob_cache_t *self, const uint8_t digest[USI_DIGEST_LEN])
 
 static void s_fetch_reset (fetch_t *fetch)
 {
-    crypto_hash_sha256_init (&fetch->hash);
+    usi_sum_begin (&fetch->hash);
     fetch->index = 0;
     fetch->got = 0;
     fetch->asked_ms = 0;
@@ -221,7 +221,7 @@ static fetch_t *s_fetch_new (blob_cache_t *self, const uint8_t *digest, int chec
     fetch->checked = checked;
     if (checked >= 0)
         fetch->file = *file;
-    crypto_hash_sha256_init (&fetch->hash);
+    usi_sum_begin (&fetch->hash);
     fetch->next = self->fetches;
     self->fetches = fetch;
     if (checked < 0)
@@ -255,7 +255,7 @@ static void s_check_end (blob_cache_t *self, fetch_t **at)
 {
     fetch_t *fetch = *at;
     uint8_t digest[USI_DIGEST_LEN];
-    crypto_hash_sha256_final (&fetch->hash, digest);
+    usi_sum_end (&fetch->hash, digest);
     if (memcmp (digest, fetch->digest, USI_DIGEST_LEN) == 0) {
         sound_blobs_add (self->sound, digest, &fetch->file);
         s_fetch_end (self, at, US_OK, NULL);
@@ -282,7 +282,7 @@ static bool s_check_step (blob_cache_t *self)
     uint8_t *bytes = usi_alloc (HASH_STEP);
     ssize_t len = pread ((*at)->checked, bytes, HASH_STEP, (off_t) (*at)->got);
     if (len > 0) {
-        crypto_hash_sha256_update (&(*at)->hash, bytes, (size_t) len);
+        usi_sum_add (&(*at)->hash, usi_bytes (bytes, (size_t) len));
         (*at)->got += (uint64_t) len;
     } else
         s_check_end (self, at);
@@ -310,7 +310,7 @@ static void s_fetch_chunk (blob_cache_t *self, fetch_t **at, const usi_fields_t 
         s_fetch_end (self, at, US_ERR_SYSTEM, "a blob cannot be written to the cache");
         return;
     }
-    crypto_hash_sha256_update (&fetch->hash, body.data, body.len);
+    usi_sum_add (&fetch->hash, body);
     fetch->got += body.len;
     fetch->index++;
     if (!last) {
@@ -318,7 +318,7 @@ static void s_fetch_chunk (blob_cache_t *self, fetch_t **at, const usi_fields_t 
         return;
     }
     uint8_t digest[USI_DIGEST_LEN];
-    crypto_hash_sha256_final (&fetch->hash, digest);
+    usi_sum_end (&fetch->hash, digest);
     char *path = blob_cache_path (self, fetch->digest);
     struct stat st;
     if (memcmp (digest, fetch->digest, USI_DIGEST_LEN) != 0)
@@ -383,10 +383,10 @@ static void s_put_hash (put_t *put)
 {
     size_t left = put->bytes.len - put->hashed;
     size_t len = left < HASH_STEP ? left : HASH_STEP;
-    crypto_hash_sha256_update (&put->hash, put->bytes.data + put->hashed, len);
+    usi_sum_add (&put->hash, usi_bytes (put->bytes.data + put->hashed, len));
     put->hashed += len;
     if (put->hashed == put->bytes.len) {
-        crypto_hash_sha256_final (&put->hash, put->digest);
+        usi_sum_end (&put->hash, put->digest);
         put->named = true;
     }
 }
@@ -421,7 +421,7 @@ void blob_cache_put (blob_cache_t *self, usi_bytes_t bytes, blob_put_fn *fn, voi
                    .arg = arg,
                    .chunks = (uint32_t) usi_chunk_count (bytes.len),
                    .next = self->puts};
-    crypto_hash_sha256_init (&put->hash);
+    usi_sum_begin (&put->hash);
     self->puts = put;
     s_step_soon (self);
 }

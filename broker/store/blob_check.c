@@ -4,9 +4,9 @@
  * take turns. Who puts the same parts while they are checked waits for the same check. */
 #include "store/blob_check.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 
+#include "base/sum.h"
 #include "store/blob_keys.h"
 
 typedef struct waiter {
@@ -22,7 +22,7 @@ typedef struct check {
     uint8_t token[BLOB_TOKEN_LEN];
     uint64_t size;
     uint32_t index; /* the chunk that is read next */
-    crypto_hash_sha256_state sum;
+    usi_sum_t sum;
     waiter_t *waiters;
 } check_t;
 
@@ -61,7 +61,7 @@ static void s_settle (check_t *check, const char *function)
 static void s_finish (check_t *check)
 {
     uint8_t digest[USI_DIGEST_LEN];
-    crypto_hash_sha256_final (&check->sum, digest);
+    usi_sum_end (&check->sum, digest);
     bool right = memcmp (digest, check->digest, sizeof digest) == 0;
     s_settle (check, right ? "blob_whole" : "blob_drop");
 }
@@ -75,7 +75,7 @@ static void s_add (check_t *check, usi_bytes_t chunk)
         s_settle (check, "blob_drop");
         return;
     }
-    crypto_hash_sha256_update (&check->sum, chunk.data, chunk.len);
+    usi_sum_add (&check->sum, chunk);
     if (++check->index == usi_chunk_count (check->size))
         s_finish (check);
     else
@@ -125,7 +125,7 @@ static check_t *s_new (store_t *self, const uint8_t *digest, uint64_t size,
     check->size = size;
     memcpy (check->digest, digest, USI_DIGEST_LEN);
     memcpy (check->token, token, BLOB_TOKEN_LEN);
-    crypto_hash_sha256_init (&check->sum);
+    usi_sum_begin (&check->sum);
     list_append (&self->checks, &check->node);
     return check;
 }
