@@ -3,6 +3,7 @@
  * Zygote and workers for the node's tests: see fake_zygote.h. */
 #include "fake_zygote.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,11 +129,19 @@ static _Noreturn void s_flood (const worker_end_t *self, unsigned fds)
         s_send (self->sock, "Xwords", 6, self->sock, fds);
 }
 
+/* Does nothing any more, until the daemon is gone and nobody reads the log. */
+static _Noreturn void s_stand_still (const worker_end_t *self)
+{
+    struct pollfd log = {.fd = self->pipe};
+    while (poll (&log, 1, -1) <= 0)
+        ;
+    _exit (0);
+}
+
 static _Noreturn void s_shut_down (const worker_end_t *self)
 {
     shutdown (self->sock, SHUT_RDWR);
-    for (;;)
-        pause ();
+    s_stand_still (self);
 }
 
 static void s_run (const worker_end_t *self, const uint8_t *job, const char *body)
@@ -153,8 +162,7 @@ static void s_run (const worker_end_t *self, const uint8_t *job, const char *bod
     } else if (strcmp (body, "deaf") == 0) {
         signal (SIGTERM, SIG_IGN);
         s_say (self, "begun\n");
-        for (;;)
-            pause ();
+        s_stand_still (self);
     } else if (strcmp (body, "die") == 0) {
         _exit (9);
     } else if (strcmp (body, "early") == 0) {
