@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A call as it is typed: jobs.py:add '[1, 2]' '{"k": 1}'. */
+ * A call as it is typed: jobs.py:add '[1, 2]' '{"k": 1}'.
+ *
+ * Stands on ctl.h, json.h and mem.h. */
 #ifndef CLIENT_CTL_CALL_H
 #define CLIENT_CTL_CALL_H
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Exit codes of understudy-ctl, from sysexits where it has one. Listed in --help and
- * understudy-ctl(1). */
+ * understudy-ctl(1).
+ *
+ * A leaf: stands on nothing. */
 #ifndef CLIENT_CTL_EXIT_H
 #define CLIENT_CTL_EXIT_H
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Printing a log as it grows. */
+ * Printing a log as it grows.
+ *
+ * Stands on ctl.h, output.h, json.h and text.h. */
 #ifndef CLIENT_CTL_FOLLOW_H
 #define CLIENT_CTL_FOLLOW_H
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Between msgpack and JSON: rows of answers, values of results, arguments of calls. Rows
- * become JSON objects first, whether they are printed as JSON or as a table. */
+ * become JSON objects first, whether they are printed as JSON or as a table.
+ *
+ * Stands on text.h and mem.h. */
 #ifndef CLIENT_CTL_JSON_H
 #define CLIENT_CTL_JSON_H
 

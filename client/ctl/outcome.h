@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * How a job ended: its value, or its failure (docs/protocol.md section 8). For results that
- * have ended. */
+ * have ended.
+ *
+ * Stands on ctl.h, output.h, json.h and text.h. */
 #ifndef CLIENT_CTL_OUTCOME_H
 #define CLIENT_CTL_OUTCOME_H
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * What commands print on stdout: tables for people, one JSON object a line for programs. Both
- * are made from the same rows. */
+ * are made from the same rows.
+ *
+ * Stands on ctl.h, json.h, text.h and mem.h. */
 #ifndef CLIENT_CTL_OUTPUT_H
 #define CLIENT_CTL_OUTPUT_H
 

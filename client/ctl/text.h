@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Text for a terminal: whatever a job is called or prints, only what can be seen reaches the
- * screen. All return new strings, which the caller frees. */
+ * screen. All return new strings, which the caller frees.
+ *
+ * Stands on mem.h. */
 #ifndef CLIENT_CTL_TEXT_H
 #define CLIENT_CTL_TEXT_H
 
