@@ -890,3 +890,32 @@ def test_a_module_that_is_only_mentioned(user):
         "['add PyYAML to packages=[…]']",
         "`script.py` line 1 imports yaml; add PyYAML to packages=[…]",
     ]
+
+
+def test_named_tuples(user):
+    said = user.script("""
+        import collections
+        import typing
+        from understudy.decorators import understudy
+
+
+        class Point(typing.NamedTuple):
+            x: int
+            y: int = 7
+
+            def total(self):
+                return self.x + self.y
+
+
+        Pair = collections.namedtuple("Pair", "a b")
+
+
+        @understudy
+        def move(point):
+            return [point._replace(x=point.x + 1), Point(1), point.total()], Pair(1, 2)
+
+
+        (moved, made, total), pair = move(Point(3)).get(timeout=60)
+        print(moved, type(moved) is Point, made, total, type(pair) is Pair)
+        """)
+    assert said == "Point(x=4, y=7) True Point(x=1, y=7) 10 True\n"

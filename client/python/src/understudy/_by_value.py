@@ -216,6 +216,18 @@ def is_dispatcher(obj: types.FunctionType) -> bool:
     return obj.__code__ is _DISPATCHER
 
 
+# --- classes made by more than a class statement ---------------------------------------
+
+
+def _with_bases(cls: Any, reduced: Any) -> Any:
+    """A typing.NamedTuple on what it really inherits: cloudpickle would repeat its class
+    statement, which needs the fields that are only set afterwards."""
+    if type(reduced) is not tuple or len(reduced) != 6:
+        return reduced
+    make, (kind, name, _, *rest), *others = reduced
+    return (make, (kind, name, cls.__bases__, *rest), *others)
+
+
 # --- enumerations ---------------------------------------------------------------------
 
 
@@ -322,12 +334,7 @@ class Pickler:
         if kind is types.FunctionType:
             return self.function(obj)
         if isinstance(obj, type):
-            reduced = self.base(obj)
-            return (
-                _with_members(obj, reduced)
-                if issubclass(kind, enum.EnumMeta)
-                else reduced
-            )
+            return self.cls(obj)
         if isinstance(obj, Wrapper):
             return obj._reduce_by_value()
         if isinstance(obj, functools.cached_property):
@@ -336,6 +343,14 @@ class Pickler:
 
     def base(self, obj: Any) -> Any:
         return super().reducer_override(obj)  # type: ignore[misc]
+
+    def cls(self, obj: type) -> Any:
+        reduced = self.base(obj)
+        if isinstance(obj, enum.EnumMeta):
+            return _with_members(obj, reduced)
+        if typing.NamedTuple in vars(obj).get("__orig_bases__", ()):
+            return _with_bases(obj, reduced)
+        return reduced
 
     def function(self, obj: types.FunctionType) -> Any:
         reduced = self.base(obj)
