@@ -389,6 +389,15 @@ static void s_on_ready (worker_t *self, const uint8_t *data, size_t len, int64_t
         self->ended = true, self->end_status = status;
 }
 
+/* It has found something that a job has left behind only after it had answered, and
+ * takes no more jobs. */
+static void s_on_leaving (worker_t *self)
+{
+    self->replace = true;
+    worker_take_back (self);
+    loop_touch (self->node->loop);
+}
+
 static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int fd,
                            int64_t now_us)
 {
@@ -401,6 +410,7 @@ static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int 
     switch (data[0]) {
     case 'W': s_on_ready (self, data, len, now_us); break;
     case 'R': s_on_result (self, data, len, fd, now_us); break;
+    case 'L': s_on_leaving (self); break;
     case 'X': usi_buf_append (&self->refusal, data + 1, len - 1); break;
     default: worker_fault (self, "an unknown message");
     }

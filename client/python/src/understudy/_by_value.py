@@ -216,12 +216,12 @@ def is_dispatcher(obj: types.FunctionType) -> bool:
     return obj.__code__ is _DISPATCHER
 
 
-# --- classes made by more than a class statement ---------------------------------------
+# --- classes made by more than a class statement --------------------------------------
 
 
 def _with_bases(cls: Any, reduced: Any) -> Any:
-    """A typing.NamedTuple on what it really inherits: cloudpickle would repeat its class
-    statement, which needs the fields that are only set afterwards."""
+    """A typing.NamedTuple on what it really inherits: cloudpickle would repeat its
+    class statement, which needs the fields that are only set afterwards."""
     if type(reduced) is not tuple or len(reduced) != 6:
         return reduced
     make, (kind, name, _, *rest), *others = reduced

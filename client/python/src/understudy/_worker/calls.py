@@ -87,6 +87,7 @@ class Calls:
         if _Refusal not in sys.meta_path:
             sys.meta_path.insert(0, _Refusal)
         program.install()
+        self.before_load: Callable[[], object] = lambda: None
         self._kept: Dict[bytes, Target] = {}
         self._last: Optional[Target] = None
         self._cloudpickles: Dict[bytes, Dict[str, ModuleType]] = {}
@@ -100,6 +101,7 @@ class Calls:
         code, key, end = split_call(body)
         target = self._kept.get(key)
         if target is None:
+            self.before_load()
             target = self._resolve(code)
             if _is_stateless(target.function) or "pickle" not in code:
                 self._keep(key, target)

@@ -8,12 +8,14 @@ makes everything as it was.
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import logging
+import operator
 import os
 import struct
 import sys
-from typing import Any, Callable, Optional, TextIO
+from typing import Any, Callable, List, Optional, TextIO
 
 _SEQ = struct.Struct(">I").pack
 
@@ -45,13 +47,27 @@ class Streams:
         self._c_flush = c_flush
         self._out: Optional[TextIO] = None
         self._err: Optional[TextIO] = None
-        self._root = logging.getLogger()
+        self._fields: Any = None
+        self._plain: List[Any] = []  # what a module has wrapped stays open
+        self._made: List[Any] = []  # the last that were opened here, one of each
         self._handler = _CurrentStderr()
         self._handler.setFormatter(logging.Formatter("%(message)s"))
-        self._handlers = [self._handler]
         self._reset_descriptors()
         self._reset_objects()
-        self._reset_logging()
+        self._set_up_logging()
+        self.take()
+
+    def take(self) -> None:
+        """Makes the present streams those that each job finds, if they can be used."""
+        for name, own in (("stdout", self._out), ("stderr", self._err)):
+            present = getattr(sys, name)
+            if present is not own and _is_open(present):
+                self._plain.append(own)
+                if name == "stdout":
+                    self._out = present
+                else:
+                    self._err = present
+        self._fields = _fields_of(self._out), _fields_of(self._err)
 
     def end_job(self, seq: int) -> None:
         """PipeClosed."""
@@ -60,6 +76,10 @@ class Streams:
         if out is not self._out or err is not self._err:
             whole = _flush(self._out) and _flush(self._err) and whole
         self._c_flush()
+        if out is not self._out:
+            self._disarm(out)
+        if err is not self._err and err is not out:
+            self._disarm(err)
         self._reset_descriptors()
         if not whole:
             # The descriptor was closed or did not take it; now it does.
@@ -68,13 +88,30 @@ class Streams:
         self._mark(self._token + _SEQ(seq))
         if out is not self._out or err is not self._err or not whole:
             self._reset_objects()
-        root = self._root
-        if (
-            root.handlers != self._handlers
-            or root.level != logging.INFO
-            or root.manager.disable
-        ):
-            self._reset_logging()
+        if (_fields_of(self._out), _fields_of(self._err)) != self._fields:
+            self._reset_fields()
+
+    def _disarm(self, stream: Any) -> None:
+        """A stream of the job's that writes to the log's descriptors must not close
+        them, or the buffer of ours that it wraps, when it is thrown away."""
+        if type(stream) is not io.TextIOWrapper:
+            return
+        try:
+            if stream.fileno() not in (1, 2):
+                return
+            buffer = stream.detach()
+            if all(buffer is not getattr(own, "buffer", None) for own in self._own()):
+                buffer.close()
+        except (OSError, ValueError):
+            pass
+
+    def _open(self, fd: int, errors: str) -> TextIO:
+        made = _open(fd, errors)
+        self._made = [*self._made[-1:], made]
+        return made
+
+    def _own(self) -> List[Any]:
+        return [self._out, self._err, *self._plain]
 
     def _reset_descriptors(self) -> None:
         os.dup2(self._pipe, 1)
@@ -82,17 +119,36 @@ class Streams:
 
     def _reset_objects(self) -> None:
         if not _is_open(self._out):
-            self._out = _open(1, "surrogateescape")
+            self._out = self._open(1, "surrogateescape")
         if not _is_open(self._err):
-            self._err = _open(2, "backslashreplace")
+            self._err = self._open(2, "backslashreplace")
         sys.stdout = sys.__stdout__ = self._out  # type: ignore[misc, assignment]
         sys.stderr = sys.__stderr__ = self._err  # type: ignore[misc, assignment]
 
-    def _reset_logging(self) -> None:
-        self._root.handlers[:] = self._handlers
-        self._root.setLevel(logging.INFO)
-        self._handler.setLevel(logging.NOTSET)
-        logging.disable(logging.NOTSET)
+    def put_back_slow(self) -> None:
+        """What cannot be asked for: how lines end, which our own streams leave as they
+        are, and where a crash is written."""
+        faulthandler.enable(self._pipe)
+        for stream in (self._out, self._err):
+            if stream in self._made:
+                stream.reconfigure(newline=None)  # type: ignore[union-attr]
+
+    def _reset_fields(self) -> None:
+        for stream, fields in zip((self._out, self._err), self._fields):
+            if fields is not None and _fields_of(stream) not in (None, fields):
+                encoding, errors, by_line, write_through = fields
+                stream.reconfigure(  # type: ignore[union-attr]
+                    encoding=encoding,
+                    errors=errors,
+                    line_buffering=by_line,
+                    write_through=write_through,
+                )
+        self._fields = _fields_of(self._out), _fields_of(self._err)
+
+    def _set_up_logging(self) -> None:
+        root = logging.getLogger()
+        root.handlers[:] = [self._handler]
+        root.setLevel(logging.INFO)
 
     def _mark(self, marker: bytes) -> None:
         while True:
@@ -114,6 +170,16 @@ def _open(fd: int, errors: str) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding="utf-8", errors=errors, line_buffering=True
     )
+
+
+_text_fields = operator.attrgetter(
+    "encoding", "errors", "line_buffering", "write_through"
+)
+
+
+def _fields_of(stream: Any) -> Any:
+    """What reconfigure may change."""
+    return _text_fields(stream) if type(stream) is io.TextIOWrapper else None
 
 
 def _is_open(stream: Optional[TextIO]) -> bool:

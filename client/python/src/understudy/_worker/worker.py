@@ -17,7 +17,9 @@ import pickle
 import socket
 import struct
 import sys
+import time
 import traceback
+from contextvars import Context, copy_context
 from types import FrameType, ModuleType
 from typing import Any, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
@@ -41,6 +43,8 @@ _ROOM = _JOB.size + 0xFFFF + INLINE_LIMIT
 _ANCILLARY = socket.CMSG_LEN(struct.calcsize("i"))  # one; CMSG_SPACE would hold two
 _CUT_SHORT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 _END_SECONDS = 5.0
+_CHECK_SECONDS = 0.001
+_PAUSE_SECONDS = 0.001
 
 _Message = Tuple[bytes, List[int]]
 
@@ -72,12 +76,17 @@ class Worker:
         self._taken: List[_Message] = []
         _signal.signal(_signal.SIGUSR1, self._on_interrupt)
         self._leftovers = leftovers.Leftovers()
+        self._context: Optional[Context] = None  # of the last job's run
+        self._unchecked = False  # a job has run since the slow comparisons
+        self._worked = 0.0  # seconds since then
+        self._loading: Optional[Tuple[int, int]] = None  # modules and places before it
+        self._calls.before_load = self._before_load
 
     def serve(self) -> None:
         """Until END or the end of the daemon."""
         self._socket.send(b"W" + struct.pack(">I", os.getpid()))
         while True:
-            message, descriptors = self._taken.pop(0) if self._taken else self._take()
+            message, descriptors = self._taken.pop(0) if self._taken else self._next()
             kind = message[:1]
             if kind == b"J":
                 self._serve_job(message, descriptors)
@@ -89,10 +98,35 @@ class Worker:
     def _note_fork(self) -> None:
         self._is_fork = True
 
-    def _take(self) -> _Message:
+    def _next(self) -> _Message:
+        """The next datagram. What is slow to compare is compared while none waits, or
+        after each millisecond of work."""
+        if self._unchecked:
+            if self._worked < _CHECK_SECONDS:
+                try:
+                    return self._take(socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    pass
+            self._check_slowly()
+        return self._take()
+
+    def _check_slowly(self) -> None:
+        self._unchecked = False
+        self._worked = 0.0
+        self._streams.put_back_slow()
+        if not self._leftovers.put_back_slow():
+            self._give_up_jobs()
+
+    def _give_up_jobs(self) -> None:
+        """Asks to be replaced, and takes no more jobs: the daemon takes them back."""
+        self._socket.send(b"L")
+        while self._socket.recv(1, socket.MSG_PEEK) == b"J":
+            time.sleep(_PAUSE_SECONDS)
+
+    def _take(self, flags: int = 0) -> _Message:
         """The next datagram; empty at the end of the daemon."""
         size, ancillary, flags, _ = self._socket.recvmsg_into(
-            self._rooms, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+            self._rooms, _ANCILLARY, flags | socket.MSG_CMSG_CLOEXEC
         )
         if flags & _CUT_SHORT:
             raise ValueError("a datagram over the limit")
@@ -102,6 +136,7 @@ class Worker:
     # --- One job ----------------------------------------------------------------------
 
     def _serve_job(self, message: bytes, descriptors: Sequence[int]) -> None:
+        began = time.monotonic()
         seq, flags, _, _, self._soft_ms, name_len = _JOB.unpack_from(message)
         body = message[_JOB.size + name_len :]
         if flags & _BODY_IN_MEMFD:
@@ -111,12 +146,15 @@ class Worker:
         if self._is_fork:
             os._exit(1)  # a child of the job's went on where only the worker should
         self._streams.end_job(seq)
-        left = self._leftovers.end_job()
+        left = self._leftovers.end_job(self._context)
+        self._context = None
+        self._unchecked = True
         if len(answer) <= INLINE_LIMIT:
             self._socket.send(_RESULT(b"R", seq, outcome, left, code) + answer)
         else:
             head = _RESULT(b"R", seq, outcome, left | _BODY_IN_MEMFD, code)
             _send_large(self._socket, head, answer)
+        self._worked += time.monotonic() - began
 
     def _run(self, seq: int, flags: int, body: bytes) -> Tuple[int, int, bytes]:
         """Outcome, code and body of RESULT."""
@@ -133,12 +171,15 @@ class Worker:
                     value: Any = shell.run(body, self._max_payload)
                 else:
                     target = self._calls.find(body)
+                    if self._loading is not None:
+                        self._take_baseline()
                     dumps, loads = target.dumps, target.check
                     args, kwargs = self._calls.args(target, body)
                     if target.owner:
                         target.equip(args)
                     own = False
-                    value = target.call(args, kwargs)
+                    self._context = copy_context()
+                    value = self._context.run(target.call, args, kwargs)
                     own = True
             finally:
                 self._running = -1
@@ -161,6 +202,19 @@ class Worker:
             own = exc is raised or (own and isinstance(exc, exceptions.UnderstudyError))
             failure = self._failures.of(exc, dumps, loads, own)
         return _FAILED, failure.code, failure.encode()
+
+    def _before_load(self) -> None:
+        """Modules are loaded into a process that the last job has left clean."""
+        if self._unchecked:
+            self._check_slowly()
+        self._loading = len(sys.modules), len(sys.path)
+
+    def _take_baseline(self) -> None:
+        """After a function was found; if that has brought modules."""
+        before, self._loading = self._loading, None
+        if before != (len(sys.modules), len(sys.path)):
+            self._streams.take()
+            self._leftovers.take()
 
     # --- Interrupts -------------------------------------------------------------------
 
