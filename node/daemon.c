@@ -211,8 +211,10 @@ static void s_on_env_changed (void *arg, env_t *env)
     node_t *node = arg;
     if (env->state == ENV_READY) /* it loads while the jobs are being looked at */
         zygote_prepare (node, env);
-    else if (env->state == ENV_STORED)
+    else if (env->state == ENV_STORED) {
+        slots_retire_spares (node->slots, env);
         zygote_end (node, env);
+    }
     pools_env_changed (node, env);
     node->status_changed = true;
 }
@@ -229,7 +231,7 @@ static bool s_env_in_use (void *arg, const env_t *env)
 
 static unsigned s_env_workers (void *arg, const env_t *env)
 {
-    return pools_env_workers (arg, env);
+    return programs_env_workers (arg, env);
 }
 
 /* --- children --------------------------------------------------------------------- */

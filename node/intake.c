@@ -34,8 +34,9 @@ static void s_choose_pool (void *arg, job_spec_t *spec, const usi_fields_t *fiel
         job_spec_refuse (spec, err, why);
         return;
     }
-    spec->pool =
-        pool_get (node, envs_get (node->envs, &request), &fields->blobs, spec->fresh);
+    program_t *program =
+        program_get (node, envs_get (node->envs, &request), fields, spec->fresh);
+    spec->pool = pool_get (node, program, &fields->blobs);
     spec->pool->refs++;
 }
 

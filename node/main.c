@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon.h"
+#include "host/process.h"
 #include "redis/url.h"
 #include "understudy/version.h"
 
@@ -37,6 +38,10 @@ static const usi_setting_t s_settings[] = {
     {"cache", 'C', "DIR", NULL,
      "environments, bundles and blobs (default: $XDG_CACHE_HOME/understudy)", false},
     {"cache-limit", 'L', "SIZE", "10G", "how much the cache may hold", false},
+    {"idle-memory", 'm', "SIZE", NULL,
+     "how much memory workers without a job may keep (default: a quarter of the "
+     "machine's; 0 keeps none)",
+     false},
     {"name", 'n', "NAME", NULL, "what people call this node (default: host-pid)",
      false},
     {"index-url", 'i', "URL", NULL,
@@ -149,11 +154,15 @@ static int s_read_numbers (setup_t *self)
         (usi_config_get (config, "ready-fd") &&
          usi_config_uint (config, "ready-fd", INT_MAX, &ready_fd) != US_OK) ||
         usi_config_bytes (config, "cache-limit", &options->cache_limit) != US_OK ||
+        (usi_config_get (config, "idle-memory") &&
+         usi_config_bytes (config, "idle-memory", &options->idle_memory) != US_OK) ||
         usi_config_ms (config, "grace", &options->grace_ms) != US_OK)
         return s_bad_setting (self);
     if (slots == 0)
         return s_refuse (EX_CONFIG, "slots is 0, but must be at least 1");
     options->slots = (unsigned) slots;
+    if (!usi_config_get (config, "idle-memory"))
+        options->idle_memory = process_memory_limit () / 4;
     options->ready_fd = usi_config_get (config, "ready-fd") ? (int) ready_fd : -1;
     self->parent = (pid_t) parent;
     return 0;

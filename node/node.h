@@ -11,7 +11,8 @@
  *   jobs         what the node holds, until a broker has answered COMMITTED
  *   job_sender   what the broker is told about jobs
  *   zygote       the process of an environment that forks workers
- *   pool         jobs and workers of one environment and one set of bundles
+ *   program      what the jobs of one program share in one environment: its workers
+ *   pool         jobs of one program with one set of bundles
  *   worker       one process: worker_life, worker_io, worker
  *   slots        which worker takes which job; credit; the clock of limits
  *   intake       what the broker says about jobs
@@ -38,6 +39,7 @@ typedef struct job_spec job_spec_t;
 typedef struct jobs jobs_t;
 typedef struct job job_t;
 typedef struct zygote zygote_t;
+typedef struct program program_t;
 typedef struct pool pool_t;
 typedef struct worker worker_t;
 typedef struct slots slots_t;
@@ -56,6 +58,7 @@ typedef struct node_options {
     uint64_t cache_limit;
     const char *index_url; /* NULL: what the machine is configured for */
     const char *runtime;   /* directory that holds the package understudy */
+    uint64_t idle_memory;  /* that workers without a job may keep, in bytes */
     int64_t grace_ms;
     int ready_fd; /* -1: none */
 } node_options_t;
@@ -80,6 +83,7 @@ struct node {
     job_specs_t *specs;
     jobs_t *jobs;
     zygote_t *zygotes;
+    program_t *programs;
     pool_t *pools;
     slots_t *slots;
     bool status_changed; /* STATUS is due at the end of the turn */

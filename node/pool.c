@@ -4,16 +4,16 @@
 #include "pool.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "blob_cache.h"
 
-#define QUEUE_US        5000  /* of work that one worker may hold */
-#define LONG_US         10000 /* jobs of this length never queue behind each other */
-#define DEPTH_MAX       128
-#define KEEP_WORKERS_MS (5 * 60 * 1000)
-#define IDLE_MS         (10 * 60 * 1000)
+#define QUEUE_US  5000  /* of work that one worker may hold */
+#define LONG_US   10000 /* jobs of this length never queue behind each other */
+#define DEPTH_MAX 128
+#define IDLE_MS   (10 * 60 * 1000)
 
 /* --- depth ------------------------------------------------------------------------ */
 
@@ -27,7 +27,7 @@ unsigned pool_depth_for (uint64_t ewma_us)
 
 unsigned pool_depth (const pool_t *pool)
 {
-    return pool->fresh ? 1 : pool_depth_for (pool->ewma_us);
+    return pool->program->fresh ? 1 : pool_depth_for (pool->ewma_us);
 }
 
 void pool_measure (uint64_t *ewma_us, int64_t sample_us)
@@ -52,14 +52,13 @@ static bool s_same_blobs (const pool_t *pool, const usi_list_t *blobs)
     return true;
 }
 
-static pool_t *s_new (node_t *node, env_t *env, const usi_list_t *blobs, bool fresh)
+static pool_t *s_new (node_t *node, program_t *program, const usi_list_t *blobs)
 {
     pool_t *pool = usi_new (pool_t);
     size_t position = 0;
     usi_bytes_t digest;
     pool->node = node;
-    pool->env = env;
-    pool->fresh = fresh;
+    pool->program = program;
     pool->used_ms = usi_now_ms ();
     pool->blobs = usi_alloc ((blobs->count + 1) * sizeof *pool->blobs);
     while (pool->blobs_len < blobs->count && usi_list_next (blobs, &position, &digest))
@@ -69,24 +68,34 @@ static pool_t *s_new (node_t *node, env_t *env, const usi_list_t *blobs, bool fr
     return pool;
 }
 
-pool_t *pool_get (node_t *node, env_t *env, const usi_list_t *blobs, bool fresh)
+pool_t *pool_get (node_t *node, program_t *program, const usi_list_t *blobs)
 {
-    for (pool_t *pool = node->pools; pool; pool = pool->next)
-        if (pool->env == env && pool->fresh == fresh && s_same_blobs (pool, blobs))
-            return pool;
-    return s_new (node, env, blobs, fresh);
+    for (pool_t *pool = node->pools; pool; pool = pool->next) {
+        if (pool->program != program || !s_same_blobs (pool, blobs))
+            continue;
+        program_drop (program); /* the pool has one already */
+        return pool;
+    }
+    return s_new (node, program, blobs);
+}
+
+pool_t *pool_oldest_of (const program_t *program)
+{
+    pool_t *oldest = NULL;
+    for (pool_t *pool = program->node->pools; pool; pool = pool->next)
+        if (pool->program == program && pool->queue.first &&
+            (!oldest ||
+             job_at (pool->queue.first)->order < job_at (oldest->queue.first)->order))
+            oldest = pool;
+    return oldest;
 }
 
 static void s_free (pool_t *pool)
 {
     blob_cache_forget (pool->node->blobs, pool);
+    program_drop (pool->program);
     free (pool->blobs);
     free (pool);
-}
-
-bool pool_is_unused (const pool_t *pool)
-{
-    return usi_now_ms () - pool->used_ms > KEEP_WORKERS_MS;
 }
 
 void pools_tidy (node_t *node)
@@ -142,7 +151,7 @@ static void s_set_states (pool_t *pool)
         job_set_state (pool->node, job, s_waiting_state (pool));
 }
 
-void pool_fail (pool_t *pool, int code, usi_bytes_t envelope)
+static void s_fail (pool_t *pool, int code, usi_bytes_t envelope)
 {
     while (pool->queue.first) {
         usi_buf_t body = {0};
@@ -160,9 +169,9 @@ static void s_fail_with (pool_t *pool, us_err_t code, const char *why)
 /* Looks whether environment and bundles are there now, or cannot be had. */
 static void s_check (pool_t *pool)
 {
-    env_t *env = pool->env;
+    env_t *env = pool->program->env;
     if (env->state == ENV_FAILED && s_apply (pool, POOL_FAILED)) {
-        pool_fail (pool, US_ERR_ENV_BUILD, usi_buf_bytes (&env->failure));
+        s_fail (pool, US_ERR_ENV_BUILD, usi_buf_bytes (&env->failure));
     } else if (env->state == ENV_READY && pool->missing == 0 &&
                s_apply (pool, POOL_FILLED)) {
         s_set_states (pool);
@@ -194,17 +203,31 @@ static void s_want (pool_t *pool)
     for (size_t i = 0; i < pool->blobs_len; i++)
         if (!blob_cache_need (pool->node->blobs, pool->blobs[i], s_on_bundle, pool))
             pool->missing++;
-    env_want (pool->env);
+    env_want (pool->program->env);
     s_check (pool);
 }
 
-void pool_cool (pool_t *pool)
+/* Bundles or environment are not there any more: its jobs wait for them again. */
+static void s_cool (pool_t *pool)
 {
     if (!s_apply (pool, POOL_COOLED))
         return;
     s_set_states (pool);
     if (pool->queue.first)
         s_want (pool);
+}
+
+bool pool_has_bundles (pool_t *pool)
+{
+    for (size_t i = 0; i < pool->blobs_len; i++) {
+        int fd = blob_cache_open (pool->node->blobs, pool->blobs[i]);
+        if (fd < 0) {
+            s_cool (pool);
+            return false;
+        }
+        close (fd);
+    }
+    return true;
 }
 
 /* --- jobs ------------------------------------------------------------------------- */
@@ -214,8 +237,9 @@ static void s_enqueue (pool_t *pool, job_t *job)
     list_append (&pool->queue, &job->place);
     pool->used_ms = job->since_us / 1000;
     job_set_state (pool->node, job, s_waiting_state (pool));
-    const usi_buf_t *output = &pool->env->output;
-    if (pool->state != POOL_READY && pool->env->state == ENV_BUILDING)
+    const env_t *env = pool->program->env;
+    const usi_buf_t *output = &env->output;
+    if (pool->state != POOL_READY && env->state == ENV_BUILDING)
         job_write_log (pool->node, job, 1, output->data, output->len);
     s_want (pool);
     loop_touch (pool->node->loop);
@@ -241,8 +265,9 @@ void pool_add (pool_t *pool, job_t *job)
     s_enqueue (pool, job);
 }
 
-void pool_take_back (pool_t *pool, job_t *job)
+void pool_take_back (job_t *job)
 {
+    pool_t *pool = job->pool;
     job->worker = NULL;
     job->marked = false;
     list_prepend (&pool->queue, &job->place);
@@ -256,12 +281,12 @@ void pool_take_back (pool_t *pool, job_t *job)
 void pools_env_changed (node_t *node, env_t *env)
 {
     for (pool_t *pool = node->pools; pool; pool = pool->next) {
-        if (pool->env != env)
+        if (pool->program->env != env)
             continue;
         if (env->state == ENV_READY || env->state == ENV_FAILED)
             s_check (pool);
         else
-            pool_cool (pool);
+            s_cool (pool);
     }
     loop_touch (node->loop);
 }
@@ -269,7 +294,7 @@ void pools_env_changed (node_t *node, env_t *env)
 void pools_env_output (node_t *node, env_t *env, usi_bytes_t bytes)
 {
     for (pool_t *pool = node->pools; pool; pool = pool->next)
-        if (pool->env == env)
+        if (pool->program->env == env)
             LIST_EACH (&pool->queue, job_t, job, place)
                 job_write_log (node, job, 1, bytes.data, bytes.len);
 }
@@ -277,18 +302,9 @@ void pools_env_output (node_t *node, env_t *env, usi_bytes_t bytes)
 bool pools_use_env (const node_t *node, const env_t *env)
 {
     for (const pool_t *pool = node->pools; pool; pool = pool->next)
-        if (pool->env == env && (pool->queue.len > 0 || pool->workers > 0))
+        if (pool->program->env == env && pool->queue.len > 0)
             return true;
-    return false;
-}
-
-unsigned pools_env_workers (const node_t *node, const env_t *env)
-{
-    unsigned count = 0;
-    for (const pool_t *pool = node->pools; pool; pool = pool->next)
-        if (pool->env == env)
-            count += pool->workers;
-    return count;
+    return programs_env_workers (node, env) > 0;
 }
 
 bool pools_use_blob (const node_t *node, const uint8_t digest[USI_DIGEST_LEN])

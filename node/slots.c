@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host/process.h"
 #include "worker.h"
 #include "worker_io.h"
 
@@ -15,7 +16,11 @@
 #define LONG_HEAD_US 5000 /* nothing waits behind a job that runs longer */
 #define HAND_BACK_US                                                                   \
     100000 /* all slots are busy for longer: others may have a free one */
-#define STARVED_US   20000 /* a pool without worker waits longer: one makes room */
+#define TURN_US      5000 /* others wait: a worker gets no more jobs after so long */
+#define KEEP_US      (5 * 60 * 1000000LL) /* so long an idle worker is kept */
+#define KEEP_MAX     64                   /* idle workers, beside one for each slot */
+#define SPARE_US     10000   /* after which the next spare worker is forked */
+#define RETRY_US     1000000 /* after a spare worker could not be had */
 #define FAST_TICK_MS 2
 #define SLOW_TICK_MS 20
 #define WAITING_MIN  8 /* jobs that may wait for environments beside the others */
@@ -56,7 +61,7 @@ static uint64_t s_wanted (const slots_t *self)
 {
     unsigned slots = self->node->options.slots, busy = 0;
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        busy += worker->occupies && worker->jobs.len > 0 &&
+        busy += worker->jobs.len > 0 &&
                 (worker->long_head || worker->state == WORKER_STOPPING);
     if (busy > slots)
         busy = slots;
@@ -96,40 +101,62 @@ void slots_forget_credit (slots_t *self)
 
 /* --- giving ----------------------------------------------------------------------- */
 
-/* One job to each worker before any gets a second: a job never waits in a queue while
- * a worker is idle. */
-static void s_feed (slots_t *self, pool_t *pool)
+static bool s_waits (const pool_t *pool)
 {
-    unsigned depth = pool_depth (pool);
-    for (unsigned level = 0; level < depth && pool->queue.first; level++)
-        for (worker_t *worker = self->workers; worker && pool->queue.first;
-             worker = worker->next)
-            if (worker->pool == pool && worker->jobs.len <= level &&
-                worker_can_take (worker))
-                worker_give (worker, job_at (pool->queue.first));
+    return pool->state == POOL_READY && pool->queue.first;
 }
 
-/* The pool whose first job waits for the longest time. */
-static pool_t *s_oldest (const slots_t *self, int64_t now_us)
+/* The pool whose first job waits for the longest time, of those that this pass has not
+ * looked at. */
+static pool_t *s_oldest (const slots_t *self)
 {
     pool_t *oldest = NULL;
     for (pool_t *pool = self->node->pools; pool; pool = pool->next)
-        if (pool->state == POOL_READY && pool->queue.first &&
-            now_us >= pool->retry_at_us &&
+        if (s_waits (pool) && pool->served != self->pass &&
             (!oldest ||
              job_at (pool->queue.first)->order < job_at (oldest->queue.first)->order))
             oldest = pool;
     return oldest;
 }
 
-static worker_t *s_idle (const slots_t *self)
+/* Jobs of another program wait for a slot. */
+static bool s_others_wait (const slots_t *self, const program_t *program)
 {
-    /* All pools have been fed: an idle worker is one whose pool has nothing for it. */
-    for (worker_t *worker = self->workers; worker; worker = worker->next)
-        if (worker_is_idle (worker))
-            return worker;
-    return NULL;
+    if (self->taken < self->node->options.slots)
+        return false;
+    for (const pool_t *pool = self->node->pools; pool; pool = pool->next)
+        if (pool->program != program && s_waits (pool))
+            return true;
+    return false;
 }
+
+/* Whether a worker may have one job more. An idle one needs a slot; one that has had its
+ * turn lets others have theirs. */
+static bool s_may_have (const slots_t *self, const worker_t *worker, bool others)
+{
+    if (worker_has_slot (worker))
+        return !others || self->now_us - worker->turn_since_us < TURN_US;
+    return self->taken < self->node->options.slots;
+}
+
+/* One job to each worker before any gets a second: a job never waits in a queue while
+ * a worker is idle. */
+static void s_feed (slots_t *self, pool_t *pool)
+{
+    unsigned depth = pool_depth (pool);
+    bool others = s_others_wait (self, pool->program);
+    for (unsigned level = 0; level < depth && s_waits (pool); level++)
+        for (worker_t *worker = self->workers; worker && s_waits (pool);
+             worker = worker->next) {
+            bool had = worker_has_slot (worker);
+            if (worker->program == pool->program && worker->jobs.len <= level &&
+                worker_can_take (worker) && s_may_have (self, worker, others))
+                worker_give (worker, job_at (pool->queue.first));
+            self->taken += worker_has_slot (worker) && !had;
+        }
+}
+
+/* --- workers ---------------------------------------------------------------------- */
 
 static void s_watch_clock (void *arg, int64_t ms);
 
@@ -150,60 +177,179 @@ static void s_on_gone (void *arg, worker_t *worker)
     loop_touch (self->node->loop);
 }
 
-static bool s_start_one (slots_t *self, pool_t *pool)
+static worker_t *s_fork (slots_t *self, env_t *env)
 {
     const worker_events_t events = {.watch = s_watch_clock,
                                     .measured = s_on_measured,
                                     .gone = s_on_gone,
                                     .arg = self};
-    worker_t *worker = worker_start (pool, ++self->next_slot, &events);
+    worker_t *worker = worker_start (self->node, env, ++self->next_slot, &events);
+    if (worker) {
+        worker->next = self->workers;
+        self->workers = worker;
+    }
+    return worker;
+}
+
+static bool s_is_spare (const worker_t *worker, const env_t *env)
+{
+    return !worker->program && worker->env == env &&
+           (worker->state == WORKER_LIVE || worker->state == WORKER_STARTING);
+}
+
+static worker_t *s_spare (const slots_t *self, const env_t *env)
+{
+    worker_t *found = NULL;
+    for (worker_t *worker = self->workers; worker; worker = worker->next)
+        if (s_is_spare (worker, env) && (!found || worker->state == WORKER_LIVE))
+            found = worker;
+    return found;
+}
+
+/* A worker more for the program of this pool: the spare one, or a new one. */
+static bool s_add (slots_t *self, pool_t *pool)
+{
+    program_t *program = pool->program;
+    if (self->now_us < program->retry_at_us || !pool_has_bundles (pool))
+        return false;
+    worker_t *worker = s_spare (self, program->env);
+    if (!worker)
+        worker = s_fork (self, program->env);
     if (!worker) {
-        pool->retry_at_us = usi_now_us () + SLOW_TICK_MS * 1000;
+        program->retry_at_us = self->now_us + SLOW_TICK_MS * 1000;
         s_watch_clock (self, SLOW_TICK_MS);
         return false;
     }
-    worker->next = self->workers;
-    self->workers = worker;
+    worker_join (worker, program);
+    self->taken += worker_has_slot (worker);
+    self->spares_due_us = self->now_us + SPARE_US;
     s_feed (self, pool);
-    return true;
+    return worker->jobs.len > 0;
+}
+
+static bool s_fork_spare (slots_t *self, const program_t *program)
+{
+    return program->workers == 0 || program->env->state != ENV_READY ||
+           s_spare (self, program->env) || s_fork (self, program->env);
+}
+
+/* One for each environment in use, forked ahead, so that the next program, or a job that
+ * has to have a process of its own, finds it. To fork takes the processor from the job
+ * that has taken the last one, which is given a moment. */
+static void s_fork_spares (slots_t *self)
+{
+    if (self->taken > 0 && self->now_us < self->spares_due_us) {
+        s_watch_clock (self, SLOW_TICK_MS);
+        return;
+    }
+    self->spares_due_us = 0;
+    if (self->node->draining || self->node->options.idle_memory == 0)
+        return;
+    for (program_t *program = self->node->programs; program; program = program->next)
+        if (!s_fork_spare (self, program))
+            self->spares_due_us = self->now_us + RETRY_US;
 }
 
 static void s_retire_replaced (slots_t *self)
 {
     for (worker_t *worker = self->workers, *next; worker; worker = next) {
         next = worker->next;
-        bool spent = worker->replace || worker->yielding ||
-                     (worker->pool->fresh && worker->done > 0);
+        bool spent = worker->replace ||
+                     (worker->program && worker->program->fresh && worker->done > 0);
         if (spent && worker_is_idle (worker))
             worker_retire (worker);
     }
 }
 
-static unsigned s_occupied (const slots_t *self)
+/* --- idle workers ----------------------------------------------------------------- */
+
+static bool s_is_kept (const worker_t *worker)
+{
+    return worker->program && worker_is_idle (worker);
+}
+
+/* Retires the worker that has been idle for the longest time. */
+static bool s_retire_oldest (slots_t *self)
+{
+    worker_t *oldest = NULL;
+    for (worker_t *worker = self->workers; worker; worker = worker->next)
+        if (s_is_kept (worker) &&
+            (!oldest || worker->turn_since_us < oldest->turn_since_us))
+            oldest = worker;
+    if (oldest)
+        worker_retire (oldest);
+    return oldest != NULL;
+}
+
+static void s_bound_count (slots_t *self)
+{
+    unsigned kept = 0;
+    for (const worker_t *worker = self->workers; worker; worker = worker->next)
+        kept += s_is_kept (worker);
+    for (; kept > KEEP_MAX + self->node->options.slots; kept--)
+        s_retire_oldest (self);
+}
+
+/* What all idle workers have for themselves. A worker is measured once after it has
+ * worked. */
+static uint64_t s_kept_memory (const slots_t *self)
+{
+    uint64_t sum = 0;
+    for (worker_t *worker = self->workers; worker; worker = worker->next) {
+        if (!s_is_kept (worker))
+            continue;
+        if (worker->memory == 0 || worker->memory_done != worker->done) {
+            worker->memory = process_own_memory (worker->pid);
+            worker->memory_done = worker->done;
+        }
+        sum += worker->memory;
+    }
+    return sum;
+}
+
+static void s_retire_unused (slots_t *self)
+{
+    int64_t now_us = usi_now_us ();
+    for (worker_t *worker = self->workers; worker; worker = worker->next)
+        if (worker_is_idle (worker) && now_us - worker->turn_since_us > KEEP_US &&
+            (worker->program || programs_env_workers (self->node, worker->env) == 0))
+            worker_retire (worker);
+}
+
+void slots_tidy (slots_t *self)
+{
+    s_retire_unused (self);
+    while (s_kept_memory (self) > self->node->options.idle_memory &&
+           s_retire_oldest (self))
+        ;
+}
+
+/* --- a turn ----------------------------------------------------------------------- */
+
+static unsigned s_count_taken (const slots_t *self)
 {
     unsigned count = 0;
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        count += worker->occupies;
+        count += worker_has_slot (worker);
     return count;
 }
 
 void slots_schedule (slots_t *self)
 {
     node_t *node = self->node;
+    self->now_us = usi_now_us ();
+    self->pass++;
     s_retire_replaced (self);
-    for (pool_t *pool = node->pools; pool; pool = pool->next)
-        if (pool->state == POOL_READY && pool->queue.first)
-            s_feed (self, pool);
-    int64_t now_us = usi_now_us ();
-    for (pool_t *pool; !node->draining && (pool = s_oldest (self, now_us));) {
-        if (s_occupied (self) >= node->options.slots) {
-            worker_t *idle = s_idle (self);
-            if (!idle || idle->pool == pool)
+    self->taken = s_count_taken (self);
+    for (pool_t *pool; (pool = s_oldest (self)); pool->served = self->pass) {
+        s_feed (self, pool);
+        while (s_waits (pool) && !node->draining && self->taken < node->options.slots)
+            if (!s_add (self, pool))
                 break;
-            worker_retire (idle);
-        } else if (!s_start_one (self, pool)) {
-            break;
-        }
+    }
+    if (self->spares_due_us) {
+        s_bound_count (self);
+        s_fork_spares (self);
     }
     if (jobs_in_state (node->jobs, JOB_READY) > 0)
         s_watch_clock (self, SLOW_TICK_MS);
@@ -248,8 +394,7 @@ static void s_hand_back_waiting (slots_t *self, int64_t now_us)
     node_t *node = self->node;
     unsigned busy = 0;
     for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        busy += worker->occupies && worker->jobs.len > 0 &&
-                worker->state != WORKER_STARTING &&
+        busy += worker->jobs.len > 0 && worker->state != WORKER_STARTING &&
                 now_us - worker->head_since_us > HAND_BACK_US;
     if (busy < node->options.slots)
         return;
@@ -257,34 +402,6 @@ static void s_hand_back_waiting (slots_t *self, int64_t now_us)
         LIST_EACH (&pool->queue, job_t, job, place)
             if (job->state == JOB_READY && now_us - job->since_us > HAND_BACK_US)
                 job_hand_back (node, job);
-}
-
-static bool s_is_starved (const pool_t *pool, int64_t now_us)
-{
-    const job_t *job = job_at (pool->queue.first);
-    return pool->state == POOL_READY && job && pool->workers == 0 &&
-           now_us - job->since_us > STARVED_US;
-}
-
-/* Each pool without a worker gets the next slot of one that has been served. */
-static void s_make_room (slots_t *self, int64_t now_us)
-{
-    int starved = 0;
-    for (const pool_t *pool = self->node->pools; pool; pool = pool->next)
-        starved += s_is_starved (pool, now_us);
-    if (starved == 0 || s_occupied (self) < self->node->options.slots)
-        return;
-    for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        starved -= worker->yielding && worker->occupies;
-    for (worker_t *worker = self->workers; worker && starved > 0;
-         worker = worker->next) {
-        if (worker->state != WORKER_LIVE || worker->yielding)
-            continue;
-        worker->yielding = true;
-        worker_take_back (worker);
-        loop_touch (self->node->loop);
-        starved--;
-    }
 }
 
 static int s_on_tick (zloop_t *loop, int timer, void *arg)
@@ -299,7 +416,10 @@ static int s_on_tick (zloop_t *loop, int timer, void *arg)
     }
     if (jobs_in_state (self->node->jobs, JOB_READY) > 0) {
         s_hand_back_waiting (self, now_us);
-        s_make_room (self, now_us);
+        next_ms = s_sooner (next_ms, SLOW_TICK_MS);
+        loop_touch (self->node->loop);
+    }
+    if (self->spares_due_us) {
         next_ms = s_sooner (next_ms, SLOW_TICK_MS);
         loop_touch (self->node->loop);
     }
@@ -403,16 +523,16 @@ void slots_resume_all (slots_t *self)
             slots_resume_log (self, worker_head (worker));
 }
 
+void slots_retire_spares (slots_t *self, const env_t *env)
+{
+    for (worker_t *worker = self->workers; worker; worker = worker->next)
+        if (s_is_spare (worker, env))
+            worker_retire (worker);
+}
+
 void slots_retire_idle (slots_t *self)
 {
     for (worker_t *worker = self->workers; worker; worker = worker->next)
         if (worker_is_idle (worker))
-            worker_retire (worker);
-}
-
-void slots_tidy (slots_t *self)
-{
-    for (worker_t *worker = self->workers; worker; worker = worker->next)
-        if (worker_is_idle (worker) && pool_is_unused (worker->pool))
             worker_retire (worker);
 }

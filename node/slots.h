@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which worker runs which job. One worker a slot; short jobs queue in their worker's
- * socket, long ones never wait behind each other. Also the clock of what runs: when
- * a job counts as started, limits, the steps from interrupt to kill. No timer runs
- * while there is nothing to watch. Stands on worker.h, worker_io.h and pool.h. */
+ * Which worker runs which job. Slots bound what runs, not what is kept: a worker without
+ * a job stays for its program, and the one that was used least goes when there are too
+ * many. Short jobs queue in their worker's socket, long ones never wait behind each
+ * other. Also the clock of what runs: when a job counts as started, limits, the steps from
+ * interrupt to kill. No timer runs while there is nothing to watch. Stands on worker.h,
+ * worker_io.h and pool.h. */
 #ifndef NODE_SLOTS_H
 #define NODE_SLOTS_H
 
@@ -13,6 +15,10 @@ struct slots {
     node_t *node;
     worker_t *workers; /* all that have not been reaped */
     unsigned next_slot;
+    unsigned pass;  /* of slots_schedule; as of this pass: */
+    unsigned taken; /* slots */
+    int64_t now_us;
+    int64_t spares_due_us;  /* an environment may lack its spare worker; 0: none does */
     uint64_t ewma_us;       /* of all jobs */
     uint64_t given_credit;  /* not yet spent by the broker */
     int tick_timer;         /* 0: none */
@@ -46,7 +52,10 @@ void slots_resume_log (slots_t *self, job_t *job);
 void slots_resume_all (slots_t *self);
 /* Lets all workers leave that have nothing to do. */
 void slots_retire_idle (slots_t *self);
-/* Lets idle workers leave whose pool nobody has used for some time. */
+/* Lets the spare workers of this environment leave. */
+void slots_retire_spares (slots_t *self, const env_t *env);
+/* Lets idle workers leave that nobody has used for some time, or for which there is no
+ * memory. */
 void slots_tidy (slots_t *self);
 
 #endif

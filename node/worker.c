@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "blob_cache.h"
 #include "host/failure.h"
 #include "worker_io.h"
 #include "zygote.h"
@@ -32,17 +31,6 @@ static void s_close (int *fd)
     if (*fd >= 0)
         close (*fd);
     *fd = -1;
-}
-
-static bool s_bundles_are_here (const pool_t *pool)
-{
-    for (size_t i = 0; i < pool->blobs_len; i++) {
-        int fd = blob_cache_open (pool->node->blobs, pool->blobs[i]);
-        if (fd < 0)
-            return false;
-        close (fd);
-    }
-    return true;
 }
 
 static bool s_open (worker_t *self, int *log_end)
@@ -67,34 +55,27 @@ static bool s_ask_zygote (worker_t *self, int log_end)
 {
     zygote_fork_t request = {.slot = self->slot,
                              .job_socket = self->peer,
-                             .log_pipe = log_end,
-                             .bundles =
-                                 (const uint8_t (*)[USI_DIGEST_LEN]) self->pool->blobs,
-                             .bundles_len = self->pool->blobs_len};
+                             .log_pipe = log_end};
     log_pipe_token (request.token);
     log_pipe_init (&self->log, request.token);
-    return zygote_fork (self->node, self->pool->env, &request) == 0;
+    return zygote_fork (self->node, self->env, &request) == 0;
 }
 
-worker_t *worker_start (pool_t *pool, unsigned slot, const worker_events_t *events)
+worker_t *worker_start (node_t *node, env_t *env, unsigned slot,
+                        const worker_events_t *events)
 {
-    if (!s_bundles_are_here (pool)) {
-        pool_cool (pool);
-        return NULL;
-    }
     int log_end = -1;
     worker_t *self = usi_new (worker_t);
-    *self = (worker_t){.node = pool->node,
+    *self = (worker_t){.node = node,
                        .events = *events,
                        .end = worker_ended,
-                       .pool = pool,
+                       .env = env,
                        .slot = slot,
-                       .occupies = true,
                        .sock = -1,
                        .peer = -1,
                        .pipe = -1,
                        .born_us = usi_now_us ()};
-    pool->refs++;
+    self->turn_since_us = self->born_us;
     if (!s_open (self, &log_end) || !s_ask_zygote (self, log_end)) {
         usi_warning ("worker.start", "a worker cannot be started: %s",
                      strerror (errno));
@@ -103,9 +84,24 @@ worker_t *worker_start (pool_t *pool, unsigned slot, const worker_events_t *even
         return NULL;
     }
     s_close (&log_end); /* so that the pipe ends when the last of theirs does */
-    pool->workers++;
     worker_listen (self);
     return self;
+}
+
+void worker_join (worker_t *self, program_t *program)
+{
+    self->program = program;
+    program->refs++;
+    program->workers++;
+    self->turn_since_us = usi_now_us ();
+}
+
+static void s_forget_sets (worker_t *self)
+{
+    for (size_t i = 0; i < self->sets_len; i++)
+        if (self->sets[i])
+            self->sets[i]->refs--;
+    free (self->sets);
 }
 
 void worker_destroy (worker_t **self_p)
@@ -119,10 +115,11 @@ void worker_destroy (worker_t **self_p)
     s_close (&self->sock);
     s_close (&self->peer);
     s_close (&self->pipe);
-    usi_buf_free (&self->refusal);
     usi_buf_free (&self->loose);
     free (self->fault);
-    self->pool->refs--;
+    s_forget_sets (self);
+    if (self->program)
+        program_drop (self->program);
     free (self);
     *self_p = NULL;
 }
@@ -179,38 +176,27 @@ static void s_settle_victim (worker_t *self, job_t *job, int status)
         s_crashed (self, job, status);
 }
 
-/* The worker could not load its bundles, and no other will: all jobs of the pool
- * fail. */
-static void s_refuse_jobs (worker_t *self)
-{
-    usi_bytes_t envelope = usi_buf_bytes (&self->refusal);
-    int code = failure_code (envelope);
-    worker_take_back (self);
-    while (self->jobs.last)
-        pool_take_back (self->pool, job_at (self->jobs.last));
-    pool_fail (self->pool, code, envelope);
-}
-
 static void s_settle_jobs (worker_t *self, int status)
 {
-    if (self->refusal.len > 0)
-        s_refuse_jobs (self);
     if (self->jobs.first)
         s_settle_victim (self, worker_head (self), status);
     while (self->jobs.last)
-        pool_take_back (self->pool, job_at (self->jobs.last));
+        pool_take_back (job_at (self->jobs.last));
 }
 
 /* The worker never came up. After three of these in a row the first job that waits
  * fails. */
 static void s_count_failure (worker_t *self, const char *why)
 {
-    pool_t *pool = self->pool;
-    unsigned failures = ++pool->start_failures;
-    pool->retry_at_us = usi_now_us () + (50000LL << (failures < 6 ? failures : 6));
-    self->events.watch (self->events.arg, WORKER_WATCH_MS);
+    program_t *program = self->program;
     usi_warning ("worker.start", "a worker did not start: %s slot=%u", why, self->slot);
-    if (failures >= MAX_FAILURES && pool->queue.first) {
+    if (!program)
+        return;
+    unsigned failures = ++program->start_failures;
+    program->retry_at_us = usi_now_us () + (50000LL << (failures < 6 ? failures : 6));
+    self->events.watch (self->events.arg, WORKER_WATCH_MS);
+    pool_t *pool = failures >= MAX_FAILURES ? pool_oldest_of (program) : NULL;
+    if (pool) {
         char *text = usi_sprintf ("no worker could be started: %s", why);
         job_fail (self->node, job_at (pool->queue.first), USI_CRASHED,
                   US_ERR_WORKER_DIED, text);
@@ -226,12 +212,10 @@ void worker_ended (worker_t *self, int status)
     if (self->pid > 0)
         kill (-self->pid, SIGKILL); /* what it left behind in its group */
     worker_take_back (self);
-    began = began || self->jobs.len > 0 || self->refusal.len > 0 || self->done > 0;
+    began = began || self->jobs.len > 0 || self->done > 0;
     s_settle_jobs (self, status);
-    worker_leave (self, true);
-    if (began)
-        self->pool->start_failures = 0;
-    else
+    worker_leave (self);
+    if (!began)
         s_count_failure (self, self->fault ? self->fault : "it ended at once");
     self->events.gone (self->events.arg, self);
     worker_destroy (&self);

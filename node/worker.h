@@ -8,8 +8,12 @@
 
 #include "worker_life.h"
 
-/* Asks the zygote of the pool's environment for a worker. NULL: it cannot now. */
-worker_t *worker_start (pool_t *pool, unsigned slot, const worker_events_t *events);
+/* Asks the zygote of the environment for a worker, which is a spare one at first. NULL:
+ * it cannot now. */
+worker_t *worker_start (node_t *node, env_t *env, unsigned slot,
+                        const worker_events_t *events);
+/* The spare worker is one of the program's from now on. */
+void worker_join (worker_t *self, program_t *program);
 /* The process has ended: reads what it left, settles its jobs, tells that it is gone, and
  * frees it. */
 void worker_ended (worker_t *self, int status);

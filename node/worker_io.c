@@ -23,7 +23,7 @@
 #define INLINE_MAX   (64 * 1024)
 #define BATCH        16
 #define RESULT_HEAD  11
-#define JOB_HEAD     32
+#define JOB_HEAD     36
 #define NAME_MAX_LEN 256
 #define RECYCLE_JOBS 10000
 #define RECYCLE_RSS  ((size_t) 1024 * 1024 * 1024)
@@ -101,6 +101,76 @@ static bool s_read_up_to (worker_t *self, const job_t *job)
     return true;
 }
 
+/* --- what a worker has to know ---------------------------------------------------- */
+
+static bool s_send (const worker_t *self, const usi_buf_t *bytes)
+{
+    return send (self->sock, bytes->data, bytes->len, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+}
+
+/* Its program, once. */
+static bool s_tell_program (worker_t *self)
+{
+    usi_buf_t bytes = {0};
+    uint8_t limit[8];
+    if (self->told)
+        return true;
+    usi_put_be (limit, self->node->limits.max_payload, 8);
+    usi_buf_append (&bytes, "P", 1);
+    usi_buf_append (&bytes, limit, sizeof limit);
+    usi_buf_append (&bytes, self->program->words.data, self->program->words.len);
+    self->told = s_send (self, &bytes);
+    usi_buf_free (&bytes);
+    return self->told;
+}
+
+static void s_pack_set (const pool_t *pool, size_t number, usi_buf_t *out)
+{
+    uint8_t head[5] = {'B'};
+    usi_put_be (head + 1, number, 4);
+    usi_buf_append (out, head, sizeof head);
+    usi_pack_array (out, (uint32_t) pool->blobs_len);
+    for (size_t i = 0; i < pool->blobs_len; i++) {
+        char *path = blob_cache_path (pool->node->blobs, pool->blobs[i]);
+        usi_pack_array (out, 2);
+        usi_pack_bin (out, pool->blobs[i], USI_DIGEST_LEN);
+        usi_pack_str (out, path, strlen (path));
+        free (path);
+    }
+}
+
+/* The set of bundles, once. false: its socket is full, or a bundle is not there. */
+static bool s_tell_set (worker_t *self, pool_t *pool, size_t *number)
+{
+    for (*number = 0; *number < self->sets_len; ++*number)
+        if (self->sets[*number] == pool)
+            return true;
+    if (!pool_has_bundles (pool))
+        return false;
+    usi_buf_t bytes = {0};
+    s_pack_set (pool, *number, &bytes);
+    bool sent = s_send (self, &bytes);
+    usi_buf_free (&bytes);
+    if (sent) {
+        self->sets = usi_realloc (self->sets, (*number + 1) * sizeof *self->sets);
+        self->sets[self->sets_len++] = pool;
+        pool->refs++;
+    }
+    return sent;
+}
+
+/* It did not take what it was told. */
+static void s_untell (worker_t *self, const uint8_t *data, size_t len)
+{
+    size_t number = len >= 5 ? (size_t) usi_get_be (data + 1, 4) : self->sets_len;
+    if (data[0] == 'P')
+        self->told = false;
+    if (data[0] != 'B' || number >= self->sets_len)
+        return;
+    self->sets[number]->refs--;
+    self->sets[number] = NULL;
+}
+
 /* --- giving jobs ------------------------------------------------------------------ */
 
 static int s_memfd_of (const usi_buf_t *bytes)
@@ -131,7 +201,7 @@ static int s_body_fd (worker_t *self, const job_t *job, bool *needed)
     return *needed ? s_memfd_of (&job->body) : -1;
 }
 
-static size_t s_fill_head (uint8_t *head, const job_t *job, bool has_fd)
+static size_t s_fill_head (uint8_t *head, const job_t *job, size_t set, bool has_fd)
 {
     const job_spec_t *spec = job->spec;
     size_t name_len = spec->name ? strlen (spec->name) : 0;
@@ -143,13 +213,14 @@ static size_t s_fill_head (uint8_t *head, const job_t *job, bool has_fd)
     memcpy (head + 6, job->id.bytes, 16);
     usi_put_be (head + 22, job->attempt, 4);
     usi_put_be (head + 26, spec->soft_ms, 4);
-    usi_put_be (head + 30, name_len, 2);
+    usi_put_be (head + 30, set, 4);
+    usi_put_be (head + 34, name_len, 2);
     if (name_len > 0)
         memcpy (head + JOB_HEAD, spec->name, name_len);
     return JOB_HEAD + name_len;
 }
 
-static bool s_send_job (worker_t *self, const job_t *job, int fd)
+static bool s_send_job (worker_t *self, const job_t *job, size_t set, int fd)
 {
     uint8_t head[JOB_HEAD + NAME_MAX_LEN];
     union {
@@ -157,7 +228,7 @@ static bool s_send_job (worker_t *self, const job_t *job, int fd)
         char bytes[CMSG_SPACE (sizeof (int))];
     } control;
     struct iovec parts[2] = {
-        {.iov_base = head, .iov_len = s_fill_head (head, job, fd >= 0)},
+        {.iov_base = head, .iov_len = s_fill_head (head, job, set, fd >= 0)},
         {.iov_base = job->body.data, .iov_len = fd < 0 ? job->body.len : 0},
     };
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
@@ -181,22 +252,29 @@ static void s_begin_head (worker_t *self, int64_t now_us)
     self->long_head = false;
     if (self->jobs.first)
         self->events.watch (self->events.arg, STARTED_MS);
+    else
+        self->turn_since_us = now_us;
 }
 
 bool worker_give (worker_t *self, job_t *job)
 {
     bool needs_fd;
+    size_t set;
+    if (!s_tell_program (self) || !s_tell_set (self, job->pool, &set)) {
+        self->full = job->pool->state == POOL_READY;
+        return false;
+    }
     int fd = s_body_fd (self, job, &needs_fd);
     if (needs_fd && fd < 0) {
         list_remove (&job->place);
         if (job->spec->has_blob) /* evicted meanwhile: fetched again */
-            pool_add (self->pool, job);
+            pool_add (job->pool, job);
         else
             job_fail (self->node, job, USI_FAILED, US_ERR_SYSTEM, strerror (errno));
         return true;
     }
     job->seq = self->next_seq;
-    bool sent = s_send_job (self, job, fd);
+    bool sent = s_send_job (self, job, set, fd);
     if (fd >= 0)
         close (fd);
     if (!sent) {
@@ -212,8 +290,10 @@ bool worker_give (worker_t *self, job_t *job)
         job_write_log (self->node, job, 0, self->loose.data, self->loose.len);
         usi_buf_free (&self->loose);
     }
-    if (self->jobs.len == 1)
+    if (self->jobs.len == 1) {
         s_begin_head (self, job->since_us);
+        self->turn_since_us = job->since_us;
+    }
     return true;
 }
 
@@ -236,18 +316,20 @@ void worker_take_back (worker_t *self)
         return;
     /* Descriptors that travel along are closed by the kernel: there is no room for
      * them. */
-    while (recv (self->peer, head, sizeof head, MSG_DONTWAIT) > 0) {
+    for (ssize_t got; (got = recv (self->peer, head, sizeof head, MSG_DONTWAIT)) > 0;) {
         job_t *job = head[0] == 'J'
                          ? s_job_of (self, (uint32_t) usi_get_be (head + 1, 4))
                          : NULL;
         if (job)
             list_append (&taken, &job->place);
+        else
+            s_untell (self, head, (size_t) got);
     }
     /* A worker that is short of processor time may not have taken even the first. */
     if (taken.first && taken.first == first)
         s_begin_head (self, usi_now_us ());
     while (taken.last)
-        pool_take_back (self->pool, job_at (taken.last));
+        pool_take_back (job_at (taken.last));
     if (self->jobs.len == 0)
         self->full = false;
 }
@@ -294,10 +376,10 @@ static bool s_wants_rest (worker_t *self, int64_t took_us)
     return look && process_rss (self->pid) > RECYCLE_RSS;
 }
 
-static void s_measure (worker_t *self, int64_t now_us)
+static void s_measure (worker_t *self, pool_t *pool, int64_t now_us)
 {
     int64_t took_us = now_us - self->head_since_us;
-    pool_measure (&self->pool->ewma_us, took_us);
+    pool_measure (&pool->ewma_us, took_us);
     self->events.measured (self->events.arg, took_us);
     self->done++;
     self->full = false;
@@ -367,8 +449,9 @@ static void s_on_result (worker_t *self, const uint8_t *data, size_t len, int fd
         worker_fault (self, "a result without its body");
         return;
     }
+    pool_t *pool = job->pool;
     s_finish (self, job, data, &body, size);
-    s_measure (self, now_us);
+    s_measure (self, pool, now_us);
     s_after_job (self, data[6]);
 }
 
@@ -381,7 +464,8 @@ static void s_on_ready (worker_t *self, const uint8_t *data, size_t len, int64_t
     }
     self->pid = (pid_t) usi_get_be (data + 1, 4);
     worker_apply (self, WORKER_READY);
-    self->pool->start_failures = 0;
+    if (self->program)
+        self->program->start_failures = 0;
     worker_watch_pipe (self, false);
     s_begin_head (self, now_us); /* it may have been given a job already */
     loop_touch (self->node->loop);
@@ -389,29 +473,33 @@ static void s_on_ready (worker_t *self, const uint8_t *data, size_t len, int64_t
         self->ended = true, self->end_status = status;
 }
 
-/* It has found something that a job has left behind only after it had answered, and
- * takes no more jobs. */
-static void s_on_leaving (worker_t *self)
+/* It has found something that a job has left behind only after it had answered, or
+ * cannot load what the next job needs beside what is loaded already: it begins with none
+ * of those that it was given. */
+static void s_on_leaving (worker_t *self, const uint8_t *data, size_t len)
 {
+    usi_info ("worker.leaving", "%.*s slot=%u pid=%d", (int) len - 1, data + 1,
+              self->slot, (int) self->pid);
     self->replace = true;
     worker_take_back (self);
+    while (self->jobs.last)
+        pool_take_back (job_at (self->jobs.last));
+    s_begin_head (self, usi_now_us ());
     loop_touch (self->node->loop);
 }
 
 static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int fd,
                            int64_t now_us)
 {
-    /* How a worker begins, each once: what comes later is of the job's making. */
-    if ((data[0] == 'W' || data[0] == 'X') &&
-        (self->pid > 0 || self->refusal.len > 0)) {
+    /* How a worker begins, once: what comes later is of the job's making. */
+    if (data[0] == 'W' && self->pid > 0) {
         worker_fault (self, "a second beginning");
         return;
     }
     switch (data[0]) {
     case 'W': s_on_ready (self, data, len, now_us); break;
     case 'R': s_on_result (self, data, len, fd, now_us); break;
-    case 'L': s_on_leaving (self); break;
-    case 'X': usi_buf_append (&self->refusal, data + 1, len - 1); break;
+    case 'L': s_on_leaving (self, data, len); break;
     default: worker_fault (self, "an unknown message");
     }
 }

@@ -29,19 +29,17 @@ bool worker_apply (worker_t *self, worker_event_t event)
     return true;
 }
 
-void worker_leave (worker_t *self, bool slot_too)
+void worker_leave (worker_t *self)
 {
-    if (!self->left_pool)
-        self->pool->workers--;
-    self->left_pool = true;
-    if (slot_too)
-        self->occupies = false;
+    if (!self->left_program && self->program)
+        self->program->workers--;
+    self->left_program = true;
     loop_touch (self->node->loop);
 }
 
 bool worker_can_take (const worker_t *self)
 {
-    if (self->yielding || self->replace || self->full || self->long_head)
+    if (self->replace || self->full || self->long_head)
         return false;
     return self->state == WORKER_LIVE ||
            (self->state == WORKER_STARTING && self->jobs.len == 0);
@@ -57,7 +55,7 @@ void worker_retire (worker_t *self)
         return;
     if (send (self->sock, "Q", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
         worker_begin_stop (self, STOP_DROP, true);
-    worker_leave (self, true);
+    worker_leave (self);
 }
 
 /* --- stops ------------------------------------------------------------------------ */
@@ -120,7 +118,7 @@ void worker_begin_stop (worker_t *self, worker_stop_t why, bool at_once)
     if (at_once)
         while (s_steps[why][self->stop_step].then_ms)
             self->stop_step++;
-    worker_leave (self, false);
+    worker_leave (self);
     s_step (self, usi_now_us ());
     self->events.watch (self->events.arg, WORKER_WATCH_MS);
 }

@@ -36,12 +36,14 @@ struct worker {
     worker_events_t events;
     /* Of worker.c: the process has ended; settles its jobs and frees the worker. */
     void (*end) (worker_t *self, int status);
-    pool_t *pool;
+    env_t *env;
+    program_t *program; /* whose jobs it runs; NULL: it is a spare one */
+    bool told;          /* of its program */
+    pool_t **sets;      /* whose bundles it was told of, by number; NULL: taken back */
+    size_t sets_len;
     worker_state_t state;
     unsigned slot;
-    bool occupies;        /* its slot; no more once it is told END with nothing to do */
-    bool left_pool;       /* its pool does not count on it any more */
-    bool yielding;        /* gets no more jobs: another pool waits for the slot */
+    bool left_program;    /* which does not count on it any more */
     bool full;            /* its socket took no more */
     pid_t pid;            /* 0: not known yet */
     int sock, peer, pipe; /* -1: closed */
@@ -51,7 +53,10 @@ struct worker {
     list_t jobs; /* by their place, in the order given; the first runs */
     uint32_t next_seq;
     uint64_t done;
+    uint64_t memory; /* of its own, in bytes, as of so many jobs done */
+    uint64_t memory_done;
     int64_t born_us;
+    int64_t turn_since_us; /* when it got its slot, or was left without a job */
     int64_t head_since_us; /* when the first job began */
     bool soft_sent;
     bool long_head;  /* the first job is a long one: no other waits behind it */
@@ -62,9 +67,8 @@ struct worker {
     unsigned stop_step;
     bool stop_done; /* the last step was taken */
     int64_t stop_at_us;
-    usi_buf_t refusal; /* the envelope of X */
-    char *fault;       /* what we saw of its end */
-    bool ended;        /* it was reaped before it was known */
+    char *fault; /* what we saw of its end */
+    bool ended;  /* it was reaped before it was known */
     int end_status;
 };
 
@@ -79,11 +83,17 @@ static inline bool worker_is_idle (const worker_t *self)
     return self->state == WORKER_LIVE && self->jobs.len == 0;
 }
 
+/* Slots bound what runs, not what is kept: an idle worker has none. */
+static inline bool worker_has_slot (const worker_t *self)
+{
+    return self->program && (self->jobs.len > 0 || self->state == WORKER_STARTING ||
+                             self->state == WORKER_STOPPING);
+}
+
 /* The only writer of a worker's state. false: the event means nothing now. */
 bool worker_apply (worker_t *self, worker_event_t event);
-/* The worker takes no more jobs: its pool does not count on it any more, and where
- * slot_too is set its slot is free. */
-void worker_leave (worker_t *self, bool slot_too);
+/* The worker takes no more jobs: its program does not count on it any more. */
+void worker_leave (worker_t *self);
 bool worker_can_take (const worker_t *self);
 /* Tells the worker END; it leaves by itself. */
 void worker_retire (worker_t *self);

@@ -14,7 +14,6 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "blob_cache.h"
 #include "host/process.h"
 #include "proto/pack.h"
 
@@ -169,24 +168,13 @@ static void s_pack (usi_buf_t *out, const node_t *node, const zygote_fork_t *req
 {
     char *bundles = usi_sprintf ("%s/bundles", node->options.cache);
     usi_buf_append (out, "F", 1);
-    usi_pack_map (out, 5);
+    usi_pack_map (out, 3);
     usi_pack_str (out, "token", 5);
     usi_pack_bin (out, request->token, sizeof request->token);
     usi_pack_str (out, "cache", 5);
     usi_pack_str (out, bundles, strlen (bundles));
     usi_pack_str (out, "slot", 4);
     usi_pack_uint (out, request->slot);
-    usi_pack_str (out, "max_payload", 11);
-    usi_pack_uint (out, node->limits.max_payload);
-    usi_pack_str (out, "bundles", 7);
-    usi_pack_array (out, (uint32_t) request->bundles_len);
-    for (size_t i = 0; i < request->bundles_len; i++) {
-        char *path = blob_cache_path (node->blobs, request->bundles[i]);
-        usi_pack_array (out, 2);
-        usi_pack_bin (out, request->bundles[i], USI_DIGEST_LEN);
-        usi_pack_str (out, path, strlen (path));
-        free (path);
-    }
     free (bundles);
 }
 

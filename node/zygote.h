@@ -3,7 +3,7 @@
  * One small process for each environment in use: the environment's interpreter with the
  * worker runtime loaded, forking workers on request (docs/worker-protocol.md). An
  * environment whose interpreter ends several times before it is ready is broken, and
- * venv/cache.h is told so. Stands on venv/, host/ and blob_cache.h (paths of bundles). */
+ * venv/cache.h is told so. Stands on venv/ and host/. */
 #ifndef NODE_ZYGOTE_H
 #define NODE_ZYGOTE_H
 
@@ -14,8 +14,6 @@ typedef struct zygote_fork {
     unsigned slot;
     int job_socket; /* the worker's end */
     int log_pipe;   /* the write end */
-    const uint8_t (*bundles)[USI_DIGEST_LEN];
-    size_t bundles_len;
 } zygote_fork_t;
 
 /* Starts the zygote where there is none. -1: it cannot be, errno says why. */

@@ -31,6 +31,7 @@ us_err_t us_client_new (us_client_t **client, const us_options_t *options)
     if (!options_copy (&self->options, options))
         goto fail;
     atomic_init (&self->max_payload, self->options.max_payload);
+    options_key (&self->options, self->key);
     err = US_ERR_SYSTEM;
     if (self->wake_fd < 0 || self->event_fd < 0 || !fork_register (self))
         goto fail;
@@ -182,7 +183,8 @@ us_err_t us_submit (us_client_t *client, us_job_t **job, us_result_t **result)
     if (!client || !job || !*job || !result)
         return US_ERR_INVALID;
     *result = NULL;
-    us_err_t err = job_seal (*job, client_max_payload (client));
+    us_err_t err = job_seal (*job, usi_bytes (client->key, sizeof client->key),
+                             client_max_payload (client));
     if (err != US_OK)
         return client_fail (client, err, "%s", (*job)->error);
     us_result_t *self = result_new (client, &(*job)->id);

@@ -35,7 +35,8 @@ struct us_client {
     atomic_uint refs; /* its handle, and each result */
     us_options_t options;
     atomic_size_t max_payload; /* see client_max_payload */
-    struct us_client *next;    /* the next client of the process, see fork.h */
+    uint8_t key[OPTIONS_KEY_LEN];
+    struct us_client *next; /* the next client of the process, see fork.h */
     pthread_mutex_t lock;
     unsigned generation; /* of the process that owns the engine */
     bool closed;

@@ -328,7 +328,7 @@ static us_err_t s_body_to_blob (us_job_t *job)
     return US_OK;
 }
 
-static void s_encode_spec (us_job_t *job, const us_blob_t *body)
+static void s_encode_spec (us_job_t *job, usi_bytes_t key, const us_blob_t *body)
 {
     usi_fields_t spec = {0};
     uint32_t code_blobs = job->blobs_len - (body ? 1 : 0);
@@ -338,6 +338,7 @@ static void s_encode_spec (us_job_t *job, const us_blob_t *body)
     job->digests.len = 0;
     usi_buf_append (&job->digests, code.data, code.len);
     USI_SET (&spec, KIND, kind, usi_bytes_of (job->kind));
+    USI_SET (&spec, KEY, key, key);
     if (job->name)
         USI_SET (&spec, NAME, name, usi_bytes_of (job->name));
     if (job->packages_len)
@@ -367,14 +368,14 @@ static void s_encode_spec (us_job_t *job, const us_blob_t *body)
     usi_buf_free (&code);
 }
 
-us_err_t job_seal (us_job_t *job, size_t max_payload)
+us_err_t job_seal (us_job_t *job, usi_bytes_t key, size_t max_payload)
 {
     us_err_t err = s_check_sizes (job, max_payload);
     if (err == US_OK && job->body && job->body_len > USI_MAX_BODY)
         err = s_body_to_blob (job);
     if (err != US_OK)
         return err;
-    s_encode_spec (job, job->body ? NULL : job->blobs[job->blobs_len - 1]);
+    s_encode_spec (job, key, job->body ? NULL : job->blobs[job->blobs_len - 1]);
     if (job->spec.failed)
         return US_ERR_NOMEM;
     if (job->spec.len > USI_MAX_SPEC)

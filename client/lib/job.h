@@ -38,9 +38,9 @@ struct us_job {
     size_t cost;       /* bytes it holds, about */
 };
 
-/* Makes spec and, of a large body, a blob; chooses an id. Can be repeated after a
- * failure; job->error says what is wrong. */
-us_err_t job_seal (us_job_t *job, size_t max_payload);
+/* Makes spec and, of a large body, a blob; chooses an id. key: of the program. Can be
+ * repeated after a failure; job->error says what is wrong. */
+us_err_t job_seal (us_job_t *job, usi_bytes_t key, size_t max_payload);
 /* Adds a sealed job to a SUBMIT. */
 void job_add_to (const us_job_t *job, usi_msg_t *msg, unsigned more_flags);
 

@@ -4,13 +4,19 @@
 #include "options.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/sum.h"
 #include "proto/limits.h"
 #include "proto/pack.h"
 
@@ -21,6 +27,7 @@ static const usi_setting_t s_settings[] = {
     {.name = "redis", .arg = "URL"},
     {.name = "connect-timeout", .arg = "TIME", .initial = "5s"},
     {.name = "max-payload", .arg = "SIZE", .initial = "64M"},
+    {.name = "owner", .arg = "NAME"},
     {0},
 };
 
@@ -74,8 +81,72 @@ static us_err_t s_load (us_options_t *self, usi_config_t *config)
         err = usi_config_bytes (config, "max-payload", &bytes);
     if (err == US_OK)
         err = us_options_set_max_payload (self, bytes);
+    if (err == US_OK && usi_config_is_set (config, "owner"))
+        err = us_options_set_owner (self, usi_config_get (config, "owner"));
     return err;
 }
+
+/* --- who submits ------------------------------------------------------------------ */
+
+static us_err_t s_set_user (us_options_t *self)
+{
+    char room[4096], number[16];
+    struct passwd entry, *found = NULL;
+    snprintf (number, sizeof number, "%u", (unsigned) geteuid ());
+    getpwuid_r (geteuid (), &entry, room, sizeof room, &found);
+    us_err_t err = found ? us_options_set_owner (self, found->pw_name) : US_ERR_INVALID;
+    return err == US_ERR_INVALID ? us_options_set_owner (self, number) : err;
+}
+
+static us_err_t s_set_executable (us_options_t *self)
+{
+    char path[PATH_MAX] = "", place[PATH_MAX] = "";
+    struct stat st = {0};
+    usi_buf_t words = {0};
+    ssize_t len = readlink ("/proc/self/exe", path, sizeof path - 1);
+    (void) stat ("/proc/self/exe", &st);
+    if (!getcwd (place, sizeof place))
+        place[0] = 0;
+    usi_buf_printf (&words, "%.*s\n%lld\n%lld.%09ld\n%s", (int) (len > 0 ? len : 0),
+                    path, (long long) st.st_size, (long long) st.st_mtim.tv_sec,
+                    st.st_mtim.tv_nsec, place);
+    us_err_t err = words.failed ? US_ERR_NOMEM
+                                : us_options_set_program (self, words.data, words.len);
+    usi_buf_free (&words);
+    return err;
+}
+
+us_err_t us_options_set_program (us_options_t *options, const void *bytes, size_t len)
+{
+    usi_sum_t sum;
+    if (!options || !bytes || len == 0)
+        return US_ERR_INVALID;
+    usi_sum_begin (&sum);
+    usi_sum_add (&sum, usi_bytes (bytes, len));
+    usi_sum_end (&sum, options->program);
+    return US_OK;
+}
+
+us_err_t us_options_set_owner (us_options_t *options, const char *owner)
+{
+    if (!options || !owner || !*owner || strlen (owner) > NAME_MAX_LEN ||
+        !usi_is_text (owner, strlen (owner)))
+        return US_ERR_INVALID;
+    return s_replace (&options->owner, owner);
+}
+
+void options_key (const us_options_t *options, uint8_t *key)
+{
+    uint8_t digest[USI_DIGEST_LEN];
+    usi_sum_t sum;
+    usi_sum_begin (&sum);
+    usi_sum_add (&sum, usi_bytes (options->program, sizeof options->program));
+    usi_sum_add (&sum, usi_bytes_of (options->owner));
+    usi_sum_end (&sum, digest);
+    memcpy (key, digest, OPTIONS_KEY_LEN);
+}
+
+/* --- life ------------------------------------------------------------------------- */
 
 static void s_say (char *text, size_t text_len, const usi_config_t *config,
                    us_err_t err)
@@ -84,7 +155,8 @@ static void s_say (char *text, size_t text_len, const usi_config_t *config,
     if (!text || text_len == 0)
         return;
     if (err == US_ERR_INVALID && why[0] == '\0')
-        why = "broker is not a list of addresses tcp://host:port, or redis not a URL";
+        why = "broker is not a list of addresses tcp://host:port, redis not a URL, or "
+              "owner not a name of at most 256 bytes";
     snprintf (text, text_len, "%s", why[0] ? why : us_err_text (err));
 }
 
@@ -108,6 +180,10 @@ us_err_t us_options_new (us_options_t **options, char *text, size_t text_len)
     err = us_options_set_name (self, program_invocation_short_name);
     if (err == US_ERR_INVALID)
         err = us_options_set_name (self, "client");
+    if (err == US_OK)
+        err = s_set_user (self);
+    if (err == US_OK)
+        err = s_set_executable (self);
     if (err == US_OK)
         err = s_load (self, config);
     if (err != US_OK)
@@ -190,7 +266,9 @@ bool options_copy (us_options_t *copy, const us_options_t *options)
     copy->endpoints = strdup (options->endpoints);
     copy->redis = options->redis ? strdup (options->redis) : NULL;
     copy->name = strdup (options->name);
-    if (copy->endpoints && copy->name && (copy->redis || !options->redis))
+    copy->owner = strdup (options->owner);
+    if (copy->endpoints && copy->name && copy->owner &&
+        (copy->redis || !options->redis))
         return true;
     options_clear (copy);
     return false;
@@ -201,6 +279,7 @@ void options_clear (us_options_t *options)
     free (options->endpoints);
     free (options->redis);
     free (options->name);
+    free (options->owner);
     *options = (us_options_t){0};
 }
 

@@ -7,7 +7,10 @@
 #ifndef CLIENT_LIB_OPTIONS_H
 #define CLIENT_LIB_OPTIONS_H
 
+#include "base/id.h"
 #include "understudy/understudy.h"
+
+#define OPTIONS_KEY_LEN 8
 
 struct us_options {
     char *endpoints; /* by comma */
@@ -15,6 +18,8 @@ struct us_options {
     int64_t connect_timeout_ms;
     size_t max_payload;
     char *name;
+    char *owner;
+    uint8_t program[USI_DIGEST_LEN]; /* the sum of what names it */
     us_log_fn *log;
     void *log_arg;
 };
@@ -22,6 +27,8 @@ struct us_options {
 /* A copy; false: out of memory, and copy is empty. */
 bool options_copy (us_options_t *copy, const us_options_t *options);
 void options_clear (us_options_t *options);
+/* What programs and their owners are told apart by: OPTIONS_KEY_LEN bytes. */
+void options_key (const us_options_t *options, uint8_t *key);
 /* The registry's URL without user and password. */
 void options_show_redis (const char *url, char *text, size_t text_len);
 

@@ -56,7 +56,7 @@ static const uint64_t s_limits[USI_F__COUNT] = {
     [USI_F_PREFIX] = 16, [USI_F_LEASE_MS] = UINT32_MAX, [USI_F_HEARTBEAT_MS] = UINT32_MAX,
     [USI_F_MAX_BODY] = USI_MAX_BODY, [USI_F_MAX_PAYLOAD] = USI_UINT48,
     [USI_F_REDIS] = 1024, [USI_F_TOPIC] = USI_MAX_TOPIC, [USI_F_DURABILITY] = 16,
-    [USI_F_ENDPOINTS] = 16,
+    [USI_F_ENDPOINTS] = 16, [USI_F_KEY] = USI_MAX_KEY,
 };
 /* clang-format on */
 

@@ -49,7 +49,8 @@ typedef struct usi_list {
     X (PREFIX, prefix, BIN) X (LEASE_MS, lease_ms, UINT)                                 \
     X (HEARTBEAT_MS, heartbeat_ms, UINT) X (MAX_BODY, max_body, UINT)                    \
     X (MAX_PAYLOAD, max_payload, UINT) X (REDIS, redis, STR) X (TOPIC, topic, STR)       \
-    X (DURABILITY, durability, STR) X (ENDPOINTS, endpoints, STRS) X (COUNT, count, UINT)
+    X (DURABILITY, durability, STR) X (ENDPOINTS, endpoints, STRS) X (COUNT, count, UINT)  \
+    X (KEY, key, BIN)
 /* clang-format on */
 
 typedef enum usi_field {

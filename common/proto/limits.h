@@ -17,6 +17,7 @@
 #define USI_MAX_SPEC    65536
 #define USI_MAX_BLOBS   16
 #define USI_MAX_NAME    256 /* of a peer */
+#define USI_MAX_KEY     16  /* of a program */
 #define USI_MAX_CURSOR  256
 #define USI_MAX_TOPIC   128
 #define USI_MAX_SHELL   131071 /* what Linux takes as one argument: 32 pages of 4 KiB */

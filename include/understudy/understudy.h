@@ -96,6 +96,14 @@ US_EXPORT us_err_t us_options_set_connect_timeout_ms (us_options_t *options,
 US_EXPORT us_err_t us_options_set_max_payload (us_options_t *options, size_t bytes);
 /* Shown by understudy-ctl, at most 256 bytes; default is the program's name. */
 US_EXPORT us_err_t us_options_set_name (us_options_t *options, const char *name);
+/* A node's worker process is kept for further jobs of the same program and owner, so that
+ * nobody meets what others have left in its modules. Program: any bytes that name it; by
+ * default those of the executable's path, size and time and of the working directory.
+ * Owner: at most 256 bytes of UTF-8, by default what the setting "owner" says, else the
+ * name of the user. Nothing proves it yet. */
+US_EXPORT us_err_t us_options_set_program (us_options_t *options, const void *bytes,
+                                           size_t len);
+US_EXPORT us_err_t us_options_set_owner (us_options_t *options, const char *owner);
 /* Where the client's log goes; NULL (the default): nowhere. */
 US_EXPORT void us_options_set_log (us_options_t *options, us_log_fn *fn, void *arg);
 

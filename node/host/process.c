@@ -155,3 +155,36 @@ size_t process_rss (pid_t pid)
     fclose (file);
     return got == 2 ? resident * (size_t) sysconf (_SC_PAGESIZE) : 0;
 }
+
+size_t process_own_memory (pid_t pid)
+{
+    char path[64], line[256];
+    unsigned long kib = 0;
+    snprintf (path, sizeof path, "/proc/%d/smaps_rollup", (int) pid);
+    FILE *file = fopen (path, "re");
+    while (file && kib == 0 && fgets (line, sizeof line, file))
+        sscanf (line, "Pss: %lu", &kib);
+    if (file)
+        fclose (file);
+    return kib ? kib * 1024 : process_rss (pid);
+}
+
+/* The control group of this process may be below others that are tighter; the file in
+ * the root of what a container sees is its own. */
+static uint64_t s_cgroup_limit (void)
+{
+    unsigned long long bytes = 0;
+    FILE *file = fopen ("/sys/fs/cgroup/memory.max", "re");
+    int got = file ? fscanf (file, "%llu", &bytes) : 0;
+    if (file)
+        fclose (file);
+    return got == 1 ? bytes : UINT64_MAX;
+}
+
+uint64_t process_memory_limit (void)
+{
+    uint64_t pages = (uint64_t) sysconf (_SC_PHYS_PAGES);
+    uint64_t machine = pages * (uint64_t) sysconf (_SC_PAGESIZE);
+    uint64_t group = s_cgroup_limit ();
+    return group < machine ? group : machine;
+}

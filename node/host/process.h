@@ -34,5 +34,11 @@ size_t process_children (pid_t *pids, size_t max);
 void process_end_all (int64_t grace_ms);
 /* Resident memory in bytes; 0 where unknown. */
 size_t process_rss (pid_t pid);
+/* Memory that this process and its children may use, in bytes: of the machine, or as
+ * the control group says. */
+uint64_t process_memory_limit (void);
+/* What would be free without it, in bytes: pages that it shares count in part. Where the
+ * kernel does not tell, all that is resident. */
+size_t process_own_memory (pid_t pid);
 
 #endif

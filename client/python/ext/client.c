@@ -29,6 +29,8 @@ typedef struct settings {
     const char *broker;
     const char *redis;
     const char *name;
+    const char *owner;
+    Py_buffer program;
     PyObject *connect_timeout;
     PyObject *max_payload;
 } settings_t;
@@ -68,6 +70,15 @@ static us_err_t s_apply (us_options_t *options, const settings_t *settings,
         *what = "name";
         err = us_options_set_name (options, settings->name);
     }
+    if (err == US_OK && settings->owner != NULL) {
+        *what = "owner";
+        err = us_options_set_owner (options, settings->owner);
+    }
+    if (err == US_OK && settings->program.buf != NULL) {
+        *what = "program";
+        err = us_options_set_program (options, settings->program.buf,
+                                      (size_t) settings->program.len);
+    }
     if (err == US_OK) {
         *what = "connect_timeout";
         err = s_set_connect_timeout (options, settings->connect_timeout);
@@ -100,16 +111,8 @@ static bool s_start (core_client_t *self, const settings_t *settings)
     return err == US_OK;
 }
 
-static PyObject *s_new (PyTypeObject *type, PyObject *args, PyObject *kwargs)
+static PyObject *s_make (PyTypeObject *type, const settings_t *settings)
 {
-    static char *names[] = {"broker",      "redis", "connect_timeout",
-                            "max_payload", "name",  NULL};
-    settings_t settings = {0};
-    if (!PyArg_ParseTupleAndKeywords (args, kwargs, "|$zzOOz:Client", names,
-                                      &settings.broker, &settings.redis,
-                                      &settings.connect_timeout, &settings.max_payload,
-                                      &settings.name))
-        return NULL;
     allocfunc alloc = (allocfunc) PyType_GetSlot (type, Py_tp_alloc);
     core_client_t *self = (core_client_t *) alloc (type, 0);
     if (self == NULL)
@@ -119,10 +122,27 @@ static PyObject *s_new (PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->subscribed = PyDict_New ();
     if (self->closed_fd < 0)
         PyErr_SetFromErrno (PyExc_OSError);
-    else if (self->subscribed != NULL && s_start (self, &settings))
+    else if (self->subscribed != NULL && s_start (self, settings))
         return (PyObject *) self;
     Py_DECREF (self);
     return NULL;
+}
+
+static PyObject *s_new (PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"broker", "redis", "connect_timeout", "max_payload",
+                            "name",   "owner", "program",         NULL};
+    settings_t settings = {0};
+    if (!PyArg_ParseTupleAndKeywords (args, kwargs, "|$zzOOzzz*:Client", names,
+                                      &settings.broker, &settings.redis,
+                                      &settings.connect_timeout, &settings.max_payload,
+                                      &settings.name, &settings.owner,
+                                      &settings.program))
+        return NULL;
+    PyObject *self = s_make (type, &settings);
+    if (settings.program.obj != NULL)
+        PyBuffer_Release (&settings.program);
+    return self;
 }
 
 static int s_traverse (PyObject *object, visitproc visit, void *arg)

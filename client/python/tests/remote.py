@@ -24,7 +24,10 @@ from understudy._worker.calls import Calls
 from understudy._worker.failures import Failures
 
 body, cache, blobs = pickle.load(sys.stdin.buffer)
-path = SearchPath(Cache().unpack(cache, blobs)[0], startup)
+path = SearchPath(startup)
+places, held = Cache().unpack(cache, blobs)
+path.add(places, held)
+path.places = places
 calls = Calls(path)
 dumps, loads = None, None
 try:

@@ -169,11 +169,13 @@ def test_a_damaged_blob_is_not_unpacked():
         digest, path = running.bundle({"m.py": "def f():\n    return 1\n"})
         sound = pathlib.Path(path).read_bytes()
         pathlib.Path(path).write_bytes(sound.replace(b"1", b"2"))
-        running.ask([1, 2], [[digest, path]], {})
-        assert b"damaged" in running.control.recv(1000)
-        assert not os.path.exists(path)
-        running.ask([1, 2], [[digest, path]], {})  # the daemon has not looked
-        assert b"gone" in running.control.recv(1000)
+        for why in (b"damaged", b"gone"):  # the daemon has not looked in between
+            forked = running.fork([digest, path])
+            forked.send_job(bundle_call(digest, "m:f"))
+            said = forked.socket.recv(1000)
+            assert said[:1] == b"L" and why in said
+            assert not os.path.exists(path)
+            forked.close()
         assert not (running.cache / "bundles" / digest.hex()).exists()
         pathlib.Path(path).write_bytes(sound)
         forked = running.fork([digest, path])
@@ -181,19 +183,45 @@ def test_a_damaged_blob_is_not_unpacked():
         forked.close()
 
 
-def test_a_fork_that_fails_lets_go_of_its_bundles():
+def test_a_fork_that_fails_lets_go_of_its_descriptors():
     with zygote() as running:
-        bundle = running.bundle({"m.py": "A = 1\n"})
         before = running.descriptors()
-        running.fork(bundle).close()
+        running.fork().close()
         until(lambda: running.descriptors() == before, "the end of the worker")
-        # Room for what is sent and for the bundle, but not for a pipe.
+        # Room for what is sent, but not for a pipe.
         free = [fd for fd in range(100) if fd not in before]
-        limits = (free[4], resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        limits = (free[3], resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, limits)
-        running.ask([1, 2], [bundle], {})
+        running.ask([1, 2])
         assert b"Too many open files" in running.control.recv(1000)
         until(lambda: running.descriptors() == before, "what was let go of")
+
+
+def test_bundles_of_one_program_share_a_process():
+    """Modules that are loaded stay; submodules that only a later bundle has are found,
+    and another content needs another process."""
+    m = "count = 0\ndef f():\n    global count\n    count += 1\n    return count\n"
+    one = {"m.py": m, "pkg/__init__.py": "import m\n", "pkg/a.py": "f = None\n"}
+    two = {**one, "pkg/b.py": "from pkg import m\nfrom pkg.a import f as a\nf = m.f\n"}
+    edited = {**one, "m.py": m.replace("+= 1", "+= 2")}
+    with zygote() as running:
+        bundles = [running.bundle(files) for files in (one, two, edited)]
+        forked = running.fork(bundles[0])
+        assert forked.value(bundle_call(bundles[0][0], "pkg:m.f")) == 1
+        forked.tell_set(bundles[1])
+        assert forked.value(bundle_call(bundles[1][0], "pkg.b:f")) == 2
+        assert forked.value(bundle_call(bundles[1][0], "m:f")) == 3
+        script = "import os\ndef f():\n    return os.popen("
+        script += "'python3 -c \"import pkg.b; print(1)\"').read()\n"
+        assert forked.value(echo(script)) == "1\n"
+        forked.tell_set(bundles[2])
+        forked.send_job(bundle_call(bundles[2][0], "m:f"))
+        said = forked.socket.recv(1000)
+        assert said[:1] == b"L" and b"m.py" in said
+        forked.send_job(bundle_call(bundles[2][0], "m:f"))  # which goes back
+        forked.socket.send(b"Q")
+        assert forked.wait_end() == 0
+        forked.close()
 
 
 def test_bundles_that_cannot_be_used():
@@ -205,9 +233,12 @@ def test_bundles_that_cannot_be_used():
             (unreadable, exceptions.SystemFailure.code),
         ):
             forked = running.fork(bundle)
-            assert forked.hello[:1] == b"X"
-            failure = _envelope.Failure.decode(forked.hello[1:])
-            assert failure.code == code and "cannot be unpacked" in failure.message
+            for _ in range(2):
+                failure = forked.failure(echo("def f(): return 1"))
+                assert failure.code == code
+                assert "cannot be unpacked" in failure.message
+            forked.tell_set()
+            assert forked.value(echo("def f(): return 1")) == 1
             forked.close()
         assert not (running.cache.parent / "x.py").exists()
         running.control.send(b"F" + b"\xc1")

@@ -109,18 +109,16 @@ class Zygote:
         text = {name: source.encode() for name, source in files.items()}
         return self.blob(_envelope.encode_bundle(text))
 
-    def fork(self, *bundles, **more):
-        return Worker(self, bundles, more)
+    def fork(self, *bundles, **how):
+        """A worker that is told of a program and of one set of bundles."""
+        forked = Worker(self)
+        forked.tell_program(**how)
+        forked.tell_set(*bundles)
+        return forked
 
-    def ask(self, descriptors, bundles, more):
+    def ask(self, descriptors):
         """Sends the request to fork."""
-        request = {
-            "token": TOKEN,
-            "cache": str(self.cache / "bundles"),
-            "bundles": list(bundles),
-            "slot": 0,
-            **more,
-        }
+        request = {"token": TOKEN, "cache": str(self.cache / "bundles"), "slot": 0}
         data = b"F" + _msgpack.packb(request)
         rights = (
             socket.SOL_SOCKET,
@@ -142,13 +140,14 @@ class Zygote:
 
 
 class Worker:
-    def __init__(self, zygote, bundles, more):
+    def __init__(self, zygote):
         self.socket, self.theirs = pair()
         self.log, write_end = os.pipe()
-        zygote.ask([self.theirs.fileno(), write_end], bundles, more)
+        zygote.ask([self.theirs.fileno(), write_end])
         os.close(write_end)
         self.pending = b""
         self.seq = 0
+        self.sets = 0
         self.pid = 0
         self.hello = self.socket.recv(INLINE * 2)
         if self.hello[:1] == b"W":
@@ -156,18 +155,28 @@ class Worker:
 
     # --- sending ----------------------------------------------------------------------
 
+    def tell_program(self, max_payload=0, **words):
+        self.socket.send(struct.pack(">cQ", b"P", max_payload) + _msgpack.packb(words))
+
+    def tell_set(self, *bundles):
+        """Jobs sent from now on have these bundles."""
+        head = struct.pack(">cI", b"B", self.sets)
+        self.socket.send(head + _msgpack.packb(list(bundles)))
+        self.sets += 1
+
     def send_job(self, body, shell=False, soft_ms=0, large=False, name=b"test"):
         self.seq += 1
         flags = 2 if shell else 0
         large = large or len(body) > INLINE
         head = struct.pack(
-            ">cIB16sIIH",
+            ">cIB16sIIIH",
             b"J",
             self.seq,
             flags | large,
             bytes(16),
             1,
             soft_ms,
+            self.sets - 1,
             len(name),
         )
         if not large:

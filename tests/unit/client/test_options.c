@@ -17,6 +17,8 @@
 #include "temp.h"
 #include "options.h"
 
+#define KEY usi_bytes_of ("8 bytes!")
+
 static int s_clean (void **state)
 {
     (void) state;
@@ -156,8 +158,31 @@ static void test_job_refusals (void **state)
     assert_int_equal (us_job_set_id (job, &id), US_ERR_INVALID);
     memset (&id, 0, sizeof id);
     assert_int_equal (us_job_set_id (job, &id), US_ERR_INVALID);
-    assert_int_equal (job_seal (job, 1000), US_ERR_INVALID); /* nothing to run */
+    assert_int_equal (job_seal (job, KEY, 1000), US_ERR_INVALID); /* nothing to run */
     us_job_destroy (&job);
+}
+
+static void test_a_key_tells_programs_and_owners_apart (void **state)
+{
+    (void) state;
+    us_options_t *options;
+    uint8_t keys[4][OPTIONS_KEY_LEN], again[OPTIONS_KEY_LEN];
+    assert_int_equal (us_options_new (&options, NULL, 0), US_OK);
+    options_key (options, keys[0]);
+    assert_int_equal (us_options_set_program (options, "a", 0), US_ERR_INVALID);
+    assert_int_equal (us_options_set_program (options, "a", 1), US_OK);
+    options_key (options, keys[1]);
+    assert_int_equal (us_options_set_program (options, "b", 1), US_OK);
+    options_key (options, keys[2]);
+    assert_int_equal (us_options_set_owner (options, ""), US_ERR_INVALID);
+    assert_int_equal (us_options_set_owner (options, "somebody else"), US_OK);
+    options_key (options, keys[3]);
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < i; j++)
+            assert_memory_not_equal (keys[i], keys[j], OPTIONS_KEY_LEN);
+    options_key (options, again);
+    assert_memory_equal (keys[3], again, OPTIONS_KEY_LEN);
+    us_options_destroy (&options);
 }
 
 static void test_job_sealed (void **state)
@@ -179,12 +204,13 @@ static void test_job_sealed (void **state)
     assert_int_equal (us_job_set_call (job, large, 299999), US_OK);
     assert_int_equal (us_job_add_package (job, "PyTZ  >= 1"), US_OK);
     assert_int_equal (us_job_set_name (job, "a name"), US_OK);
-    assert_int_equal (job_seal (job, 1000), US_ERR_TOO_LARGE);
+    assert_int_equal (job_seal (job, KEY, 1000), US_ERR_TOO_LARGE);
     assert_non_null (strstr (us_job_error_text (job), "299999"));
-    assert_int_equal (job_seal (job, 1000000), US_OK);
+    assert_int_equal (job_seal (job, KEY, 1000000), US_OK);
     assert_int_equal (usi_fields_decode (&spec, usi_buf_bytes (&job->spec), NULL),
                       US_OK);
     assert_true (usi_bytes_equal (spec.kind, usi_bytes_of ("call")));
+    assert_true (usi_bytes_equal (spec.key, KEY));
     assert_int_equal (spec.blobs.count, 1);
     assert_int_equal (spec.size, 299999);
     assert_true (usi_has (&spec, USI_F_BLOB));
@@ -207,6 +233,7 @@ int main (void)
         cmocka_unit_test_setup (test_file, s_clean),
         cmocka_unit_test_setup (test_setters, s_clean),
         cmocka_unit_test (test_job_refusals),
+        cmocka_unit_test (test_a_key_tells_programs_and_owners_apart),
         cmocka_unit_test (test_job_sealed),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

@@ -19,7 +19,7 @@
 #include "proto/pack.h"
 
 #define FAKE_ROOM (128 * 1024)
-#define FAKE_HEAD 32
+#define FAKE_HEAD 36
 
 typedef struct worker_end {
     int sock, pipe;
@@ -193,7 +193,7 @@ static _Noreturn void s_serve (const worker_end_t *self)
         if (data[0] == 'Q')
             _exit (0);
         if (data[0] == 'J')
-            s_run (self, data, (char *) data + FAKE_HEAD + usi_get_be (data + 30, 2));
+            s_run (self, data, (char *) data + FAKE_HEAD + usi_get_be (data + 34, 2));
         if (fds[0] >= 0)
             close (fds[0]);
     }

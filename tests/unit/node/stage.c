@@ -59,8 +59,10 @@ static void s_on_env (void *arg, env_t *env)
     stage_t *stage = arg;
     if (env->state == ENV_READY)
         zygote_prepare (&stage->node, env);
-    else if (env->state == ENV_STORED)
+    else if (env->state == ENV_STORED) {
+        slots_retire_spares (stage->node.slots, env);
         zygote_end (&stage->node, env);
+    }
     pools_env_changed (&stage->node, env);
 }
 
@@ -76,7 +78,7 @@ static bool s_in_use (void *arg, const env_t *env)
 
 static unsigned s_workers (void *arg, const env_t *env)
 {
-    return pools_env_workers (&((stage_t *) arg)->node, env);
+    return programs_env_workers (&((stage_t *) arg)->node, env);
 }
 
 static void s_on_child (void *arg, pid_t pid, int status)

@@ -6,7 +6,9 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "fake_zygote.h"
+#include "host/process.h"
 
 static int s_setup (void **state)
 {
@@ -51,12 +53,6 @@ static bool s_is_returned (stage_t *stage, const void *arg)
     return s_is_in_state (arg, JOB_RETURNED);
 }
 
-static bool s_is_yielding (stage_t *stage, const void *arg)
-{
-    (void) stage;
-    return ((const worker_t *) arg)->yielding;
-}
-
 /* --- giving ----------------------------------------------------------------------- */
 
 static void test_each_worker_gets_one_first (void **state)
@@ -79,7 +75,7 @@ static void test_short_jobs_queue_in_a_worker (void **state)
     job_t *first = stage_job (stage, 1, "echo"), *jobs[5];
     stage_until_ended (stage, first);
     worker_t *worker = stage->node.slots->workers;
-    worker->pool->ewma_us = 50; /* whatever this machine took */
+    stage->node.pools->ewma_us = 50; /* whatever this machine took */
     for (unsigned i = 0; i < 5; i++)
         jobs[i] = stage_job (stage, 2 + i, "echo");
     slots_schedule (stage->node.slots);
@@ -96,7 +92,7 @@ static void test_nothing_waits_behind_a_long_job (void **state)
     job_t *first = stage_job (stage, 1, "echo");
     stage_until_ended (stage, first);
     worker_t *worker = stage->node.slots->workers;
-    worker->pool->ewma_us = 50;
+    stage->node.pools->ewma_us = 50;
     job_t *job = stage_job (stage, 2, "deaf"), *behind = stage_job (stage, 3, "echo");
     slots_schedule (stage->node.slots);
     assert_ptr_equal (job->worker, worker);
@@ -117,25 +113,104 @@ static void test_fresh_jobs_get_a_process_each (void **state)
     stage_check_result (b, "echo b");
 }
 
-static void test_an_idle_worker_makes_room_at_once (void **state)
+/* --- several programs -------------------------------------------------------------- */
+
+static job_t *s_job_of_program (stage_t *stage, unsigned number, const char *key,
+                                const char *body)
 {
-    stage_t *stage = *state;
-    job_t *job = stage_job (stage, 1, "echo");
-    stage_until_ended (stage, job);
-    assert_int_equal (stage_count_workers (stage), 1);
-    job = s_fresh_job (stage, 2, "echo"); /* of another pool */
-    stage_until_ended (stage, job);
-    stage_check_result (job, "echo");
+    usi_fields_t fields = {0};
+    USI_SET (&fields, KIND, kind, usi_bytes_of ("call"));
+    USI_SET (&fields, KEY, key, usi_bytes_of (key));
+    return stage_job_of (stage, number, &fields, body);
 }
 
-static void test_a_busy_worker_yields_to_a_starved_pool (void **state)
+static worker_t *s_run_program (stage_t *stage, unsigned number, const char *key)
+{
+    job_t *job = s_job_of_program (stage, number, key, "echo");
+    program_t *program = job->pool->program;
+    stage_until_ended (stage, job);
+    worker_t *worker = stage->node.slots->workers;
+    while (worker && worker->program != program)
+        worker = worker->next;
+    assert_non_null (worker);
+    return worker;
+}
+
+static void test_an_idle_worker_holds_no_slot (void **state)
 {
     stage_t *stage = *state;
-    job_t *job = stage_job (stage, 1, "deaf");
-    stage_until_begun (stage, job);
-    s_fresh_job (stage, 2, "echo");
-    stage_until (stage, s_is_yielding, job->worker);
-    assert_false (worker_can_take (job->worker));
+    worker_t *a = s_run_program (stage, 1, "a"), *b = s_run_program (stage, 2, "b");
+    assert_ptr_not_equal (a, b);
+    assert_int_equal (stage_count_workers (stage), 2);
+    assert_ptr_equal (s_run_program (stage, 3, "a"), a); /* it was kept */
+    assert_ptr_equal (s_run_program (stage, 4, "b"), b);
+    assert_int_equal (a->done, 2);
+}
+
+static void test_slots_bound_what_runs (void **state)
+{
+    stage_t *stage = *state;
+    s_run_program (stage, 1, "a");
+    s_run_program (stage, 2, "b");
+    job_t *running = s_job_of_program (stage, 3, "a", "wait");
+    stage_until_begun (stage, running);
+    job_t *waiting = s_job_of_program (stage, 4, "b", "echo");
+    stage_until (stage, s_is_ready, waiting);
+    assert_null (waiting->worker);
+    slots_cancel (stage->node.slots, running, false);
+    stage_until_ended (stage, waiting);
+}
+
+static void test_a_turn_ends_where_others_wait (void **state)
+{
+    stage_t *stage = *state;
+    worker_t *a = s_run_program (stage, 1, "a");
+    s_run_program (stage, 2, "b");
+    job_t *running = s_job_of_program (stage, 3, "a", "deaf"), *more, *other;
+    stage_until_begun (stage, running);
+    running->pool->ewma_us = 50;
+    a->long_head = false; /* as if it were a row of short ones */
+    other = s_job_of_program (stage, 4, "b", "echo");
+    more = s_job_of_program (stage, 5, "a", "echo");
+    a->turn_since_us = usi_now_us ();
+    slots_schedule (stage->node.slots);
+    assert_ptr_equal (more->worker, a); /* it is still its turn */
+    worker_take_back (a);
+    a->turn_since_us -= 1000000;
+    slots_schedule (stage->node.slots);
+    assert_null (more->worker);
+    slots_cancel (stage->node.slots, other, false);
+    slots_schedule (stage->node.slots);
+    assert_ptr_equal (more->worker, a);
+}
+
+static void test_a_spare_worker_is_taken (void **state)
+{
+    stage_t *stage = *state;
+    stage->node.options.idle_memory = UINT64_MAX;
+    s_run_program (stage, 1, "a");
+    worker_t *spare = stage->node.slots->workers;
+    while (spare && spare->program)
+        spare = spare->next;
+    assert_non_null (spare);
+    assert_ptr_equal (s_run_program (stage, 2, "b"), spare);
+    assert_int_equal (stage_count_workers (stage), 3); /* and there is another one */
+    slots_tidy (stage->node.slots);
+    assert_int_equal (stage->node.programs->workers, 1);
+}
+
+static void test_who_was_used_least_goes (void **state)
+{
+    stage_t *stage = *state;
+    worker_t *a = s_run_program (stage, 1, "a"), *b = s_run_program (stage, 2, "b");
+    s_run_program (stage, 3, "a");
+    stage->node.options.idle_memory = process_own_memory (a->pid) * 3 / 2;
+    slots_tidy (stage->node.slots);
+    assert_int_equal (a->state, WORKER_LIVE);
+    assert_int_equal (b->state, WORKER_ENDING);
+    stage->node.options.idle_memory = 0;
+    slots_tidy (stage->node.slots);
+    stage_until_quiet (stage);
 }
 
 /* --- credit ----------------------------------------------------------------------- */
@@ -212,7 +287,7 @@ static void test_a_lost_lease_behind_another_in_a_broken_environment (void **sta
     stage_until_begun (stage, running);
     job_t *behind = stage_job (stage, 2, "echo");
     assert_true (worker_give (running->worker, behind));
-    env_broken (running->pool->env, "it does not start");
+    env_broken (running->pool->program->env, "it does not start");
     assert_false (job_forget (&stage->node, behind));
     slots_cancel (stage->node.slots, behind, true);
     assert_int_equal (running->worker->jobs.len, 1);
@@ -233,10 +308,11 @@ static void test_idle_workers_retire (void **state)
     stage_t *stage = *state;
     job_t *job = stage_job (stage, 1, "echo");
     stage_until_ended (stage, job);
+    stage->node.options.idle_memory = UINT64_MAX;
     slots_tidy (stage->node.slots);
-    assert_int_equal (stage_count_workers (stage), 1); /* its pool is in use */
+    assert_int_equal (stage_count_workers (stage), 1); /* it was in use just now */
     assert_true (worker_is_idle (stage->node.slots->workers));
-    stage->node.pools->used_ms -= 10 * 60 * 1000;
+    stage->node.slots->workers->turn_since_us -= 10 * 60 * 1000000LL;
     slots_tidy (stage->node.slots);
     stage_until_quiet (stage);
     assert_true (slots_are_quiet (stage->node.slots));
@@ -253,8 +329,11 @@ int main (int argc, char **argv)
         TEST (test_short_jobs_queue_in_a_worker),
         TEST (test_nothing_waits_behind_a_long_job),
         TEST (test_fresh_jobs_get_a_process_each),
-        ONE (test_an_idle_worker_makes_room_at_once),
-        ONE (test_a_busy_worker_yields_to_a_starved_pool),
+        ONE (test_an_idle_worker_holds_no_slot),
+        ONE (test_slots_bound_what_runs),
+        ONE (test_a_turn_ends_where_others_wait),
+        ONE (test_a_spare_worker_is_taken),
+        ONE (test_who_was_used_least_goes),
         TEST (test_credit),
         TEST (test_held_jobs_take_credit),
         ONE (test_a_waiting_job_goes_back_where_all_are_busy),

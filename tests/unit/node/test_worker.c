@@ -147,12 +147,6 @@ static void s_check_breach (stage_t *stage, const char *body, const char *what)
     stage_check_result (behind, "echo");
 }
 
-/* A job that sent it and ended failed all jobs of its pool, with words of its own. */
-static void test_refusal_by_a_job (void **state)
-{
-    s_check_breach (*state, "send Xwords", "a second beginning");
-}
-
 static void test_ready_by_a_job (void **state)
 {
     s_check_breach (*state, "send W1234", "a second beginning");
@@ -270,12 +264,12 @@ static void test_retire (void **state)
     job_t *job = stage_job (stage, 1, "echo");
     stage_until_ended (stage, job);
     worker_t *worker = stage->node.slots->workers;
-    pool_t *pool = worker->pool;
-    assert_int_equal (pool->workers, 1);
+    program_t *program = worker->program;
+    assert_int_equal (program->workers, 1);
     worker_retire (worker);
     assert_int_equal (worker->state, WORKER_ENDING);
-    assert_false (worker->occupies);
-    assert_int_equal (pool->workers, 0);
+    assert_false (worker_has_slot (worker));
+    assert_int_equal (program->workers, 0);
     stage_until_quiet (stage);
 }
 
@@ -313,7 +307,6 @@ int main (int argc, char **argv)
         TEST (test_one_descriptor_that_is_not_wanted),
         TEST (test_two_descriptors),
         TEST (test_eight_descriptors),
-        TEST (test_refusal_by_a_job),
         TEST (test_ready_by_a_job),
         TEST (test_empty_message),
         TEST (test_socket_that_is_shut_down),

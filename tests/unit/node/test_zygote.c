@@ -66,7 +66,7 @@ static void test_it_ends_when_it_is_told (void **state)
 {
     stage_t *stage = *state;
     job_t *job = stage_job (stage, 1, "echo");
-    env_t *env = job->pool->env;
+    env_t *env = job->pool->program->env;
     stage_until_ended (stage, job);
     pid_t pid = s_pid_of (stage, 0);
     zygote_end (&stage->node, env);

@@ -17,6 +17,7 @@ import traceback
 import types
 from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple, TypeVar, cast
 
+from understudy import _program
 from understudy._settings import Settings
 
 _FLUSH_SECONDS = 5.0
@@ -26,7 +27,7 @@ _GREEN_THREADS = 1000  # at most, for greenlets that wait at a time
 V = TypeVar("V")
 
 _lock = threading.Lock()
-_clients: Dict[Tuple[Optional[str], Optional[str]], Client] = {}
+_clients: Dict[Tuple[Optional[str], ...], Client] = {}
 generation = 0  # how many forks lie between the first process and this one
 
 
@@ -67,12 +68,16 @@ class Job(Protocol):
 class Client:
     """A _core.Client with what Python needs around it."""
 
-    def __init__(self, settings: Tuple[Optional[str], Optional[str]]) -> None:
+    def __init__(self, settings: Tuple[Optional[str], ...]) -> None:
         from understudy import _core  # nodes, which only import this, have none
 
         self.settings = Settings(*settings)
         self.core = _core.Client(
-            broker=self.settings.broker, redis=self.settings.redis, name=_program()
+            broker=self.settings.broker,
+            redis=self.settings.redis,
+            owner=self.settings.owner,
+            name=_name(),
+            program=_program.identity(),
         )
         self._status_of = {number: name for number, name, _ in _core.STATES}
         self._running, self._ended = _core.EVENT_RUNNING, _core.EVENT_ENDED
@@ -233,7 +238,7 @@ def beside(function: Callable[..., V], *args: Any) -> V:
 _green_threads: List[Any] = []
 
 
-def client_of(settings: Tuple[Optional[str], Optional[str]]) -> Client:
+def client_of(settings: Tuple[Optional[str], ...]) -> Client:
     with _lock:
         client = _clients.get(settings)
         if client is None:
@@ -241,7 +246,7 @@ def client_of(settings: Tuple[Optional[str], Optional[str]]) -> Client:
         return client
 
 
-def _program() -> Optional[str]:
+def _name() -> Optional[str]:
     return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None
 
 

@@ -38,8 +38,10 @@ class Client:
         connect_timeout: float | None = None,
         max_payload: int | None = None,
         name: str | None = None,
+        owner: str | None = None,
+        program: bytes | None = None,
     ) -> None:
-        """Opens no connection."""
+        """Opens no connection. program: what names it, see _program.py."""
     @property
     def endpoint(self) -> str: ...
     @property

@@ -18,7 +18,7 @@ _LAST_SECONDS = 5.0
 
 class Options(NamedTuple):
     channel: str
-    settings: Tuple[Optional[str], Optional[str]] = Settings()
+    settings: Tuple[Optional[str], ...] = Settings()
     block: bool = False
     queue: bool = True
     packages: Tuple[str, ...] = ()

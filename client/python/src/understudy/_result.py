@@ -564,9 +564,7 @@ def _partition(channel: str) -> int:
     return hashlib.sha256(check_channel(channel).encode()).digest()[0]
 
 
-def _reopen(
-    uuid: str, settings: Tuple[Optional[str], Optional[str]], trust: bool
-) -> Any:
+def _reopen(uuid: str, settings: Tuple[Optional[str], ...], trust: bool) -> Any:
     client = client_of(Settings(*settings))
     client.connect()
     return Result._of(client.core.open(_parse(uuid)), client, uuid, trust)

@@ -21,6 +21,7 @@ class Settings(NamedTuple):
 
     broker: Optional[str] = None
     redis: Optional[str] = None
+    owner: Optional[str] = None  # None: UNDERSTUDY_OWNER and the like, or the user
 
 
 def settings_for(taker: Any, where: Dict[str, Any]) -> Settings:
@@ -50,11 +51,14 @@ def settings_of(
     password: Optional[str] = None,
     username: Optional[str] = None,
     unix_socket_path: Optional[str] = None,
+    owner: Optional[str] = None,
 ) -> Settings:
     """Any Redis keyword selects the registry in that Redis instead of an address."""
+    if owner is not None and (not isinstance(owner, str) or not owner.strip()):
+        raise InvalidArgument(f"owner={owner!r} is not a name")
     named = (host, port, db, password, username, unix_socket_path)
     if all(value is None for value in named):
-        return Settings(broker=_broker_of(broker))
+        return Settings(broker=_broker_of(broker), owner=owner)
     if broker is not None:
         raise InvalidArgument(
             "give either broker= or the address of a Redis (host=, port=, db=, …), "
@@ -67,7 +71,8 @@ def settings_of(
     db_number = _number("db", 0 if db is None else db, 0, 1_000_000)
     if unix_socket_path is not None:
         return Settings(
-            redis=_unix_url(unix_socket_path, db_number, username, password)
+            redis=_unix_url(unix_socket_path, db_number, username, password),
+            owner=owner,
         )
     where = "localhost" if host is None else host
     if not isinstance(where, str) or not where or re.search(r"[\s/@?#]", where):
@@ -75,7 +80,8 @@ def settings_of(
     port_number = _number("port", 6379 if port is None else port, 1, 65535)
     where = f"[{where}]" if ":" in where and not where.startswith("[") else where
     user = _user(username, password)
-    return Settings(redis=f"redis://{user}{where}:{port_number}/{db_number}")
+    url = f"redis://{user}{where}:{port_number}/{db_number}"
+    return Settings(redis=url, owner=owner)
 
 
 def _broker_of(broker: Optional[str]) -> Optional[str]:

@@ -142,7 +142,7 @@ class Understudy:
         """The node's flags that say where its broker is, and the broker if it had to be
         started. Where a Redis lists the brokers, our programs know it from a variable,
         which unlike a flag is not for everybody to read: ours, or the user's own."""
-        broker, redis = self._settings
+        broker, redis = self._settings.broker, self._settings.redis
         where: List[str] = []
         bind = "tcp://127.0.0.1:*"
         addresses = redis or broker or _default_broker()

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Source bundles: found in the node's cache, held there, and put on sys.path.
 
-The zygote has the Cache; each worker has the SearchPath of its bundles. trees.py knows
-what a bundle's directory must hold.
+A worker has a Cache and a SearchPath. It serves one program, whose functions may come
+with different bundles: modules that are loaded stay, and serve all of them, as long as
+no bundle has another content for them. trees.py knows what a bundle's directory must
+hold.
 """
 
 from __future__ import annotations
@@ -13,7 +15,16 @@ import linecache
 import os
 import sys
 from types import ModuleType
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import understudy
 from understudy._worker import system, trees
@@ -101,42 +112,51 @@ def release(held: Sequence[int]) -> None:
         os.close(fd)
 
 
+class Conflict(Exception):
+    """A set of bundles needs another process: one has another content for what is
+    loaded from an earlier one, or its blob has gone."""
+
+
 class SearchPath:
     """The bundles of a worker on its sys.path, before the runtime's own modules."""
 
-    def __init__(
-        self,
-        places: Mapping[bytes, str],
-        startup: FrozenSet[str],
-        held: Sequence[int] = (),
-    ) -> None:
-        """startup: the modules that a plain interpreter begins with. held: what locks
-        the places, as long as this process lives; the worker's after the fork."""
-        self.places = dict(places)
-        self.held = held
+    def __init__(self, startup: FrozenSet[str]) -> None:
+        """startup: the modules that a plain interpreter begins with."""
+        self.places: Dict[bytes, str] = {}  # of the set that the present job has
+        self._known: Dict[bytes, str] = {}
+        self._found: List[str] = []  # by programs that the job starts
+        self._held: List[int] = []  # what locks the places, as long as the worker lives
         self._startup = startup
         self._active: List[bytes] = []
 
-    def keep(self) -> None:
-        """Moves the locks to descriptors that a job does not meet by counting, and lets
-        programs that the job starts find its modules. Called in the worker."""
-        self.held = [system.keep_descriptor(fd) for fd in self.held]
-        places = [place for place in self.places.values() if not is_cloudpickle(place)]
-        if places:
-            os.environ["PYTHONPATH"] = os.pathsep.join([*places, *_own_place()])
+    def add(self, places: Mapping[bytes, str], held: Sequence[int]) -> None:
+        """Keeps their locks at descriptors that a job does not meet by counting, and
+        lets programs that the job starts find the modules."""
+        self._held += [system.keep_descriptor(fd) for fd in held]
+        for digest, place in places.items():
+            if digest not in self._known and not is_cloudpickle(place):
+                self._found.insert(0, place)
+        self._known.update(places)
+        if self._found:
+            os.environ["PYTHONPATH"] = os.pathsep.join([*self._found, *_own_place()])
 
     def activate(self, digest: bytes) -> None:
-        """Puts a bundle first on sys.path."""
+        """Puts a bundle first on sys.path. Conflict: it needs another process."""
         if digest in self._active:
             return
         place = self.places[digest]
+        earlier = [self._known[other] for other in self._active]
+        loaded = _loaded_from(earlier) if earlier else {}
+        if loaded:
+            _check_against(place, earlier, loaded)
         self._active.append(digest)
         sys.path.insert(0, place)
         importlib.invalidate_caches()
-        self._unload_namesakes(place)
+        self._unload_namesakes(place, earlier)
+        _widen_packages(place, loaded)
         _show_sources(os.path.join(place, _SOURCES))
 
-    def _unload_namesakes(self, place: str) -> None:
+    def _unload_namesakes(self, place: str, earlier: Sequence[str]) -> None:
         """Forgets modules that only the runtime has imported where the bundle has one
         of the same name: where the job was written the user's directory came first."""
         for entry in os.listdir(place):
@@ -145,6 +165,7 @@ class SearchPath:
                 name in sys.modules
                 and name not in self._startup
                 and name != "understudy"
+                and _place_of(sys.modules[name], earlier) is None
             ):
                 for loaded in list(sys.modules):
                     if loaded == name or loaded.startswith(name + "."):
@@ -152,13 +173,87 @@ class SearchPath:
 
     def relative(self, filename: str) -> str:
         """The path of a file within its bundle; unchanged where it is in none."""
-        for place in self.places.values():
+        for place in self._known.values():
             if (
                 filename.startswith(place)
                 and filename[len(place) : len(place) + 1] == "/"
             ):
                 return filename[len(place) + 1 :]
         return filename
+
+
+# --- Several bundles in one process ---------------------------------------------------
+
+
+def _place_of(module: ModuleType, places: Sequence[str]) -> Optional[str]:
+    """The one of these bundles that a module was loaded from."""
+    names = [getattr(module, "__file__", None), *_folders(module)]
+    for place in places:
+        if any(isinstance(n, str) and n.startswith(place + os.sep) for n in names):
+            return place
+    return None
+
+
+def _folders(module: ModuleType) -> List[str]:
+    try:
+        return list(getattr(module, "__path__", None) or ())
+    except Exception:  # a path of the module's own making
+        return []
+
+
+def _loaded_from(places: Sequence[str]) -> Dict[str, ModuleType]:
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if isinstance(module, ModuleType) and _place_of(module, places)
+    }
+
+
+def _check_against(
+    place: str, earlier: Sequence[str], loaded: Mapping[str, ModuleType]
+) -> None:
+    """Whether all that is loaded is in the new bundle what it was. Files that are not
+    modules are found beside those that are, and have to be there already."""
+    tops = {name.partition(".")[0] for name in loaded}
+    for other in earlier:
+        if not os.path.isdir(other):
+            raise Conflict(f"{other} was removed")
+    for name in _files(place):
+        top = name.partition(os.sep)[0]
+        if (top[:-3] if top.endswith(".py") else top) not in tops:
+            continue
+        with open(os.path.join(place, name), "rb") as stream:
+            content = stream.read()
+        others = [_content(os.path.join(other, name)) for other in earlier]
+        there = [other for other in others if other is not None]
+        if any(other != content for other in there) or not (
+            there or name.endswith(".py")
+        ):
+            raise Conflict(f"{name} is another file than the one that is loaded")
+
+
+def _files(place: str) -> Iterator[str]:
+    for folder, folders, names in os.walk(place):
+        folders[:] = [each for each in folders if each not in (_SOURCES, "__pycache__")]
+        for name in names:
+            yield os.path.relpath(os.path.join(folder, name), place)
+
+
+def _content(path: str) -> Optional[bytes]:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return None
+
+
+def _widen_packages(place: str, loaded: Mapping[str, ModuleType]) -> None:
+    """Lets loaded packages find the submodules that the new bundle has besides."""
+    for name, module in loaded.items():
+        path = getattr(module, "__path__", None)
+        folder = os.path.join(place, *name.split("."))
+        if type(path) is list and folder not in path and os.path.isdir(folder):
+            path.append(folder)
 
 
 def is_cloudpickle(place: str) -> bool:

@@ -73,6 +73,8 @@ class Leftovers:
         imported = len(sys.modules) != self._count and self._note_imports(context)
         if imported or not self._fingerprint.is_same():
             flags |= self._put_back_quick(imported)
+        if sys.modules is not self._modules or self._modules.get("sys") is not sys:
+            return REPLACE_ME
         settings.show_warnings_again()
         self._random.put_back()
         try:
@@ -89,8 +91,6 @@ class Leftovers:
         return flags
 
     def _put_back_quick(self, imported: bool) -> int:
-        if sys.modules is not self._modules or self._modules.get("sys") is not sys:
-            return REPLACE_ME
         whole = self._quick.put_back(imported)
         self._loggers.put_back(imported)
         self._fingerprint.take()

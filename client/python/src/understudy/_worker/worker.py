@@ -21,11 +21,22 @@ import time
 import traceback
 from contextvars import Context, copy_context
 from types import FrameType, ModuleType
-from typing import Any, List, Mapping, NoReturn, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from understudy import _context, exceptions
 from understudy._envelope import Dumps, Failure, Loads, encode_value, plain_pickle
-from understudy._worker import bundles, calls, leftovers, shell, streams, system
+from understudy._msgpack import unpackb
+from understudy._worker import bundles, calls, leftovers, shell, streams, system, trees
 from understudy._worker.failures import Failures
 
 INLINE_LIMIT = 64 * 1024
@@ -36,7 +47,9 @@ _BODY_IN_MEMFD, _SHELL = 1, 2
 _CANCEL, _SOFT_LIMIT = 1, 2
 _NO_LIMIT = 1 << 40
 
-_JOB = struct.Struct(">xIB16sIIH")
+_JOB = struct.Struct(">xIB16sIIIH")
+_SET = struct.Struct(">xI")
+_PROGRAM = struct.Struct(">xQ")
 _INTERRUPT = struct.Struct(">xIB")
 _RESULT = struct.Struct(">cIBBi").pack
 _ROOM = _JOB.size + 0xFFFF + INLINE_LIMIT
@@ -44,7 +57,6 @@ _ANCILLARY = socket.CMSG_LEN(struct.calcsize("i"))  # one; CMSG_SPACE would hold
 _CUT_SHORT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 _END_SECONDS = 5.0
 _CHECK_SECONDS = 0.001
-_PAUSE_SECONDS = 0.001
 
 _Message = Tuple[bytes, List[int]]
 
@@ -54,15 +66,21 @@ class Worker:
         self,
         job_socket: socket.socket,
         job_streams: streams.Streams,
-        job_calls: calls.Calls,
+        path: bundles.SearchPath,
         failures: Failures,
-        max_payload: int,
+        cache: str,
     ) -> None:
+        """cache: the folder of unpacked bundles."""
         self._socket = job_socket
         self._streams = job_streams
-        self._calls = job_calls
+        self._path = path
+        self._calls = calls.Calls(path)
         self._failures = failures
-        self._max_payload = max_payload
+        self._max_payload = _NO_LIMIT
+        self._cache = cache
+        self._bundles = bundles.Cache()
+        self._sets: Dict[int, Union[Dict[bytes, str], Failure, bundles.Conflict]] = {}
+        self._leaving = False
         self._is_fork = False
         os.register_at_fork(after_in_child=self._note_fork)
         self._room = bytearray(_ROOM)
@@ -88,8 +106,14 @@ class Worker:
         while True:
             message, descriptors = self._taken.pop(0) if self._taken else self._next()
             kind = message[:1]
+            if self._leaving and kind not in (b"Q", b""):
+                continue  # it goes back to the daemon
             if kind == b"J":
                 self._serve_job(message, descriptors)
+            elif kind == b"B":
+                self._take_set(message)
+            elif kind == b"P":
+                self._max_payload = _PROGRAM.unpack_from(message)[0] or _NO_LIMIT
             elif kind == b"I":
                 self._early = _INTERRUPT.unpack_from(message)
             elif kind in (b"Q", b""):
@@ -115,13 +139,13 @@ class Worker:
         self._worked = 0.0
         self._streams.put_back_slow()
         if not self._leftovers.put_back_slow():
-            self._give_up_jobs()
+            self._leave("what a job has left behind cannot be put back")
 
-    def _give_up_jobs(self) -> None:
-        """Asks to be replaced, and takes no more jobs: the daemon takes them back."""
-        self._socket.send(b"L")
-        while self._socket.recv(1, socket.MSG_PEEK) == b"J":
-            time.sleep(_PAUSE_SECONDS)
+    def _leave(self, why: str) -> None:
+        """Asks to be replaced, and begins with no job any more: the daemon takes back
+        what it has sent."""
+        self._leaving = True
+        self._socket.send(b"L" + why.encode("utf-8", "replace")[:1000])
 
     def _take(self, flags: int = 0) -> _Message:
         """The next datagram; empty at the end of the daemon."""
@@ -133,15 +157,47 @@ class Worker:
         message = bytes(memoryview(self._room)[:size])
         return message, system.descriptors_of(ancillary) if ancillary else []
 
+    # --- Bundles ----------------------------------------------------------------------
+
+    def _take_set(self, message: bytes) -> None:
+        """Unpacks a set of bundles into a process that the last job has left clean.
+        A blob that has gone, or is damaged, is fetched anew by the daemon."""
+        if self._unchecked:
+            self._check_slowly()
+        number = _SET.unpack_from(message)[0]
+        try:
+            named = unpackb(message[_SET.size :])
+            places, held = self._bundles.unpack(self._cache, named)
+            self._path.add(places, held)
+            self._sets[number] = places
+        except trees.BlobGone as exc:
+            self._sets[number] = bundles.Conflict(str(exc))
+        except (OSError, exceptions.ProtocolError) as exc:
+            self._sets[number] = _not_unpacked(exc)
+        self._leftovers.take()
+
+    def _use_set(self, number: int) -> Optional[Failure]:
+        """The failure of a job whose bundles cannot be unpacked. Conflict: it needs
+        another process."""
+        found = self._sets[number]
+        if isinstance(found, bundles.Conflict):
+            raise found
+        if isinstance(found, Failure):
+            return found
+        self._path.places = found
+        return None
+
     # --- One job ----------------------------------------------------------------------
 
     def _serve_job(self, message: bytes, descriptors: Sequence[int]) -> None:
         began = time.monotonic()
-        seq, flags, _, _, self._soft_ms, name_len = _JOB.unpack_from(message)
+        seq, flags, _, _, self._soft_ms, number, name_len = _JOB.unpack_from(message)
         body = message[_JOB.size + name_len :]
         if flags & _BODY_IN_MEMFD:
             body = _read_all(descriptors[0])
-        outcome, code, answer = self._run(seq, flags, body)
+        outcome, code, answer = self._run(seq, flags, number, body)
+        if self._leaving:
+            return
         self._raised = None  # it holds on to the job's frames
         if self._is_fork:
             os._exit(1)  # a child of the job's went on where only the worker should
@@ -156,7 +212,9 @@ class Worker:
             _send_large(self._socket, head, answer)
         self._worked += time.monotonic() - began
 
-    def _run(self, seq: int, flags: int, body: bytes) -> Tuple[int, int, bytes]:
+    def _run(
+        self, seq: int, flags: int, number: int, body: bytes
+    ) -> Tuple[int, int, bytes]:
         """Outcome, code and body of RESULT."""
         dumps: Dumps = plain_pickle
         loads: Loads = pickle.loads
@@ -167,6 +225,9 @@ class Worker:
                 self._running = seq
                 if self._early[0] == seq or self._look_again:
                     self._catch_up(seq)
+                problem = self._use_set(number)
+                if problem is not None:
+                    return _FAILED, problem.code, problem.encode()
                 if flags & _SHELL:
                     value: Any = shell.run(body, self._max_payload)
                 else:
@@ -188,6 +249,9 @@ class Worker:
             self._running = -1
             if self._is_fork:
                 _leave_fork(exc)
+            if own and isinstance(exc, bundles.Conflict):
+                self._leave(str(exc))
+                return _FAILED, 0, b""
             return self._explain(exc, dumps, loads, own)
 
     def _explain(
@@ -223,7 +287,7 @@ class Worker:
             head = self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             if head != b"I":
                 # It stands behind a job that was sent before it.
-                self._look_again = head == b"J"
+                self._look_again = head in (b"J", b"B", b"P")
                 return
             # Not into the room of _take, which this handler may have interrupted.
             message, ancillary, _, _ = self._socket.recvmsg(
@@ -257,6 +321,14 @@ class Worker:
                 f"the job ran over its soft time limit of {limit:g} s"
             )
         raise self._raised
+
+
+def _not_unpacked(exc: Exception) -> Failure:
+    message = f"the job's modules cannot be unpacked: {exc}"
+    code = exceptions.SystemFailure.code
+    if isinstance(exc, exceptions.ProtocolError):
+        code = exc.code
+    return Failure(code, type(exc).__name__, message, type(exc).__module__)
 
 
 def _read_all(fd: int) -> bytes:
@@ -312,25 +384,18 @@ def start(
     pipe: int,
     request: Mapping[str, Any],
     path: bundles.SearchPath,
-    problem: Optional[Failure],
     runtime: str,
 ) -> NoReturn:
-    """Life of a worker, from just after the fork. problem: why it cannot work."""
+    """Life of a worker, from just after the fork."""
     status = EXIT_BROKEN
     try:
         job_socket, pipe = _move(job_socket, pipe)
-        path.keep()
         _settle(pipe)
-        if problem is not None:
-            job_socket.send(b"X" + problem.encode()[:INLINE_LIMIT])
-            status = 0
-        else:
-            lines = streams.Streams(pipe, request["token"], system.make_c_flush())
-            limit = request.get("max_payload") or _NO_LIMIT
-            failures = Failures(runtime, path.relative)
-            Worker(job_socket, lines, calls.Calls(path), failures, limit).serve()
-            status = 0
-            _say_goodbye()
+        lines = streams.Streams(pipe, request["token"], system.make_c_flush())
+        failures = Failures(runtime, path.relative)
+        Worker(job_socket, lines, path, failures, request["cache"]).serve()
+        status = 0
+        _say_goodbye()
     except (ConnectionError, streams.PipeClosed):
         pass  # the daemon is gone: nobody to tell
     except BaseException:

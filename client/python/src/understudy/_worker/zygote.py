@@ -19,12 +19,10 @@ import socket
 import struct
 import sys
 import time
-from typing import Any, Dict, FrozenSet, List, NoReturn, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, NoReturn, Optional
 
-from understudy import exceptions
-from understudy._envelope import Failure
 from understudy._msgpack import packb, unpackb
-from understudy._worker import bundles, system, trees, worker
+from understudy._worker import bundles, system, worker
 
 _ROOM = 64 * 1024
 _ANCILLARY = socket.CMSG_LEN(2 * struct.calcsize("i"))
@@ -47,7 +45,6 @@ class Zygote:
         self._startup = startup
         self._daemon = os.getppid()
         self._daemon_fd = system.open_pidfd(self._daemon)
-        self._bundles = bundles.Cache()
         self._command_line = system.CommandLine()
         self._workers: Dict[int, int] = {}  # pidfd: pid, which is its group as well
 
@@ -141,11 +138,7 @@ class Zygote:
         if data[:1] != b"F" or len(descriptors) != 2:
             raise ValueError("not a request to fork")
         request = unpackb(data[1:])
-        path, problem = self._prepare(request)
-        try:
-            pid = self._fork_twice(descriptors, request, path, problem)
-        finally:
-            bundles.release(path.held)
+        pid = self._fork_twice(descriptors, request)
         if pid == 0:
             raise OSError("the second fork failed")
         watch = system.open_pidfd(pid)
@@ -153,19 +146,13 @@ class Zygote:
             self._workers[watch] = pid
         return watch
 
-    def _fork_twice(
-        self,
-        descriptors: List[int],
-        request: Dict[str, Any],
-        path: bundles.SearchPath,
-        problem: Optional[Failure],
-    ) -> int:
+    def _fork_twice(self, descriptors: List[int], request: Dict[str, Any]) -> int:
         """The worker's pid; 0 where there is none."""
         told, tell = os.pipe()
         try:
             middle = os.fork()
             if middle == 0:
-                self._fork_again(descriptors, request, path, problem, tell)
+                self._fork_again(descriptors, request, tell)
             os.waitpid(middle, 0)
             os.set_blocking(told, False)
             return int(os.read(told, 16) or b"0")
@@ -173,29 +160,8 @@ class Zygote:
             os.close(told)
             os.close(tell)
 
-    def _prepare(
-        self, request: Dict[str, Any]
-    ) -> Tuple[bundles.SearchPath, Optional[Failure]]:
-        try:
-            places, held = self._bundles.unpack(request["cache"], request["bundles"])
-            return bundles.SearchPath(places, self._startup, held), None
-        except trees.BlobGone:
-            raise  # no failure of the job: the daemon fetches the blob anew
-        except (OSError, exceptions.ProtocolError) as exc:
-            message = f"the job's modules cannot be unpacked: {exc}"
-            code = exceptions.SystemFailure.code
-            if isinstance(exc, exceptions.ProtocolError):
-                code = exc.code
-            failure = Failure(code, type(exc).__name__, message, type(exc).__module__)
-            return bundles.SearchPath({}, self._startup), failure
-
     def _fork_again(
-        self,
-        descriptors: List[int],
-        request: Dict[str, Any],
-        path: bundles.SearchPath,
-        problem: Optional[Failure],
-        tell: int,
+        self, descriptors: List[int], request: Dict[str, Any], tell: int
     ) -> NoReturn:
         """In the process between zygote and worker, then in the worker."""
         middle = os.getpid()
@@ -212,7 +178,8 @@ class Zygote:
             job_socket = socket.socket(fileno=descriptors[0])
         except BaseException:
             os._exit(worker.EXIT_BROKEN)
-        worker.start(job_socket, descriptors[1], request, path, problem, self._runtime)
+        path = bundles.SearchPath(self._startup)
+        worker.start(job_socket, descriptors[1], request, path, self._runtime)
 
     def _become_worker(self, middle: int, tell: int) -> None:
         os.setsid()
