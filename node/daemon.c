@@ -371,6 +371,10 @@ static void s_open (daemon_state_t *self, const node_options_t *options)
                                                             .down = s_on_down,
                                                             .message = s_on_message,
                                                             .arg = self});
+    if (scratch_open (&node->scratch) != 0)
+        usi_warning ("scratch",
+                     "no scratch directories: jobs run where the node does: %s",
+                     strerror (errno));
     node->wake = wake_new (node);
     node->blobs = blob_cache_new (node, pools_use_blob);
     node->specs = intake_specs_new (node);
@@ -410,6 +414,7 @@ static void s_close (daemon_state_t *self)
     envs_destroy (&node->envs);
     blob_cache_destroy (&node->blobs);
     loop_destroy (&node->loop);
+    scratch_close (&node->scratch);
     job_sender_free (&self->sender);
     usi_msg_free (&self->msg);
     if (self->parent >= 0)

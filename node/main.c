@@ -47,6 +47,8 @@ static const usi_setting_t s_settings[] = {
     {"index-url", 'i', "URL", NULL,
      "take packages from this index only (default: what the machine is configured for)",
      false},
+    {"directory", 'd', "DIR", NULL,
+     "run jobs in this folder (default: a scratch directory of each worker)", false},
     {"grace", 'g', "TIME", "5s", "how long running jobs go on when the node has to end",
      false},
     {"parent-pid", 256, "PID", NULL, "end when this process ends", false},
@@ -86,7 +88,7 @@ typedef struct setup {
     node_options_t options;
     const char *brokers[LIST_MAX], *channels[LIST_MAX];
     python_t pythons[PYTHON_MAX];
-    char *cache, *name, *runtime;
+    char *cache, *name, *runtime, *directory;
     pid_t parent;
 } setup_t;
 
@@ -245,6 +247,20 @@ static int s_find_cache (setup_t *self)
     return code;
 }
 
+static int s_find_directory (setup_t *self)
+{
+    const char *given = usi_config_get (self->config, "directory");
+    struct stat st;
+    if (!given)
+        return 0;
+    self->directory = realpath (given, NULL);
+    self->options.directory = self->directory;
+    if (self->directory && stat (self->directory, &st) == 0 && S_ISDIR (st.st_mode))
+        return 0;
+    usi_error ("start", "directory is %s, but must be a folder that is there", given);
+    return EX_CONFIG;
+}
+
 static bool s_is_runtime (const char *dir)
 {
     char *file = usi_sprintf ("%s/understudy/_worker/main.py", dir);
@@ -335,7 +351,8 @@ static int s_prepare (setup_t *self)
     int code;
     if ((code = s_read_texts (self)) || (code = s_read_lists (self)) ||
         (code = s_read_numbers (self)) || (code = s_find_cache (self)) ||
-        (code = s_find_runtime (self)) || (code = s_find_pythons (self)))
+        (code = s_find_directory (self)) || (code = s_find_runtime (self)) ||
+        (code = s_find_pythons (self)))
         return code;
     return 0;
 }
@@ -360,6 +377,7 @@ int main (int argc, char **argv)
     free (self.cache);
     free (self.name);
     free (self.runtime);
+    free (self.directory);
     usi_config_destroy (&self.config);
     return code;
 }

@@ -27,6 +27,7 @@
 #include "host/children.h"
 #include "host/loop.h"
 #include "host/python.h"
+#include "host/scratch.h"
 #include "proto/message.h"
 #include "venv/cache.h"
 
@@ -57,8 +58,10 @@ typedef struct node_options {
     const char *cache;
     uint64_t cache_limit;
     const char *index_url; /* NULL: what the machine is configured for */
-    const char *runtime;   /* directory that holds the package understudy */
-    uint64_t idle_memory;  /* that workers without a job may keep, in bytes */
+    const char
+        *directory;       /* in which jobs run; NULL: each worker's scratch directory */
+    const char *runtime;  /* directory that holds the package understudy */
+    uint64_t idle_memory; /* that workers without a job may keep, in bytes */
     int64_t grace_ms;
     int ready_fd; /* -1: none */
 } node_options_t;
@@ -76,6 +79,7 @@ struct node {
     uint32_t boot;
     node_limits_t limits; /* as the broker told */
     children_t children;
+    scratch_t scratch;
     envs_t *envs;
     node_conn_t *conn;
     wake_t *wake;

@@ -13,6 +13,10 @@ static void s_write (const usi_fields_t *spec, usi_buf_t *words)
     usi_fields_t fields = {0};
     if (usi_has (spec, USI_F_KEY))
         USI_SET (&fields, KEY, key, spec->key);
+    if (usi_has (spec, USI_F_ENV))
+        USI_SET (&fields, ENV, env, spec->env);
+    if (usi_has (spec, USI_F_CWD))
+        USI_SET (&fields, CWD, cwd, spec->cwd);
     usi_fields_encode (&fields, words);
 }
 

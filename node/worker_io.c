@@ -488,6 +488,15 @@ static void s_on_leaving (worker_t *self, const uint8_t *data, size_t len)
     loop_touch (self->node->loop);
 }
 
+/* The initializer of its program begins or has ended. */
+static void s_on_setting_up (worker_t *self, const uint8_t *data, size_t len,
+                             int64_t now_us)
+{
+    self->setting_up = len == 2 && data[1] == 1;
+    s_begin_head (self, now_us);
+    loop_touch (self->node->loop);
+}
+
 static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int fd,
                            int64_t now_us)
 {
@@ -499,6 +508,7 @@ static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int 
     switch (data[0]) {
     case 'W': s_on_ready (self, data, len, now_us); break;
     case 'R': s_on_result (self, data, len, fd, now_us); break;
+    case 'S': s_on_setting_up (self, data, len, now_us); break;
     case 'L': s_on_leaving (self, data, len); break;
     default: worker_fault (self, "an unknown message");
     }

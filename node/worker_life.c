@@ -127,7 +127,7 @@ static int64_t s_check_limits (worker_t *self, int64_t now_us)
 {
     const job_t *job = worker_head (self);
     int64_t ran_ms = (now_us - self->head_since_us) / 1000;
-    if (!job || self->state != WORKER_LIVE)
+    if (!job || self->state != WORKER_LIVE || self->setting_up)
         return 0;
     const job_spec_t *spec = job->spec;
     if (spec->hard_ms && ran_ms >= (int64_t) spec->hard_ms) {

@@ -61,6 +61,7 @@ struct worker {
     bool soft_sent;
     bool long_head;  /* the first job is a long one: no other waits behind it */
     bool replace;    /* after this job */
+    bool setting_up; /* its program's initializer runs, outside the limits of the job */
     bool children;   /* it left processes behind */
     usi_buf_t loose; /* written between two jobs: belongs to the next one */
     worker_stop_t stop;

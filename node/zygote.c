@@ -164,17 +164,24 @@ static bool s_start (zygote_t *self)
     return true;
 }
 
+static void s_pack_text (usi_buf_t *out, const char *key, const char *text)
+{
+    usi_pack_str (out, key, strlen (key));
+    usi_pack_str (out, text ? text : "", text ? strlen (text) : 0);
+}
+
 static void s_pack (usi_buf_t *out, const node_t *node, const zygote_fork_t *request)
 {
     char *bundles = usi_sprintf ("%s/bundles", node->options.cache);
     usi_buf_append (out, "F", 1);
-    usi_pack_map (out, 3);
+    usi_pack_map (out, 5);
     usi_pack_str (out, "token", 5);
     usi_pack_bin (out, request->token, sizeof request->token);
-    usi_pack_str (out, "cache", 5);
-    usi_pack_str (out, bundles, strlen (bundles));
+    s_pack_text (out, "cache", bundles);
     usi_pack_str (out, "slot", 4);
     usi_pack_uint (out, request->slot);
+    s_pack_text (out, "scratch", node->scratch.path);
+    s_pack_text (out, "directory", node->options.directory);
     free (bundles);
 }
 

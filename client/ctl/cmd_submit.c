@@ -23,7 +23,9 @@ typedef struct submit {
     char **packages; /* room for all arguments; the same for constraints */
     char **constraints;
     char **args;
-    int package_count, constraint_count, arg_count;
+    char **env;
+    const char *cwd;
+    int package_count, constraint_count, env_count, arg_count;
     int64_t soft_ms, hard_ms, expire_ms;
     unsigned retries;
     bool fresh, now, wait, follow;
@@ -39,7 +41,9 @@ enum {
     KEY_NAME,
     KEY_CONSTRAINT,
     KEY_PYTHON,
-    KEY_SHELL
+    KEY_SHELL,
+    KEY_ENV,
+    KEY_CWD
 };
 
 static const struct argp_option s_options[] = {
@@ -57,6 +61,9 @@ static const struct argp_option s_options[] = {
      1},
     {"hard-limit", KEY_HARD, "TIME", 0, "end the job after this time", 1},
     {"expire", KEY_EXPIRE, "TIME", 0, "do not start it later than this", 1},
+    {"env", KEY_ENV, "NAME=VALUE", 0, "a variable for the job; may be repeated", 1},
+    {"cwd", KEY_CWD, "DIR", 0,
+     "run it in this folder of the node (default: an empty scratch directory)", 1},
     {"fresh", KEY_FRESH, NULL, 0, "run it in a process of its own", 1},
     {"now", KEY_NOW, NULL, 0, "refuse it where no node listens on the channel", 1},
     {"wait", 'w', NULL, 0, "wait for the end and print the value", 1},
@@ -92,6 +99,8 @@ static error_t s_parse (int key, char *arg, struct argp_state *state)
         submit->constraints[submit->constraint_count++] = arg;
         return 0;
     case KEY_PYTHON: submit->python = arg; return 0;
+    case KEY_ENV: submit->env[submit->env_count++] = arg; return 0;
+    case KEY_CWD: submit->cwd = arg; return 0;
     case KEY_NAME: submit->name = arg; return 0;
     case KEY_SOFT: s_time (state, arg, &submit->soft_ms); return 0;
     case KEY_HARD: s_time (state, arg, &submit->hard_ms); return 0;
@@ -176,6 +185,24 @@ static int s_set_environment (us_job_t *job, const submit_t *submit)
                                          submit->python);
 }
 
+/* NAME=VALUE, which is cut in two. */
+static us_err_t s_add_variable (us_job_t *job, char *text)
+{
+    char *equals = strchr (text, '=');
+    if (!equals)
+        return us_job_add_env (job, "", text);
+    *equals = 0;
+    return us_job_add_env (job, text, equals + 1);
+}
+
+static int s_set_place (us_job_t *job, const submit_t *submit)
+{
+    us_err_t err = submit->cwd ? us_job_set_cwd (job, submit->cwd) : US_OK;
+    for (int i = 0; err == US_OK && i < submit->env_count; i++)
+        err = s_add_variable (job, submit->env[i]);
+    return err == US_OK ? EXIT_DONE : ctl_bad_usage ("%s", us_job_error_text (job));
+}
+
 static int s_make_job (const submit_t *submit, const call_t *call, us_job_t **job)
 {
     us_err_t err = us_job_new (job, submit->channel);
@@ -184,6 +211,8 @@ static int s_make_job (const submit_t *submit, const call_t *call, us_job_t **jo
                             "a channel name is 1 to 128 letters, digits, '.', '_' or "
                             "'-', beginning with a letter or digit");
     int exit_code = s_set_environment (*job, submit);
+    if (exit_code == EXIT_DONE)
+        exit_code = s_set_place (*job, submit);
     if (exit_code != EXIT_DONE)
         return exit_code;
     err = s_set_work (*job, submit, call);
@@ -290,6 +319,7 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     submit_t submit = {.channel = "default",
                        .packages = mem_alloc (room),
                        .constraints = mem_alloc (room),
+                       .env = mem_alloc (room),
                        .args = mem_alloc (room)};
     call_t call = {0};
     us_job_t *job = NULL;
@@ -307,6 +337,7 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     call_clear (&call);
     free (submit.packages);
     free (submit.constraints);
+    free (submit.env);
     free (submit.args);
     return exit_code;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sum.h"
 #include "proto/limits.h"
 #include "proto/pack.h"
 #include "proto/requirement.h"
@@ -54,6 +55,10 @@ void us_job_destroy (us_job_t **job)
         blob_unref (self->blobs[i]);
     free (self->body);
     free (self->name);
+    free (self->cwd);
+    if (self->setup)
+        blob_unref (self->setup);
+    usi_buf_free (&self->env);
     usi_buf_free (&self->packages);
     usi_buf_free (&self->constraints);
     usi_buf_free (&self->spec);
@@ -215,6 +220,81 @@ us_err_t us_job_set_python (us_job_t *job, const char *minor_version)
     return US_OK;
 }
 
+/* --- what it finds ---------------------------------------------------------------- */
+
+/* The interpreter and its loader have read these before a job begins. */
+static bool s_is_too_late (const char *name)
+{
+    static const char *const heads[] = {"PYTHON", "LD_", "MALLOC_", "GLIBC_TUNABLES",
+                                        "VIRTUAL_ENV"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        if (strncmp (name, heads[i], strlen (heads[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool s_is_variable (const char *name)
+{
+    if (!*name || (*name >= '0' && *name <= '9'))
+        return false;
+    for (; *name; name++)
+        if (*name != '_' && !(*name >= '0' && *name <= '9') &&
+            !(*name >= 'A' && *name <= 'Z') && !(*name >= 'a' && *name <= 'z'))
+            return false;
+    return true;
+}
+
+us_err_t us_job_add_env (us_job_t *job, const char *name, const char *value)
+{
+    if (!job || !name || !value)
+        return US_ERR_INVALID;
+    if (!s_is_variable (name) || !usi_is_text (value, strlen (value)))
+        return s_fail (job, US_ERR_INVALID,
+                       "'%.100s' cannot be an environment variable", name);
+    if (s_is_too_late (name))
+        return s_fail (job, US_ERR_INVALID,
+                       "%.100s comes too late: the interpreter and its loader have "
+                       "read it before a job begins",
+                       name);
+    if (job->env_len == USI_MAX_VARIABLES ||
+        strlen (name) + 1 + strlen (value) > USI_MAX_VARIABLE)
+        return s_fail (job, US_ERR_TOO_LARGE,
+                       "a job has at most %d variables of %d bytes", USI_MAX_VARIABLES,
+                       USI_MAX_VARIABLE);
+    usi_buf_t line = {0};
+    usi_buf_printf (&line, "%s=%s", name, value);
+    usi_list_add_str (&job->env, usi_buf_bytes (&line));
+    job->env_len++;
+    bool failed = line.failed || job->env.failed;
+    usi_buf_free (&line);
+    return failed ? US_ERR_NOMEM : US_OK;
+}
+
+us_err_t us_job_set_cwd (us_job_t *job, const char *path)
+{
+    if (!job || !path)
+        return US_ERR_INVALID;
+    if (path[0] != '/' || strlen (path) > 4096 || !usi_is_text (path, strlen (path)))
+        return s_fail (job, US_ERR_INVALID,
+                       "the working directory is not an absolute path: %.100s", path);
+    char *copy = strdup (path);
+    if (!copy)
+        return US_ERR_NOMEM;
+    free (job->cwd);
+    job->cwd = copy;
+    return US_OK;
+}
+
+us_err_t us_job_set_setup (us_job_t *job, const us_blob_t *blob)
+{
+    if (!job || !blob || job->setup)
+        return US_ERR_INVALID;
+    us_err_t err = us_job_add_blob (job, blob);
+    if (err == US_OK)
+        job->setup = blob_ref ((us_blob_t *) (uintptr_t) blob);
+    return err;
+}
+
 us_err_t us_job_set_id (us_job_t *job, const us_id_t *id)
 {
     if (!job || !id)
@@ -328,8 +408,24 @@ static us_err_t s_body_to_blob (us_job_t *job)
     return US_OK;
 }
 
+/* What sets a worker up belongs to the program that it serves. */
+static void s_make_key (const us_job_t *job, usi_bytes_t key, uint8_t *made)
+{
+    uint8_t digest[USI_DIGEST_LEN];
+    usi_sum_t sum;
+    memcpy (made, key.data, key.len);
+    if (!job->setup)
+        return;
+    usi_sum_begin (&sum);
+    usi_sum_add (&sum, key);
+    usi_sum_add (&sum, usi_bytes (job->setup->digest, USI_DIGEST_LEN));
+    usi_sum_end (&sum, digest);
+    memcpy (made, digest, key.len);
+}
+
 static void s_encode_spec (us_job_t *job, usi_bytes_t key, const us_blob_t *body)
 {
+    uint8_t own_key[USI_DIGEST_LEN];
     usi_fields_t spec = {0};
     uint32_t code_blobs = job->blobs_len - (body ? 1 : 0);
     usi_buf_t code = {0};
@@ -338,7 +434,12 @@ static void s_encode_spec (us_job_t *job, usi_bytes_t key, const us_blob_t *body
     job->digests.len = 0;
     usi_buf_append (&job->digests, code.data, code.len);
     USI_SET (&spec, KIND, kind, usi_bytes_of (job->kind));
-    USI_SET (&spec, KEY, key, key);
+    s_make_key (job, key, own_key);
+    USI_SET (&spec, KEY, key, usi_bytes (own_key, key.len));
+    if (job->env_len)
+        USI_SET (&spec, ENV, env, usi_list_of (&job->env, job->env_len));
+    if (job->cwd)
+        USI_SET (&spec, CWD, cwd, usi_bytes_of (job->cwd));
     if (job->name)
         USI_SET (&spec, NAME, name, usi_bytes_of (job->name));
     if (job->packages_len)
@@ -381,7 +482,7 @@ us_err_t job_seal (us_job_t *job, usi_bytes_t key, size_t max_payload)
     if (job->spec.len > USI_MAX_SPEC)
         return s_fail (job, US_ERR_TOO_LARGE,
                        "the job's description is %zu bytes; the limit is %d: too many "
-                       "packages",
+                       "packages or variables",
                        job->spec.len, USI_MAX_SPEC);
     if (!job->has_id)
         usi_id_make (&job->id, usi_bytes_of (job->channel));

@@ -26,8 +26,10 @@ struct us_job {
     size_t body_len;
     char *name;
     uint32_t retries, soft_ms, hard_ms, expire_ms;
-    usi_buf_t packages, constraints; /* elements of a list */
-    uint32_t packages_len, constraints_len;
+    char *cwd;
+    usi_buf_t packages, constraints, env; /* elements of a list */
+    uint32_t packages_len, constraints_len, env_len;
+    us_blob_t *setup; /* NULL: none; also among the blobs */
     us_blob_t *blobs[JOB_BLOBS_MAX + 1];
     uint32_t blobs_len;
     char error[200];

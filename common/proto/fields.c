@@ -57,10 +57,11 @@ static const uint64_t s_limits[USI_F__COUNT] = {
     [USI_F_MAX_BODY] = USI_MAX_BODY, [USI_F_MAX_PAYLOAD] = USI_UINT48,
     [USI_F_REDIS] = 1024, [USI_F_TOPIC] = USI_MAX_TOPIC, [USI_F_DURABILITY] = 16,
     [USI_F_ENDPOINTS] = 16, [USI_F_KEY] = USI_MAX_KEY,
+    [USI_F_ENV] = USI_MAX_VARIABLES, [USI_F_CWD] = 4096,
 };
 /* clang-format on */
 
-/* Longest element of an array of strings. */
+/* Longest element of an array of strings, but for variables. */
 #define STR_ELEMENT_MAX 512
 
 /* --- names ----------------------------------------------------------------------- */
@@ -249,6 +250,11 @@ static const char *s_decode_uint (us_reader_t *reader, usi_field_t field,
                                                         : NULL;
 }
 
+static size_t s_element_max (usi_field_t field)
+{
+    return field == USI_F_ENV ? USI_MAX_VARIABLE : STR_ELEMENT_MAX;
+}
+
 static const char *s_decode_list (us_reader_t *reader, usi_field_t field,
                                   usi_list_t *list)
 {
@@ -263,7 +269,7 @@ static const char *s_decode_list (us_reader_t *reader, usi_field_t field,
         us_value_t value = usi_read (reader);
         if (value.type != (is_text ? US_TYPE_STR : US_TYPE_BIN))
             return "an element has a wrong type";
-        if (is_text ? value.len > STR_ELEMENT_MAX : value.len != USI_DIGEST_LEN)
+        if (is_text ? value.len > s_element_max (field) : value.len != USI_DIGEST_LEN)
             return "an element has a wrong length";
         if (is_text && !usi_is_text (value.data, value.len))
             return "a string is not UTF-8 text";

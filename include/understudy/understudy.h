@@ -167,6 +167,15 @@ US_EXPORT us_err_t us_job_add_constraint (us_job_t *job, const char *constraint)
 US_EXPORT const char *us_job_error_text (const us_job_t *job);
 /* "3.11"; NULL or "" for any. */
 US_EXPORT us_err_t us_job_set_python (us_job_t *job, const char *minor_version);
+/* A variable of the job's environment: a name of letters, digits and '_', and UTF-8. Those
+ * that the interpreter or its loader read come too late and are refused. */
+US_EXPORT us_err_t us_job_add_env (us_job_t *job, const char *name, const char *value);
+/* Absolute path on the node; by default an empty scratch directory, which is TMPDIR in
+ * any case. */
+US_EXPORT us_err_t us_job_set_cwd (us_job_t *job, const char *path);
+/* A bundle (docs/protocol.md section 8) whose file ".setup" is a call envelope, called once
+ * in each worker before its first job. Added to the job's blobs; the job holds it. */
+US_EXPORT us_err_t us_job_set_setup (us_job_t *job, const us_blob_t *blob);
 /* An id from us_id_new for the job's channel, so that the same submit can be repeated;
  * without it us_submit makes one. US_ERR_INVALID: it belongs to another channel. */
 US_EXPORT us_err_t us_job_set_id (us_job_t *job, const us_id_t *id);

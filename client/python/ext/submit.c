@@ -10,6 +10,9 @@ typedef struct submit {
     const char *python;
     const char *name;
     PyObject *blobs;
+    PyObject *setup;
+    PyObject *env;
+    const char *cwd;
     PyObject *packages;
     PyObject *constraints;
     PyObject *soft_limit;
@@ -29,14 +32,15 @@ static bool s_parse (submit_t *submit, PyObject *args, PyObject *kwargs)
     static char *names[] = {"channel",     "body",    "shell",   "blobs", "packages",
                             "constraints", "python",  "name",    "id",    "soft_limit",
                             "hard_limit",  "retries", "expires", "fresh", "queue",
-                            "stream_log",  "events",  "user",    NULL};
+                            "stream_log",  "events",  "user",    "setup", "env",
+                            "cwd",         NULL};
     return PyArg_ParseTupleAndKeywords (
-        args, kwargs, "sy*|$pOOOzzz*OOIOpppIO:submit", names, &submit->channel,
+        args, kwargs, "sy*|$pOOOzzz*OOIOpppIOOOz:submit", names, &submit->channel,
         &submit->body, &submit->shell, &submit->blobs, &submit->packages,
         &submit->constraints, &submit->python, &submit->name, &submit->id,
         &submit->soft_limit, &submit->hard_limit, &submit->retries, &submit->expires,
         &submit->fresh, &submit->queue, &submit->stream_log, &submit->events,
-        &submit->user);
+        &submit->user, &submit->setup, &submit->env, &submit->cwd);
 }
 
 /* Each step returns an error of the library, or US_ERR_INVALID with an exception set. */
@@ -111,6 +115,42 @@ static us_err_t s_set_environment (us_job_t *job, const submit_t *submit)
     return err;
 }
 
+static us_err_t s_set_up (us_job_t *job, const submit_t *submit,
+                          const core_state_t *state)
+{
+    if (submit->setup == NULL || submit->setup == Py_None)
+        return US_OK;
+    if (!Py_IS_TYPE (submit->setup, state->blob_type)) {
+        PyErr_SetString (PyExc_TypeError, "setup must be a Blob");
+        return US_ERR_INVALID;
+    }
+    return us_job_set_setup (job, ((core_blob_t *) submit->setup)->blob);
+}
+
+static us_err_t s_add_variables (us_job_t *job, PyObject *env)
+{
+    const Py_ssize_t count = env == NULL ? 0 : PySequence_Size (env);
+    us_err_t err = count < 0 ? US_ERR_INVALID : US_OK;
+    for (Py_ssize_t i = 0; err == US_OK && i < count; i++) {
+        const char *name, *value;
+        PyObject *pair = PySequence_GetItem (env, i);
+        if (pair == NULL || !PyArg_ParseTuple (pair, "ss", &name, &value))
+            err = US_ERR_INVALID;
+        else
+            err = us_job_add_env (job, name, value);
+        Py_XDECREF (pair);
+    }
+    return err;
+}
+
+static us_err_t s_set_place (us_job_t *job, const submit_t *submit)
+{
+    us_err_t err = s_add_variables (job, submit->env);
+    if (err == US_OK && submit->cwd != NULL)
+        err = us_job_set_cwd (job, submit->cwd);
+    return err;
+}
+
 static us_err_t s_set_times (us_job_t *job, const submit_t *submit)
 {
     const int64_t soft_ms = core_limit (submit->soft_limit, "soft_limit");
@@ -157,6 +197,10 @@ static us_err_t s_fill (us_job_t *job, const submit_t *submit,
     us_err_t err = s_set_body (job, submit);
     if (err == US_OK)
         err = s_add_blobs (job, submit->blobs, state);
+    if (err == US_OK)
+        err = s_set_up (job, submit, state);
+    if (err == US_OK)
+        err = s_set_place (job, submit);
     if (err == US_OK)
         err = s_set_environment (job, submit);
     if (err == US_OK)

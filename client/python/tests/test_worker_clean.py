@@ -7,6 +7,7 @@ from worker_harness import (
     SUCCEEDED,
     bundle_call,
     echo,
+    is_idle,
     run_tests,
     until,
     worker,
@@ -112,11 +113,6 @@ def f():
 def deed(text):
     exec(text, {"__name__": "deed"})
 """
-
-
-def is_idle(pid):
-    with open(f"/proc/{pid}/stat", "rb") as stat:
-        return stat.read().rpartition(b")")[2].split()[0] == b"S"
 
 
 def check(forked, digest):

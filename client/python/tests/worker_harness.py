@@ -54,6 +54,15 @@ def is_alive(pid):
         return False
 
 
+def is_idle(pid):
+    """Whether a worker waits for its next job, and puts everything back before it: one
+    that comes within 0.3 ms belongs to a row of short jobs."""
+    with open(f"/proc/{pid}/stat", "rb") as stat:
+        idle = stat.read().rpartition(b")")[2].split()[0] == b"S"
+    select.select([], [], [], 0.001)
+    return idle
+
+
 def end_group(group):
     """Kills a process group, and waits for those of it that are our children."""
     with contextlib.suppress(OSError):
@@ -83,6 +92,9 @@ class Zygote:
     def __init__(self, directory, python=sys.executable):
         become_subreaper()
         self.cache = pathlib.Path(directory)
+        self.scratch = self.cache / f"scratch{os.getpid()}"
+        self.scratch.mkdir()
+        self.slot = 0
         self.control, theirs = pair()
         command = [python, "-I", "-u", str(MAIN), "understudy-zygote"]
         self.process = subprocess.Popen(
@@ -118,7 +130,13 @@ class Zygote:
 
     def ask(self, descriptors):
         """Sends the request to fork."""
-        request = {"token": TOKEN, "cache": str(self.cache / "bundles"), "slot": 0}
+        self.slot += 1
+        request = {
+            "token": TOKEN,
+            "cache": str(self.cache / "bundles"),
+            "scratch": str(self.scratch),
+            "slot": self.slot,
+        }
         data = b"F" + _msgpack.packb(request)
         rights = (
             socket.SOL_SOCKET,

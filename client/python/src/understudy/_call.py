@@ -62,6 +62,10 @@ class Caller:
             "queue": options.queue,
             "stream_log": options.block,
         }
+        self._equipment = options.equipment
+        if self._equipment is not None:
+            self._keywords["env"] = self._equipment.env
+            self._keywords["cwd"] = self._equipment.cwd
 
     def client(self) -> Client:
         """The client of these options, connected."""
@@ -74,7 +78,7 @@ class Caller:
         self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Result[Any]:
         code = self._code(function)
-        body = code.body(args, kwargs, self.options.python)
+        body = self._equipped(code.body(args, kwargs, self.options.python))
         client = self._client
         if client is None or client.connected != _client.generation:
             if self.must_not_block():
@@ -91,7 +95,7 @@ class Caller:
         along, and what cannot travel at once as its exception."""
         try:
             code = self._code(function)
-            body = code.body(args, kwargs, self.options.python)
+            body = self._equipped(code.body(args, kwargs, self.options.python))
         except SerializationError as error:
             return self.failed(function, error), _never
         return self._held(body, code.name)
@@ -167,7 +171,7 @@ class Caller:
     def shell(self, command: str) -> Result[Any]:
         if not isinstance(command, str) or not command.strip() or "\0" in command:
             raise InvalidArgument(f"{command!r} is not a command line")
-        body = Body(command.encode(), (), self.options.python)
+        body = self._equipped(Body(command.encode(), (), self.options.python))
         name = " ".join(command.split())
         name = name if len(name) <= 64 else name[:63] + "…"
         if self.must_not_block():
@@ -178,10 +182,13 @@ class Caller:
 
     def _send(self, client: Client, body: Body, name: str, **more: Any) -> Result[Any]:
         options = self.options
+        if self._equipment is not None:
+            self._equipment.check(client.max_payload)
         job = client.core.submit(
             options.channel,
             body.data,
             blobs=body.blobs,
+            setup=body.setup,
             python=body.python,
             name=name,
             **self._keywords,
@@ -198,6 +205,18 @@ class Caller:
                     "queue=True"
                 ) from None
         return result
+
+    def _equipped(self, body: Body) -> Body:
+        """The body with what its worker has to have besides the code."""
+        if self._equipment is None:
+            return body
+        more, setup = self._equipment.blobs(self._setup_body)
+        blobs = {blob.digest: blob for blob in (*body.blobs, *more)}
+        return body._replace(blobs=tuple(blobs.values()), setup=setup)
+
+    def _setup_body(self, function: Any, args: Sequence[Any]) -> Body:
+        function, args = self.unbound(function, tuple(args))
+        return self._code(function).body(args, {}, self.options.python)
 
     def _code(self, function: Any) -> Code:
         code = self._codes.get(id(function))

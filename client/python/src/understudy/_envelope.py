@@ -318,6 +318,12 @@ def _clean(text: str) -> str:
 # --- Bundles --------------------------------------------------------------------------
 
 
+# What a bundle may hold besides modules: the call that sets a worker up, and files for
+# the working directory of a job.
+SETUP = ".setup"
+FILES = ".files"
+
+
 def encode_bundle(files: Mapping[str, bytes]) -> bytes:
     """Same files, same bytes: the keys are sorted."""
     for path in files:

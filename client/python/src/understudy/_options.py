@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from understudy._equipment import Equipment, Files
 from understudy._settings import DEFAULT_CHANNEL, Settings, check_channel, settings_for
 from understudy.exceptions import InvalidArgument
 
@@ -30,6 +31,7 @@ class Options(NamedTuple):
     expires: Optional[float] = None
     fresh: bool = False
     trust: bool = True
+    equipment: Optional[Equipment] = None
 
 
 def make_options(
@@ -46,6 +48,11 @@ def make_options(
     expires: Optional[float] = None,
     isolation: Optional[str] = None,
     trust: str = "all",
+    env: Optional[Mapping[str, str]] = None,
+    cwd: Optional[str] = None,
+    files: Files = (),
+    initializer: Optional[Callable[..., object]] = None,
+    initargs: Sequence[Any] = (),
     **where: Any,
 ) -> Options:
     _seconds("timeout", timeout)
@@ -68,7 +75,20 @@ def make_options(
         _seconds("expires", expires),
         isolation == "fresh",
         trusts(trust),
+        _equipment(env, cwd, files, initializer, initargs),
     )
+
+
+def _equipment(
+    env: Optional[Mapping[str, str]],
+    cwd: Optional[str],
+    files: Files,
+    initializer: Optional[Callable[..., object]],
+    initargs: Sequence[Any],
+) -> Optional[Equipment]:
+    if not (env or cwd is not None or files or initializer is not None or initargs):
+        return None
+    return Equipment(env or {}, cwd, files, initializer, initargs)
 
 
 # The options that a keyword sets, where it has not their name.
@@ -76,6 +96,7 @@ _SET_BY = {
     "timeout": ("soft_limit", "hard_limit"),
     "hard_timeout": ("hard_limit",),
     "isolation": ("fresh",),
+    **dict.fromkeys(("env", "cwd", "files", "initializer", "initargs"), ("equipment",)),
 }
 
 

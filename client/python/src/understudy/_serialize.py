@@ -61,6 +61,7 @@ class Body(NamedTuple):
     data: bytes
     blobs: Tuple[_core.Blob, ...]
     python: Optional[str]  # the minor version it needs, if any
+    setup: Optional[_core.Blob] = None  # sets its worker up
 
 
 class Code:

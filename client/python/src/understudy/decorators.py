@@ -26,6 +26,7 @@ from typing import (
     Iterable,
     List,
     Literal,
+    Mapping,
     Optional,
     Sequence,
     Tuple,
@@ -36,6 +37,7 @@ from typing import (
 )
 
 from understudy import _context
+from understudy._equipment import Files
 from understudy._options import DEFAULT_CHANNEL, Options, change_options, make_options
 from understudy._wrapper import BoundWrapper, Wrapper
 
@@ -163,7 +165,11 @@ class Decorated(Wrapper, Generic[R, V]):
 
     def _reduce_by_value(self) -> Tuple[Any, ...]:
         kind = _KINDS.get(self._kind, "")
-        return _rebuild, (self.__wrapped__, kind, tuple(self._options))
+        return _rebuild, (
+            self.__wrapped__,
+            kind,
+            tuple(self._options._replace(equipment=None)),
+        )
 
 
 class BoundDecorated(BoundWrapper, Generic[R, V]):
@@ -281,6 +287,12 @@ def understudy(
     expires: Optional[float] = ...,
     isolation: Optional[str] = ...,
     trust: str = ...,
+    env: Optional[Mapping[str, str]] = ...,
+    cwd: Optional[str] = ...,
+    files: Files = ...,
+    initializer: Optional[Callable[..., object]] = ...,
+    initargs: Sequence[Any] = ...,
+    owner: Optional[str] = ...,
     broker: Optional[str] = ...,
     host: Optional[str] = ...,
     port: Optional[int] = ...,
@@ -306,6 +318,12 @@ def understudy(
     expires: Optional[float] = ...,
     isolation: Optional[str] = ...,
     trust: str = ...,
+    env: Optional[Mapping[str, str]] = ...,
+    cwd: Optional[str] = ...,
+    files: Files = ...,
+    initializer: Optional[Callable[..., object]] = ...,
+    initargs: Sequence[Any] = ...,
+    owner: Optional[str] = ...,
     broker: Optional[str] = ...,
     host: Optional[str] = ...,
     port: Optional[int] = ...,
@@ -327,7 +345,11 @@ def understudy(
     after an exception. timeout=S: TimeLimitExceeded is raised in the job after S
     seconds; hard_timeout=S: it is killed then. expires=S: it must start within S
     seconds. isolation="fresh": a process of its own. trust="data": load no pickles from
-    nodes. broker="tcp://host:7420", or host=, port=, db=, password=, username=,
+    nodes. env={"NAME": "value"}, cwd="/a/folder/of/the/node": variables and working
+    directory, which is else an empty one. files=["here.csv"], or {"there.csv":
+    "here.csv" or bytes}: what the job finds in that. initializer=f, initargs=(…):
+    called once in each worker. owner="me": whose workers these are.
+    broker="tcp://host:7420", or host=, port=, db=, password=, username=,
     unix_socket_path= of the Redis that lists the brokers: where to submit.
     """
     if channel is not None and not isinstance(channel, str):

@@ -27,10 +27,12 @@ from typing import (
 )
 
 import understudy
+from understudy._envelope import FILES, SETUP
 from understudy._worker import system, trees
 
 _TRIES = 8
 _SOURCES = ".source"  # in a bundle: files whose code came by value
+_NO_MODULES = (_SOURCES, SETUP, FILES, "__pycache__")
 
 
 class Cache:
@@ -134,11 +136,16 @@ class SearchPath:
         lets programs that the job starts find the modules."""
         self._held += [system.keep_descriptor(fd) for fd in held]
         for digest, place in places.items():
-            if digest not in self._known and not is_cloudpickle(place):
+            if digest not in self._known and _has_modules(place):
                 self._found.insert(0, place)
         self._known.update(places)
         if self._found:
             os.environ["PYTHONPATH"] = os.pathsep.join([*self._found, *_own_place()])
+
+    def find(self, name: str) -> Optional[str]:
+        """What one of the present set's bundles has besides modules."""
+        paths = (os.path.join(place, name) for place in self.places.values())
+        return next(filter(os.path.lexists, paths), None)
 
     def activate(self, digest: bytes) -> None:
         """Puts a bundle first on sys.path. Conflict: it needs another process."""
@@ -234,8 +241,10 @@ def _check_against(
 
 def _files(place: str) -> Iterator[str]:
     for folder, folders, names in os.walk(place):
-        folders[:] = [each for each in folders if each not in (_SOURCES, "__pycache__")]
+        folders[:] = [each for each in folders if each not in _NO_MODULES]
         for name in names:
+            if name in _NO_MODULES:
+                continue
             yield os.path.relpath(os.path.join(folder, name), place)
 
 
@@ -254,6 +263,10 @@ def _widen_packages(place: str, loaded: Mapping[str, ModuleType]) -> None:
         folder = os.path.join(place, *name.split("."))
         if type(path) is list and folder not in path and os.path.isdir(folder):
             path.append(folder)
+
+
+def _has_modules(place: str) -> bool:
+    return bool(set(os.listdir(place)).difference(_NO_MODULES, {"cloudpickle"}))
 
 
 def is_cloudpickle(place: str) -> bool:

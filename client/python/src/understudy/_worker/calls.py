@@ -88,6 +88,7 @@ class Calls:
             sys.meta_path.insert(0, _Refusal)
         program.install()
         self.before_load: Callable[[], object] = lambda: None
+        self._preset: Dict[str, Any] = {}  # globals that the initializer has set
         self._kept: Dict[bytes, Target] = {}
         self._last: Optional[Target] = None
         self._cloudpickles: Dict[bytes, Dict[str, ModuleType]] = {}
@@ -177,7 +178,23 @@ class Calls:
         function = loads(_field(code, "pickle", bytes))
         if not callable(function) and not hasattr(function, "__wrapped__"):
             raise TypeError(f"{type(function).__name__} object is not callable")
-        return Target(_unwrap(function), dumps, loads, check)
+        function = _unwrap(function)
+        _globals_of(function).update(self._preset)
+        return Target(function, dumps, loads, check)
+
+    def set_up(self, body: bytes) -> None:
+        """Calls the initializer of a program. What it sets in the program's globals
+        holds for all functions that come by value; they bring what the caller has."""
+        target = self.find(body)
+        args, kwargs = self.args(target, body)
+        names = _globals_of(target.function)
+        before = dict(names)
+        target.call(args, kwargs)
+        self._preset = {
+            name: value
+            for name, value in names.items()
+            if name not in before or before[name] is not value
+        }
 
     def _pickling(self, code: Mapping[str, Any]) -> Tuple[Dumps, Loads, Loads]:
         digest = self._find_cloudpickle(code)
@@ -238,6 +255,14 @@ def _unwrap(found: Any) -> Any:
             found = found.__wrapped__
         else:
             return found
+
+
+def _globals_of(function: Any) -> Dict[str, Any]:
+    """Those of the program, where a function came from it by value."""
+    names = getattr(_by_value.unwrap(function), "__globals__", None)
+    if isinstance(names, dict) and names.get("__name__") in _by_value.MAIN:
+        return names
+    return {}
 
 
 def _owner(function: Callable[..., Any]) -> str:

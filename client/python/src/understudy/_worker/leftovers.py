@@ -18,6 +18,7 @@ from types import CodeType, FrameType
 from typing import Any, Dict, FrozenSet, List, Optional
 
 from understudy._worker import settings, system
+from understudy._worker.settings import show_warnings_again
 
 CHILDREN_LEFT = 2
 REPLACE_ME = 4
@@ -29,9 +30,8 @@ _DESCRIPTORS = 64  # so many more than at the baseline are a leak
 class Leftovers:
     def __init__(self) -> None:
         """Remembers how things are now."""
-        self._directory = system.keep_descriptor(
-            os.open(".", os.O_RDONLY | os.O_CLOEXEC)
-        )
+        self._directory = -1
+        self.stay()
         self._environment = os.environ
         # The mapping beneath os.environ: comparing it costs next to nothing.
         self._environ: Dict[Any, Any] = getattr(os.environ, "_data", {})
@@ -43,6 +43,14 @@ class Leftovers:
         self._random = settings.Seed()
         self._imported = False  # since the last put_back_slow
         self._take_rest()
+
+    def stay(self) -> None:
+        """Each job begins in the present directory."""
+        if self._directory >= 0:
+            os.close(self._directory)
+        self._directory = system.keep_descriptor(
+            os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+        )
 
     def _take_rest(self) -> None:
         self._before = dict(self._environ)
@@ -73,9 +81,9 @@ class Leftovers:
         imported = len(sys.modules) != self._count and self._note_imports(context)
         if imported or not self._fingerprint.is_same():
             flags |= self._put_back_quick(imported)
-        if sys.modules is not self._modules or self._modules.get("sys") is not sys:
+        if self._modules.get("sys") is not sys:
             return REPLACE_ME
-        settings.show_warnings_again()
+        show_warnings_again()
         self._random.put_back()
         try:
             os.fchdir(self._directory)

@@ -185,15 +185,19 @@ def _put_warnings(state: Tuple[Any, ...]) -> None:
     warnings.showwarning, warnings.formatwarning = state[1:]
 
 
+_shown_once: Dict[Any, Any] = warnings.onceregistry  # type: ignore[attr-defined]
+_forget_shown: Callable[[], object] = getattr(
+    warnings,
+    "_filters_mutated",
+    getattr(warnings, "_filters_mutated_lock_held", lambda: None),
+)
+
+
 def show_warnings_again() -> None:
     """What was shown once is shown once more: a module forgets what it has shown when
     the version of the filters is another."""
-    warnings.onceregistry.clear()  # type: ignore[attr-defined]
-    mutated = getattr(warnings, "_filters_mutated", None)
-    if mutated is None:
-        mutated = getattr(warnings, "_filters_mutated_lock_held", None)
-    if mutated is not None:
-        mutated()
+    _shown_once.clear()
+    _forget_shown()
 
 
 def _get_decimal() -> Any:

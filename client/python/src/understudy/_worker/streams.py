@@ -88,8 +88,6 @@ class Streams:
         self._mark(self._token + _SEQ(seq))
         if out is not self._out or err is not self._err or not whole:
             self._reset_objects()
-        if (_fields_of(self._out), _fields_of(self._err)) != self._fields:
-            self._reset_fields()
 
     def _disarm(self, stream: Any) -> None:
         """A stream of the job's that writes to the log's descriptors must not close
@@ -126,9 +124,11 @@ class Streams:
         sys.stderr = sys.__stderr__ = self._err  # type: ignore[misc, assignment]
 
     def put_back_slow(self) -> None:
-        """What cannot be asked for: how lines end, which our own streams leave as they
-        are, and where a crash is written."""
+        """What reconfigure has changed, and where a crash is written. How lines end
+        cannot be asked for: our own streams leave them as they are."""
         faulthandler.enable(self._pipe)
+        if (_fields_of(self._out), _fields_of(self._err)) != self._fields:
+            self._reset_fields()
         for stream in (self._out, self._err):
             if stream in self._made:
                 stream.reconfigure(newline=None)  # type: ignore[union-attr]

@@ -34,9 +34,26 @@ from typing import (
 )
 
 from understudy import _context, exceptions
-from understudy._envelope import Dumps, Failure, Loads, encode_value, plain_pickle
+from understudy._envelope import (
+    FILES,
+    SETUP,
+    Dumps,
+    Failure,
+    Loads,
+    encode_value,
+    plain_pickle,
+)
 from understudy._msgpack import unpackb
-from understudy._worker import bundles, calls, leftovers, shell, streams, system, trees
+from understudy._worker import (
+    bundles,
+    calls,
+    leftovers,
+    scratch,
+    shell,
+    streams,
+    system,
+    trees,
+)
 from understudy._worker.failures import Failures
 
 INLINE_LIMIT = 64 * 1024
@@ -57,6 +74,8 @@ _ANCILLARY = socket.CMSG_LEN(struct.calcsize("i"))  # one; CMSG_SPACE would hold
 _CUT_SHORT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 _END_SECONDS = 5.0
 _CHECK_SECONDS = 0.001
+_ROW_SECONDS = 0.0005
+_PAUSE_SECONDS = 0.0003
 
 _Message = Tuple[bytes, List[int]]
 
@@ -69,6 +88,7 @@ class Worker:
         path: bundles.SearchPath,
         failures: Failures,
         cache: str,
+        own: Optional[scratch.Scratch],
     ) -> None:
         """cache: the folder of unpacked bundles."""
         self._socket = job_socket
@@ -78,6 +98,13 @@ class Worker:
         self._failures = failures
         self._max_payload = _NO_LIMIT
         self._cache = cache
+        self._scratch = own
+        self._place = own.path if own else os.getcwd()  # of the files of a job
+        self._problem: Optional[Failure] = None  # with its program
+        self._number = -1  # of the set of bundles that is in use
+        self._files: Optional[str] = None  # for the job's directory
+        self._is_set_up = False
+        self._is_spent = False  # it could not be set up
         self._bundles = bundles.Cache()
         self._sets: Dict[int, Union[Dict[bytes, str], Failure, bundles.Conflict]] = {}
         self._leaving = False
@@ -97,6 +124,7 @@ class Worker:
         self._context: Optional[Context] = None  # of the last job's run
         self._unchecked = False  # a job has run since the slow comparisons
         self._worked = 0.0  # seconds since then
+        self._checked_at = 0.0
         self._loading: Optional[Tuple[int, int]] = None  # modules and places before it
         self._calls.before_load = self._before_load
 
@@ -113,7 +141,7 @@ class Worker:
             elif kind == b"B":
                 self._take_set(message)
             elif kind == b"P":
-                self._max_payload = _PROGRAM.unpack_from(message)[0] or _NO_LIMIT
+                self._join(message)
             elif kind == b"I":
                 self._early = _INTERRUPT.unpack_from(message)
             elif kind in (b"Q", b""):
@@ -124,19 +152,28 @@ class Worker:
 
     def _next(self) -> _Message:
         """The next datagram. What is slow to compare is compared while none waits, or
-        after each millisecond of work."""
-        if self._unchecked:
-            if self._worked < _CHECK_SECONDS:
-                try:
-                    return self._take(socket.MSG_DONTWAIT)
-                except BlockingIOError:
-                    pass
+        after each millisecond of work. In a row of short jobs none waits often: what
+        was compared just now is not again, unless the next job comes after a pause."""
+        if not self._unchecked:
+            return self._take()
+        if self._worked < _CHECK_SECONDS:
+            try:
+                return self._take(socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                pass
+        if time.monotonic() - self._checked_at > _ROW_SECONDS:
             self._check_slowly()
-        return self._take()
+            return self._take()
+        ended = time.monotonic()
+        taken = self._take()
+        if time.monotonic() - ended > _PAUSE_SECONDS:
+            self._check_slowly()
+        return taken
 
     def _check_slowly(self) -> None:
         self._unchecked = False
         self._worked = 0.0
+        self._checked_at = time.monotonic()
         self._streams.put_back_slow()
         if not self._leftovers.put_back_slow():
             self._leave("what a job has left behind cannot be put back")
@@ -157,7 +194,26 @@ class Worker:
         message = bytes(memoryview(self._room)[:size])
         return message, system.descriptors_of(ancillary) if ancillary else []
 
-    # --- Bundles ----------------------------------------------------------------------
+    # --- Program and bundles ----------------------------------------------------------
+
+    def _join(self, message: bytes) -> None:
+        """The worker is one of this program from now on."""
+        self._max_payload = _PROGRAM.unpack_from(message)[0] or _NO_LIMIT
+        words = unpackb(message[_PROGRAM.size :])
+        for line in words.get("env", ()):
+            name, _, value = line.partition("=")
+            os.environ[name] = value
+        if "cwd" in words:
+            self._move_to(words["cwd"])
+        self._leftovers.take()
+
+    def _move_to(self, place: str) -> None:
+        try:
+            os.chdir(place)
+        except OSError as exc:
+            message = f"cwd={place!r} is no place to work in: {exc.strerror}"
+            self._problem = Failure(exceptions.SystemFailure.code, "OSError", message)
+        self._leftovers.stay()
 
     def _take_set(self, message: bytes) -> None:
         """Unpacks a set of bundles into a process that the last job has left clean.
@@ -179,13 +235,36 @@ class Worker:
     def _use_set(self, number: int) -> Optional[Failure]:
         """The failure of a job whose bundles cannot be unpacked. Conflict: it needs
         another process."""
+        if self._problem is not None:
+            return self._problem
         found = self._sets[number]
         if isinstance(found, bundles.Conflict):
             raise found
         if isinstance(found, Failure):
             return found
         self._path.places = found
+        self._files = self._path.find(FILES)
+        self._number = number
         return None
+
+    def _set_up(self) -> None:
+        """Calls the initializer of the program, once and outside the limits of the job
+        that comes first. What it raises comes through, and is that job's."""
+        self._is_set_up = True
+        path = self._path.find(SETUP)
+        if path is None:
+            return
+        with open(path, "rb") as stream:
+            body = stream.read()
+        self._socket.send(b"S\1")
+        self._is_spent = True
+        try:
+            self._calls.set_up(body)
+            self._is_spent = False
+        finally:
+            self._socket.send(b"S\0")
+        self._streams.take()
+        self._leftovers.take()
 
     # --- One job ----------------------------------------------------------------------
 
@@ -203,6 +282,8 @@ class Worker:
             os._exit(1)  # a child of the job's went on where only the worker should
         self._streams.end_job(seq)
         left = self._leftovers.end_job(self._context)
+        if self._is_spent:
+            left |= leftovers.REPLACE_ME
         self._context = None
         self._unchecked = True
         if len(answer) <= INLINE_LIMIT:
@@ -210,6 +291,8 @@ class Worker:
         else:
             head = _RESULT(b"R", seq, outcome, left | _BODY_IN_MEMFD, code)
             _send_large(self._socket, head, answer)
+        if self._scratch is not None and not self._scratch.put_back():
+            self._leave("the scratch directory cannot be emptied")
         self._worked += time.monotonic() - began
 
     def _run(
@@ -225,9 +308,16 @@ class Worker:
                 self._running = seq
                 if self._early[0] == seq or self._look_again:
                     self._catch_up(seq)
-                problem = self._use_set(number)
-                if problem is not None:
-                    return _FAILED, problem.code, problem.encode()
+                if number != self._number:
+                    problem = self._use_set(number)
+                    if problem is not None:
+                        return _FAILED, problem.code, problem.encode()
+                    if not self._is_set_up:
+                        own = False
+                        self._set_up()
+                        own = True
+                if self._files is not None:
+                    scratch.copy(self._files, self._place)
                 if flags & _SHELL:
                     value: Any = shell.run(body, self._max_payload)
                 else:
@@ -249,7 +339,7 @@ class Worker:
             self._running = -1
             if self._is_fork:
                 _leave_fork(exc)
-            if own and isinstance(exc, bundles.Conflict):
+            if isinstance(exc, bundles.Conflict):
                 self._leave(str(exc))
                 return _FAILED, 0, b""
             return self._explain(exc, dumps, loads, own)
@@ -393,7 +483,8 @@ def start(
         _settle(pipe)
         lines = streams.Streams(pipe, request["token"], system.make_c_flush())
         failures = Failures(runtime, path.relative)
-        Worker(job_socket, lines, path, failures, request["cache"]).serve()
+        own = _find_place(request)
+        Worker(job_socket, lines, path, failures, request["cache"], own).serve()
         status = 0
         _say_goodbye()
     except (ConnectionError, streams.PipeClosed):
@@ -422,6 +513,20 @@ def _settle(pipe: int) -> None:
     sys.argv = ["understudy-worker"]
     _reseed()
     _context.in_worker = True
+
+
+def _find_place(request: Mapping[str, Any]) -> Optional[scratch.Scratch]:
+    """Where the jobs run."""
+    own = None
+    if request.get("scratch"):
+        own = scratch.Scratch(request["scratch"], request["slot"])
+        tempfile: Any = sys.modules.get("tempfile")
+        if tempfile is not None:
+            tempfile.tempdir = None
+    place = request.get("directory") or (own.path if own else "")
+    if place:
+        os.chdir(place)
+    return own
 
 
 def _reseed() -> None:

@@ -11,6 +11,7 @@ has.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import select
@@ -22,7 +23,7 @@ import time
 from typing import Any, Dict, FrozenSet, List, NoReturn, Optional
 
 from understudy._msgpack import packb, unpackb
-from understudy._worker import bundles, system, worker
+from understudy._worker import bundles, scratch, system, worker
 
 _ROOM = 64 * 1024
 _ANCILLARY = socket.CMSG_LEN(2 * struct.calcsize("i"))
@@ -30,6 +31,7 @@ _CUT_SHORT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 _DAEMON_END_SECONDS = 2.0
 _MOMENT_SECONDS = 0.25
 _LOOK_MS = 50
+_TRIES = 8
 _MARK = "UNDERSTUDY_ZYGOTE"
 
 
@@ -47,6 +49,7 @@ class Zygote:
         self._daemon_fd = system.open_pidfd(self._daemon)
         self._command_line = system.CommandLine()
         self._workers: Dict[int, int] = {}  # pidfd: pid, which is its group as well
+        self._scratches: Dict[int, str] = {}  # pidfd: the worker's directory
 
     def run(self) -> None:
         self._control.send(
@@ -114,9 +117,35 @@ class Zygote:
     def _forget(self, fd: int) -> None:
         del self._workers[fd]
         os.close(fd)
+        self._remove(self._scratches.pop(fd, ""))
+
+    def _remove(self, path: str) -> None:
+        """The scratch directory of a worker that has ended. Others may be waiting for
+        a worker: what takes time is done beside."""
+        try:
+            if path:
+                os.rmdir(path)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            if os.fork() == 0:
+                self._remove_tree(path)
+
+    def _remove_tree(self, path: str) -> NoReturn:
+        try:
+            self._control.close()
+            for _ in range(_TRIES):  # what it has started may be ending just now
+                with contextlib.suppress(OSError):
+                    scratch.remove_tree(path)
+                if not os.path.lexists(path):
+                    break
+                time.sleep(_MOMENT_SECONDS)
+        finally:
+            os._exit(0)
 
     def _serve(self) -> Optional[int]:
         """One request of the daemon; a descriptor to watch."""
+        _reap()
         data, ancillary, flags, _ = self._control.recvmsg(
             _ROOM, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
         )
@@ -144,6 +173,7 @@ class Zygote:
         watch = system.open_pidfd(pid)
         if watch is not None:
             self._workers[watch] = pid
+            self._scratches[watch] = _scratch_of(request)
         return watch
 
     def _fork_twice(self, descriptors: List[int], request: Dict[str, Any]) -> int:
@@ -194,6 +224,18 @@ class Zygote:
         while os.getppid() == middle:
             os.sched_yield()
         system.die_with_parent(signal.SIGKILL)
+
+
+def _reap() -> None:
+    """Children that have removed a directory."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _scratch_of(request: Dict[str, Any]) -> str:
+    root = request.get("scratch")
+    return os.path.join(root, str(request["slot"])) if root else ""
 
 
 def _on_sigterm(signum: int, frame: object) -> NoReturn:
