@@ -10,37 +10,48 @@
 typedef struct question {
     list_node_t node;
     char channel[USI_CHANNEL_MAX + 1];
+    uint32_t class_id;
     served_fn *fn;
     void *arg;
 } question_t;
 
-bool served_here (const broker_t *self, const char *name)
+bool served_here (const broker_t *self, const char *name, uint32_t class_id)
 {
     const channel_t *channel = nodes_channel (self->nodes, usi_bytes_of (name));
-    return channel && channel_is_served (channel);
+    return channel && channel_is_served (channel, class_id);
 }
 
-/* value: a node's entry in the registry. */
-static bool s_serves (usi_bytes_t value, const char *channel)
+static bool s_listens (const usi_fields_t *node, const char *channel)
 {
-    usi_fields_t fields;
     size_t at = 0;
     usi_bytes_t name;
-    if (usi_fields_decode (&fields, value, NULL))
-        return false;
-    while (usi_list_next (&fields.channels, &at, &name))
+    while (usi_list_next (&node->channels, &at, &name))
         if (usi_bytes_equal (name, usi_bytes_of (channel)))
             return true;
     return false;
 }
 
-static bool s_is_served (const broker_t *self, const char *channel,
+static bool s_offers (const usi_fields_t *node, uint32_t class_id)
+{
+    size_t at = 0;
+    usi_bytes_t python;
+    while (usi_list_next (&node->pythons, &at, &python))
+        if (nodes_class_of (python) == class_id)
+            return true;
+    return class_id == 0;
+}
+
+/* values: entries of nodes in the registry. */
+static bool s_is_served (const broker_t *self, const question_t *question,
                          const usi_bytes_t *values, size_t count)
 {
+    usi_fields_t node;
     for (size_t i = 0; i < count; i++)
-        if (s_serves (values[i], channel))
+        if (!usi_fields_decode (&node, values[i], NULL) &&
+            s_listens (&node, question->channel) &&
+            s_offers (&node, question->class_id))
             return true;
-    return served_here (self, channel);
+    return served_here (self, question->channel, question->class_id);
 }
 
 static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
@@ -52,16 +63,18 @@ static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
     while (self->questions.len > 0) {
         question_t *question = LIST_ELEMENT (self->questions.first, question_t, node);
         list_remove (&question->node);
-        bool served = !code && s_is_served (self, question->channel, values, count);
+        bool served = !code && s_is_served (self, question, values, count);
         question->fn (code, served, question->arg);
         free (question);
     }
 }
 
-void served_ask (broker_t *self, const char *channel, served_fn *fn, void *arg)
+void served_ask (broker_t *self, const char *channel, uint32_t class_id, served_fn *fn,
+                 void *arg)
 {
     question_t *question = usi_new (question_t);
     snprintf (question->channel, sizeof question->channel, "%s", channel);
+    question->class_id = class_id;
     question->fn = fn;
     question->arg = arg;
     list_append (&self->questions, &question->node);

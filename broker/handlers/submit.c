@@ -173,7 +173,7 @@ static void s_ask (broker_t *self, const peer_t *peer, const job_t *job)
     unserved->job = *job;
     unserved->job.item = &unserved->item;
     unserved->job.body = arena_copy (arena, job->body);
-    served_ask (self, job->channel, s_on_served, unserved);
+    served_ask (self, job->channel, job->class_id, s_on_served, unserved);
 }
 
 /* --- the message ---------------------------------------------------------------------- */
@@ -205,7 +205,7 @@ static void s_count (broker_t *self, run_t *run, const job_t *job)
 static bool s_must_ask (broker_t *self, const job_t *job)
 {
     return (job->item->flags & USI_SUBMIT_IF_LISTENED) &&
-           !served_here (self, job->channel);
+           !served_here (self, job->channel, job->class_id);
 }
 
 void handle_submit (broker_t *self, peer_t *peer, usi_msg_t *msg)

@@ -74,11 +74,13 @@ static void s_channel_leave (nodes_t *self, channel_t *channel, const node_t *no
         zhashx_delete (self->channels, channel->name);
 }
 
-bool channel_is_served (const channel_t *channel)
+bool channel_is_served (const channel_t *channel, uint32_t class_id)
 {
-    for (size_t i = 0; i < channel->nodes_len; i++)
-        if (!channel->nodes[i]->draining && !channel->nodes[i]->peer->gone)
+    for (size_t i = 0; i < channel->nodes_len; i++) {
+        const node_t *node = channel->nodes[i];
+        if (!node->draining && !node->peer->gone && node_serves (node, class_id))
             return true;
+    }
     return false;
 }
 
@@ -117,6 +119,12 @@ static usi_bytes_t s_minor (usi_bytes_t python)
     return python;
 }
 
+uint32_t nodes_class_of (usi_bytes_t python)
+{
+    usi_bytes_t minor = s_minor (python);
+    return usi_python_valid (minor) ? usi_class (minor, NULL) : 0;
+}
+
 static void s_add_class (node_t *node, uint32_t class_id)
 {
     if (!node_serves (node, class_id))
@@ -129,10 +137,10 @@ static bool s_take_pythons (node_t *node, const usi_list_t *pythons)
     usi_bytes_t python;
     s_add_class (node, 0);
     while (usi_list_next (pythons, &at, &python)) {
-        usi_bytes_t minor = s_minor (python);
-        if (!usi_python_valid (minor) || node->classes_len == NODE_CLASSES_MAX)
+        uint32_t class_id = nodes_class_of (python);
+        if (class_id == 0 || node->classes_len == NODE_CLASSES_MAX)
             return false;
-        s_add_class (node, usi_class (minor, NULL));
+        s_add_class (node, class_id);
     }
     usi_buf_append (&node->pythons, pythons->raw.data, pythons->raw.len);
     node->pythons_len = pythons->count;

@@ -77,8 +77,10 @@ node_t *nodes_at (const nodes_t *self, size_t index);
 channel_t *nodes_channel (const nodes_t *self, usi_bytes_t name);
 channel_t *nodes_first_channel (nodes_t *self);
 channel_t *nodes_next_channel (nodes_t *self);
-/* Some node listens on it that takes new jobs. */
-bool channel_is_served (const channel_t *channel);
+/* Some node listens on it that takes new jobs of this class. */
+bool channel_is_served (const channel_t *channel, uint32_t class_id);
+/* The class of jobs that need this Python, by any of its versions; 0: it is none. */
+uint32_t nodes_class_of (usi_bytes_t python);
 
 /* Credit that no claim is using; 0 while the node must not get jobs. */
 uint32_t node_available (const node_t *node);

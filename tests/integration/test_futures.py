@@ -601,7 +601,7 @@ def test_options_for_one_call(user):
             print("TimeLimitExceeded")
         print(asyncio.run(tool.wait.options("calculator").aio(0)))
         try:
-            Lead("calculator").shell("echo out; exit 3").get(30)
+            Lead("calculator").shell("echo out; sleep .1; echo err >&2; exit 3").get(30)
         except ShellError as error:
             print(error)
         """)
@@ -609,8 +609,10 @@ def test_options_for_one_call(user):
         "0",
         "TimeLimitExceeded",
         "0",
-        "the shell command ended with exit code 3: echo out; exit 3",
+        "the shell command ended with exit code 3: "
+        "echo out; sleep .1; echo err >&2; exit 3",
         "  out",
+        "  err",
     ]
 
 

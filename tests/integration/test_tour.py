@@ -249,6 +249,29 @@ def test_nobody_listens(broker, client):
     assert "calculator" in said
 
 
+def test_nobody_offers_the_python(stage):
+    """Whichever broker is asked: the nodes of all count."""
+    redis = stage.redis()
+    brokers = [stage.broker(redis=redis) for _ in range(2)]
+    stage.node(broker=brokers[0], channel="calculator")
+    for broker in brokers:
+        said = stage.client(broker).script("""
+            import platform
+            from understudy.decorators import understudy
+            from understudy.exceptions import NoUnderstudiesError
+
+            minor = ".".join(platform.python_version_tuple()[:2])
+            here = understudy("calculator", queue=False, python=minor)
+            print(here(len)("ab").get(60))
+            nowhere = understudy("calculator", queue=False, python="3.99")
+            try:
+                nowhere(len)("").get(60)
+            except NoUnderstudiesError as error:
+                print(error)
+            """)
+        assert said.startswith("2\nno node that offers Python 3.99 listens on channel")
+
+
 def test_queue_waits_for_a_node(broker, node, client):
     broker()
     user = client()

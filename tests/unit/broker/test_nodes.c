@@ -71,9 +71,10 @@ static void test_channels_live_with_their_nodes (void **state)
     node_t *node = s_node (world, 1, 0);
     assert_int_equal (node->channels_len, 2); /* the one named twice counts once */
     assert_non_null (s_channel (world, "own"));
-    assert_true (channel_is_served (s_channel (world, "common")));
+    assert_true (channel_is_served (s_channel (world, "common"), 0));
+    assert_false (channel_is_served (s_channel (world, "common"), 99));
     node->draining = true;
-    assert_false (channel_is_served (s_channel (world, "common")));
+    assert_false (channel_is_served (s_channel (world, "common"), 0));
     nodes_remove (world->nodes, node);
     assert_null (s_channel (world, "own"));
     assert_int_equal (nodes_count (world->nodes), 0);

@@ -200,9 +200,7 @@ class Caller:
                 result.accepted()
             except NoUnderstudiesError:
                 raise NoUnderstudiesError(
-                    f"no node listens on channel {options.channel!r}; start one with: "
-                    f"understudy-node --channel {options.channel}, or wait for one: "
-                    "queue=True"
+                    _nobody(options.channel, body.python, options.python)
                 ) from None
         return result
 
@@ -237,6 +235,27 @@ def _check_size(client: Client, body: Body, what: str) -> None:
             f"{what} is {sized(len(body.data))}; the limit is "
             f"{sized(client.max_payload)}"
         )
+
+
+def _nobody(channel: str, python: Optional[str], asked: Optional[str]) -> str:
+    """python: what the job needs. asked: what was asked for; by value it goes as code
+    of this program's Python."""
+    wait = "or wait for one: queue=True"
+    if python is None:
+        return (
+            f"no node listens on channel {channel!r}; start one with: understudy-node "
+            f"--channel {channel}, {wait}"
+        )
+    text = (
+        f"no node that offers Python {python} listens on channel {channel!r}; start "
+        f"one with: understudy-node --channel {channel} --python PATH, {wait}"
+    )
+    if asked is None:
+        text += (
+            f"; the function goes by value, as code of Python {python}: in a module of "
+            "its own it runs with any"
+        )
+    return text
 
 
 def _never(job_id: bytes) -> _core.Job:

@@ -21,6 +21,7 @@ from understudy._worker import system
 
 _CHUNK = 65536
 _OUTPUT_IN_FAILURE = 64 * 1024
+_LOG_IN_FAILURE = 8 * 1024
 _COMMAND_IN_FAILURE = 4096
 _PIPE_HOLDS = 1024 * 1024
 _ARGUMENT_PAGES = 32  # what Linux takes as one argument of a process
@@ -39,6 +40,7 @@ class ShellFailed(Exception):
 
 def run(command: bytes, max_payload: int) -> Union[str, bytes]:
     """The command's standard output. ShellFailed; interrupts end the command."""
+    both = bytearray()
     try:
         process = subprocess.Popen(
             ["/bin/sh", "-c", command],
@@ -51,7 +53,7 @@ def run(command: bytes, max_payload: int) -> Union[str, bytes]:
             raise
         raise ShellFailed(_too_long(command)) from error
     try:
-        output, size = _capture(process, max_payload)
+        output, size = _capture(process, max_payload, both)
         status = process.wait()
     except BaseException:
         _end_group(process)
@@ -61,21 +63,26 @@ def run(command: bytes, max_payload: int) -> Union[str, bytes]:
             if pipe is not None:
                 pipe.close()
     if status != 0:
-        raise ShellFailed(_failure(command, status, output))
+        raise ShellFailed(_failure(command, status, output, bytes(both)))
     if size > max_payload:
         raise ShellFailed(_too_large(size, max_payload))
     return _as_text(output)
 
 
-def _capture(process: subprocess.Popen[bytes], limit: int) -> tuple[bytes, int]:
+def _capture(
+    process: subprocess.Popen[bytes], limit: int, both: bytearray
+) -> Tuple[bytes, int]:
     """Copies the output to the log until the shell has ended, and keeps up to limit
-    bytes of it. Gives what was kept and how much there was."""
+    bytes of it. Gives what was kept and how much there was. both: gets the last that
+    was written to either stream."""
     assert process.stdout is not None and process.stderr is not None
     out = process.stdout.fileno()
     kept: List[bytes] = []
     size = 0
     for fd, chunk in _chunks(process, [out, process.stderr.fileno()]):
         _write_all(1, chunk)
+        both += chunk
+        del both[:-_LOG_IN_FAILURE]
         if fd != out:
             continue
         if size < limit:
@@ -145,10 +152,11 @@ def _as_text(output: bytes) -> Union[str, bytes]:
         return output
 
 
-def _failure(command: bytes, status: int, output: bytes) -> Failure:
+def _failure(command: bytes, status: int, output: bytes, log: bytes) -> Failure:
     detail: dict[str, Any] = {
         "command": command[:_COMMAND_IN_FAILURE].decode(errors="replace"),
         "output": _as_text(output[-_OUTPUT_IN_FAILURE:]),
+        "log": log.decode(errors="replace"),
     }
     if status < 0:
         detail["signal"] = -status
