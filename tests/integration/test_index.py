@@ -75,6 +75,67 @@ def check_picture(user):
     assert len(data) > 500
 
 
+LIBRARIES = """
+import http.server
+import sys
+import threading
+
+import libraries
+from understudy import Executor
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *args):
+        pass
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server.daemon_threads = True
+threading.Thread(target=server.serve_forever, daemon=True).start()
+packages = ["pandas", "matplotlib", "tqdm", "requests"]
+with Executor("calculator", packages=packages) as pool:
+    print(len({pool.submit(libraries.use, server.server_port).result(240)
+               for _ in range(10)}))
+"""
+USE = """
+import os
+
+kept = []
+
+
+def use(port):
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+    import pandas
+    import requests
+    import tqdm
+
+    kept[:] = kept or [requests.Session()]
+    assert kept[0].get(f"http://127.0.0.1:{port}/").text == "ok"
+    table = pandas.DataFrame({"a": [n for n in tqdm.tqdm(range(10))]})
+    figure = plt.figure()
+    table.plot(ax=figure.gca())
+    plt.close(figure)
+    return os.getpid()
+"""
+
+
+def check_one_worker(user):
+    """No worker retires because of an import, tqdm's thread or a kept connection."""
+    user.write("libraries.py", USE)
+    assert user.script(LIBRARIES, name="workers.py", timeout=300) == "1\n"
+
+
 def check_pip_install(env, folder, endpoint):
     done = subprocess.run(
         [*PIP, "install", "-q", ROOT / "client/python"],
@@ -104,4 +165,5 @@ def test_with_the_real_index(virtualenv, directory, broker, node, client):
     user = client()
     check_package(user)
     check_picture(user)
+    check_one_worker(user)
     check_pip_install(virtualenv, directory, endpoint)
