@@ -21,7 +21,7 @@ os.symlink("/", "root"); os.symlink("nowhere", "link"); os.mkfifo("fifo")
 os.chmod(".", 0)
 os.makedirs(".hidden"); os.chdir("/")
 import tempfile; tempfile.mkdtemp()
-import socket; s = socket.socket(socket.AF_UNIX); s.bind(os.path.abspath("x" * 40))
+import socket; s = socket.socket(socket.AF_UNIX); s.bind("x" * 40)
 import subprocess; subprocess.check_call("echo 1 > file; mkdir -p a b", shell=True)
 """
 

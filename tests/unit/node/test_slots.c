@@ -184,17 +184,30 @@ static void test_a_turn_ends_where_others_wait (void **state)
     assert_ptr_equal (more->worker, a);
 }
 
+static worker_t *s_spare (const stage_t *stage)
+{
+    worker_t *worker = stage->node.slots->workers;
+    while (worker && worker->program)
+        worker = worker->next;
+    return worker;
+}
+
+static bool s_has_spare (stage_t *stage, const void *arg)
+{
+    (void) arg;
+    return s_spare (stage) != NULL;
+}
+
 static void test_a_spare_worker_is_taken (void **state)
 {
     stage_t *stage = *state;
     stage->node.options.idle_memory = UINT64_MAX;
     s_run_program (stage, 1, "a");
-    worker_t *spare = stage->node.slots->workers;
-    while (spare && spare->program)
-        spare = spare->next;
-    assert_non_null (spare);
+    stage_until (stage, s_has_spare, NULL);
+    worker_t *spare = s_spare (stage);
     assert_ptr_equal (s_run_program (stage, 2, "b"), spare);
-    assert_int_equal (stage_count_workers (stage), 3); /* and there is another one */
+    stage_until (stage, s_has_spare, NULL); /* another one */
+    assert_int_equal (stage_count_workers (stage), 3);
     slots_tidy (stage->node.slots);
     assert_int_equal (stage->node.programs->workers, 1);
 }
