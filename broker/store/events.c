@@ -4,11 +4,11 @@
 #include "store/events.h"
 
 void events_tell (store_t *self, store_peers_fn *fn, const usi_id_t *id,
-                  usi_bytes_t packed)
+                  usi_bytes_t peers)
 {
-    uint32_t peers[RECORD_MAX_PEERS];
+    uint32_t unpacked[RECORD_MAX_PEERS];
     if (fn)
-        fn (self->events.arg, id, peers, record_peers (packed, peers));
+        fn (self->events.arg, id, unpacked, record_peers (peers, unpacked));
 }
 
 void events_tell_ended (store_t *self, const usi_reply_t *list)

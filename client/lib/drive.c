@@ -52,8 +52,8 @@ static int s_sleep (engine_t *self, int fd, int64_t until, const sigset_t *signa
     int64_t left = client->asleep ? s_left_ms (until) : 0;
     struct timespec timeout = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
     engine_unlock (self);
-    int rc =
-        ppoll (items, (nfds_t) (CONN_FDS + count), left < 0 ? NULL : &timeout, signals);
+    nfds_t all = CONN_FDS + (nfds_t) count;
+    int rc = ppoll (items, all, left < 0 ? NULL : &timeout, signals);
     int error = errno;
     s_clear (&items[OWN_FD]);
     engine_lock (self);

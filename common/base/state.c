@@ -17,11 +17,8 @@ const char *us_state_name (int state)
 
 bool us_state_is_end (int state)
 {
-    switch (state) {
-#define X(name, number, is_end)                                                        \
-    case number: return is_end;
-        US_STATE_MAP (X)
+#define X(name, number, is_end) | (unsigned) (is_end) << (number)
+    static const unsigned ends = 0 US_STATE_MAP (X);
 #undef X
-    default: return false;
-    }
+    return state >= 0 && state < 32 && (ends >> state & 1);
 }

@@ -54,7 +54,7 @@ static void test_it_is_started_again (void **state)
     pid_t pid = s_pid_of (stage, 0);
     kill (pid, SIGKILL);
     stage_until (stage, s_is_gone, &pid);
-    job = stage_job (stage, 2, "die"); /* its worker outlived the zygote */
+    stage_job (stage, 2, "die"); /* its worker outlived the zygote */
     stage_until_quiet (stage);
     job = stage_job (stage, 3, "echo");
     stage_until_ended (stage, job);
