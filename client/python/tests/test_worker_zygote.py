@@ -224,6 +224,21 @@ def test_bundles_of_one_program_share_a_process():
         forked.close()
 
 
+def test_bundles_of_one_set_need_no_other_process():
+    """The initializer may have brought an older state of a module than the function:
+    another process would find the same."""
+    m = "def f():\n    return {}\n"
+    with zygote() as running:
+        old, new = (running.bundle({"m.py": m.format(n)}) for n in (1, 2))
+        setup = running.blob(packb({".setup": bundle_call(old[0], "m:f")}))
+        forked = running.fork(old, new, setup)
+        forked.send_job(bundle_call(new[0], "m:f"))
+        assert [forked.socket.recv(9) for _ in range(2)] == [b"S\1", b"S\0"]
+        outcome, _, _, body, _ = forked.result()
+        assert (outcome, _envelope.decode_value(body)) == (1, 1)
+        forked.close()
+
+
 def test_bundles_that_cannot_be_used():
     with zygote() as running:
         unreadable = [bytes(32), f"{running.blob(b'a file')[1]}/in-a-file"]

@@ -154,8 +154,11 @@ class SearchPath:
         place = self.places[digest]
         earlier = [self._known[other] for other in self._active]
         loaded = _loaded_from(earlier) if earlier else {}
-        if loaded:
-            _check_against(place, earlier, loaded)
+        # Within one set the first to be loaded counts: no other process does better.
+        _check_against(
+            place,
+            [self._known[other] for other in self._active if other not in self.places],
+        )
         self._active.append(digest)
         sys.path.insert(0, place)
         importlib.invalidate_caches()
@@ -216,11 +219,12 @@ def _loaded_from(places: Sequence[str]) -> Dict[str, ModuleType]:
     }
 
 
-def _check_against(
-    place: str, earlier: Sequence[str], loaded: Mapping[str, ModuleType]
-) -> None:
-    """Whether all that is loaded is in the new bundle what it was. Files that are not
-    modules are found beside those that are, and have to be there already."""
+def _check_against(place: str, earlier: Sequence[str]) -> None:
+    """Conflict unless all that is loaded is in the new bundle what it was. Files that
+    are not modules are found beside those that are, and have to be there already."""
+    loaded = _loaded_from(earlier) if earlier else {}
+    if not loaded:
+        return
     tops = {name.partition(".")[0] for name in loaded}
     for other in earlier:
         if not os.path.isdir(other):
