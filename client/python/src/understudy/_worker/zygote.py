@@ -128,8 +128,9 @@ class Zygote:
         except FileNotFoundError:
             pass
         except OSError:
-            if os.fork() == 0:
-                self._remove_tree(path)
+            with contextlib.suppress(OSError):  # the daemon removes it at its end
+                if os.fork() == 0:
+                    self._remove_tree(path)
 
     def _remove_tree(self, path: str) -> NoReturn:
         try:
