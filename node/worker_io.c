@@ -473,6 +473,15 @@ static void s_on_ready (worker_t *self, const uint8_t *data, size_t len, int64_t
         self->ended = true, self->end_status = status;
 }
 
+/* A job that it has taken and not begun goes back, unless nobody wants it any more. */
+static void s_give_up (worker_t *self, job_t *job)
+{
+    if (job->cancelled || job->forgotten)
+        job_end (self->node, job, USI_STOPPED, US_ERR_CANCELLED, NULL);
+    else
+        pool_take_back (job);
+}
+
 /* It has found something that a job has left behind only after it had answered, or
  * cannot load what the next job needs beside what is loaded already: it begins with none
  * of those that it was given. */
@@ -483,7 +492,7 @@ static void s_on_leaving (worker_t *self, const uint8_t *data, size_t len)
     self->replace = true;
     worker_take_back (self);
     while (self->jobs.last)
-        pool_take_back (job_at (self->jobs.last));
+        s_give_up (self, job_at (self->jobs.last));
     s_begin_head (self, usi_now_us ());
     loop_touch (self->node->loop);
 }
@@ -492,7 +501,14 @@ static void s_on_leaving (worker_t *self, const uint8_t *data, size_t len)
 static void s_on_setting_up (worker_t *self, const uint8_t *data, size_t len,
                              int64_t now_us)
 {
-    self->setting_up = len == 2 && data[1] == 1;
+    bool begins = len == 2 && data[1] == 1;
+    if (len != 2 || data[1] > 1 || begins == self->setting_up ||
+        (begins && self->set_up)) {
+        worker_fault (self, "a second setting up");
+        return;
+    }
+    self->setting_up = begins;
+    self->set_up = true;
     s_begin_head (self, now_us);
     loop_touch (self->node->loop);
 }

@@ -62,6 +62,7 @@ struct worker {
     bool long_head;  /* the first job is a long one: no other waits behind it */
     bool replace;    /* after this job */
     bool setting_up; /* its program's initializer runs, outside the limits of the job */
+    bool set_up;     /* it has begun to run, which it does once */
     bool children;   /* it left processes behind */
     usi_buf_t loose; /* written between two jobs: belongs to the next one */
     worker_stop_t stop;

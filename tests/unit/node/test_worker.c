@@ -152,6 +152,12 @@ static void test_ready_by_a_job (void **state)
     s_check_breach (*state, "send W1234", "a second beginning");
 }
 
+/* Limits do not run while the initializer does: a job that said so would have none. */
+static void test_setting_up_by_a_job (void **state)
+{
+    s_check_breach (*state, "send S\x02", "a second setting up");
+}
+
 static void test_empty_message (void **state)
 {
     s_check_breach (*state, "send ", "an empty message");
@@ -308,6 +314,7 @@ int main (int argc, char **argv)
         TEST (test_two_descriptors),
         TEST (test_eight_descriptors),
         TEST (test_ready_by_a_job),
+        TEST (test_setting_up_by_a_job),
         TEST (test_empty_message),
         TEST (test_socket_that_is_shut_down),
         TEST (test_result_over_the_limit),
