@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define PREFIX    "usw-"
-#define NAMES     18 /* of "/usw-XXXXXX/" and the number of a worker, up to 6 digits */
+#define NAMES     22 /* bytes for the folder's name and a worker's number, with slashes */
 #define YOUNG_S   60 /* its owner may not have locked it yet */
 #define TRIES     8
 #define OPEN_DIRS 16

@@ -54,7 +54,7 @@ def test_directories_go_with_worker_and_node(broker, node, client, directory):
     first = node(channel=["default"], slots=1, env=env)
     user = client()
     place = user.script(LOOK).split()[0]
-    assert place.startswith(str(folder)) or len(str(folder)) > 42
+    assert place.startswith(str(folder)) or len(str(folder)) > 38
     root = os.path.dirname(place)
     said = user.script("""
         import os, signal
