@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 Files = Union[Sequence[str], Mapping[str, Union[str, bytes]]]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
-# The interpreter and the loader have read these before a job can set them.
-_TOO_LATE = re.compile(r"PYTHON|LD_|MALLOC_|GLIBC_TUNABLES\Z|VIRTUAL_ENV\Z")
+# The interpreter and the loader have read these before a job can set them. The library
+# refuses the same (us_job_add_env); here it is told where the keyword stands.
+_TOO_LATE = re.compile(r"PYTHON|LD_|MALLOC_|GLIBC_TUNABLES|VIRTUAL_ENV")
 _FILES_MOST = 10_000
 
 
