@@ -3,7 +3,7 @@
  * One node: what its parts share. One thread, one loop, one node_t. This header holds
  * data alone and declares no function. The parts, each above those it uses:
  *
- *   host/        the loop, child processes, interpreters
+ *   host/        the loop, child processes, interpreters, scratch directories
  *   venv/        environments on disk
  *   conn         the connection to a broker; wake: hints that there is work
  *   blob_cache   big bytes, on disk, from and to the broker
@@ -14,6 +14,7 @@
  *   program      what the jobs of one program share in one environment: its workers
  *   pool         jobs of one program with one set of bundles
  *   worker       one process: worker_life, worker_io, worker
+ *   kept         workers that have no job
  *   slots        which worker takes which job; credit; the clock of limits
  *   intake       what the broker says about jobs
  *   daemon       wires all of them together

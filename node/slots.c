@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "host/process.h"
+#include "kept.h"
 #include "worker.h"
 #include "worker_io.h"
 
@@ -16,9 +16,7 @@
 #define LONG_HEAD_US 5000 /* nothing waits behind a job that runs longer */
 #define HAND_BACK_US                                                                   \
     100000 /* all slots are busy for longer: others may have a free one */
-#define TURN_US      5000 /* others wait: a worker gets no more jobs after so long */
-#define KEEP_US      (5 * 60 * 1000000LL) /* so long an idle worker is kept */
-#define KEEP_MAX     64                   /* idle workers, beside one for each slot */
+#define TURN_US      5000    /* others wait: a worker gets no more jobs after so long */
 #define SPARE_US     10000   /* after which the next spare worker is forked */
 #define RETRY_US     1000000 /* after a spare worker could not be had */
 #define FAST_TICK_MS 2
@@ -261,69 +259,6 @@ static void s_retire_replaced (slots_t *self)
     }
 }
 
-/* --- idle workers ----------------------------------------------------------------- */
-
-static bool s_is_kept (const worker_t *worker)
-{
-    return worker->program && worker_is_idle (worker);
-}
-
-/* Retires the worker that has been idle for the longest time. */
-static bool s_retire_oldest (slots_t *self)
-{
-    worker_t *oldest = NULL;
-    for (worker_t *worker = self->workers; worker; worker = worker->next)
-        if (s_is_kept (worker) &&
-            (!oldest || worker->turn_since_us < oldest->turn_since_us))
-            oldest = worker;
-    if (oldest)
-        worker_retire (oldest);
-    return oldest != NULL;
-}
-
-static void s_bound_count (slots_t *self)
-{
-    unsigned kept = 0;
-    for (const worker_t *worker = self->workers; worker; worker = worker->next)
-        kept += s_is_kept (worker);
-    for (; kept > KEEP_MAX + self->node->options.slots; kept--)
-        s_retire_oldest (self);
-}
-
-/* What all idle workers have for themselves. A worker is measured once after it has
- * worked. */
-static uint64_t s_kept_memory (const slots_t *self)
-{
-    uint64_t sum = 0;
-    for (worker_t *worker = self->workers; worker; worker = worker->next) {
-        if (!s_is_kept (worker))
-            continue;
-        if (worker->memory == 0 || worker->memory_done != worker->done) {
-            worker->memory = process_own_memory (worker->pid);
-            worker->memory_done = worker->done;
-        }
-        sum += worker->memory;
-    }
-    return sum;
-}
-
-static void s_retire_unused (slots_t *self)
-{
-    int64_t now_us = usi_now_us ();
-    for (worker_t *worker = self->workers; worker; worker = worker->next)
-        if (worker_is_idle (worker) && now_us - worker->turn_since_us > KEEP_US &&
-            (worker->program || programs_env_workers (self->node, worker->env) == 0))
-            worker_retire (worker);
-}
-
-void slots_tidy (slots_t *self)
-{
-    s_retire_unused (self);
-    while (s_kept_memory (self) > self->node->options.idle_memory &&
-           s_retire_oldest (self))
-        ;
-}
-
 /* --- a turn ----------------------------------------------------------------------- */
 
 static unsigned s_count_taken (const slots_t *self)
@@ -348,7 +283,7 @@ void slots_schedule (slots_t *self)
                 break;
     }
     if (self->spares_due_us) {
-        s_bound_count (self);
+        kept_bound (self->workers, node->options.slots);
         s_fork_spares (self);
     }
     if (jobs_in_state (node->jobs, JOB_READY) > 0)
@@ -535,4 +470,9 @@ void slots_retire_idle (slots_t *self)
     for (worker_t *worker = self->workers; worker; worker = worker->next)
         if (worker_is_idle (worker))
             worker_retire (worker);
+}
+
+void slots_tidy (slots_t *self)
+{
+    kept_tidy (self->workers, self->node->options.idle_memory);
 }
