@@ -173,7 +173,7 @@ US_EXPORT us_err_t us_job_add_env (us_job_t *job, const char *name, const char *
 /* Absolute path on the node; by default an empty scratch directory, which is TMPDIR in
  * any case. */
 US_EXPORT us_err_t us_job_set_cwd (us_job_t *job, const char *path);
-/* A bundle (docs/protocol.md section 8) whose file ".setup" is a call envelope, called once
+/* A bundle (docs/worker-protocol.md) whose file ".setup" is a call envelope, called once
  * in each worker before its first job. Added to the job's blobs; the job holds it. */
 US_EXPORT us_err_t us_job_set_setup (us_job_t *job, const us_blob_t *blob);
 /* An id from us_id_new for the job's channel, so that the same submit can be repeated;
