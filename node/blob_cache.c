@@ -192,6 +192,7 @@ static void s_fetch_end (blob_cache_t *self, fetch_t **at, us_err_t err,
         free (waiter);
     }
     free (fetch->temporary);
+    usi_sum_drop (&fetch->hash);
     free (fetch);
 }
 
@@ -358,6 +359,7 @@ static void s_put_end (blob_cache_t *self, put_t **at, us_err_t err)
     *at = put->next;
     if (put->fn)
         put->fn (self->node, put->arg, err, put->digest);
+    usi_sum_drop (&put->hash);
     free (put);
 }
 

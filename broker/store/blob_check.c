@@ -35,6 +35,7 @@ static void s_end (check_t *check, us_err_t err)
         waiter->fn (err, waiter->arg);
         free (waiter);
     }
+    usi_sum_drop (&check->sum);
     free (check);
 }
 

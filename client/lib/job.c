@@ -412,7 +412,7 @@ static us_err_t s_body_to_blob (us_job_t *job)
 static void s_make_key (const us_job_t *job, usi_bytes_t key, uint8_t *made)
 {
     uint8_t digest[USI_DIGEST_LEN];
-    usi_sum_t sum;
+    usi_sum_t sum = {0};
     memcpy (made, key.data, key.len);
     if (!job->setup)
         return;

@@ -118,12 +118,9 @@ static us_err_t s_set_executable (us_options_t *self)
 
 us_err_t us_options_set_program (us_options_t *options, const void *bytes, size_t len)
 {
-    usi_sum_t sum;
     if (!options || !bytes || len == 0)
         return US_ERR_INVALID;
-    usi_sum_begin (&sum);
-    usi_sum_add (&sum, usi_bytes (bytes, len));
-    usi_sum_end (&sum, options->program);
+    usi_sha256 (bytes, len, options->program);
     return US_OK;
 }
 
@@ -138,7 +135,7 @@ us_err_t us_options_set_owner (us_options_t *options, const char *owner)
 void options_key (const us_options_t *options, uint8_t *key)
 {
     uint8_t digest[USI_DIGEST_LEN];
-    usi_sum_t sum;
+    usi_sum_t sum = {0};
     usi_sum_begin (&sum);
     usi_sum_add (&sum, usi_bytes (options->program, sizeof options->program));
     usi_sum_add (&sum, usi_bytes_of (options->owner));

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <openssl/sha.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "base/mem.h"
 
 /* Prepares libsodium; safe to call again. */
-static void s_crypto_init (void)
+static void s_random_init (void)
 {
     int rc = sodium_init (); /* thread-safe; 1 where it was done before */
     US_ASSERT (rc >= 0);
@@ -22,14 +23,14 @@ static void s_crypto_init (void)
 
 void usi_sha256 (const void *data, size_t len, uint8_t digest[USI_DIGEST_LEN])
 {
-    s_crypto_init ();
-    crypto_hash_sha256 (digest, data, len);
+    bool summed = SHA256 (data, len, digest) != NULL;
+    US_ASSERT (summed);
 }
 
 uint64_t usi_random64 (void)
 {
     uint64_t value;
-    s_crypto_init ();
+    s_random_init ();
     randombytes_buf (&value, sizeof value);
     return value;
 }
@@ -98,7 +99,7 @@ uint32_t usi_class (usi_bytes_t python, char needs[USI_NEEDS_SIZE])
 
 void usi_id_make (usi_id_t *id, usi_bytes_t channel)
 {
-    s_crypto_init ();
+    s_random_init ();
     randombytes_buf (id->bytes, sizeof id->bytes);
     id->bytes[6] = (uint8_t) ((id->bytes[6] & 0x0f) | 0x80); /* version 8 */
     id->bytes[8] = (uint8_t) ((id->bytes[8] & 0x3f) | 0x80); /* variant of RFC 9562 */
