@@ -61,7 +61,15 @@ static const usi_setting_t s_settings[] = {
     {"keep", 0x102, "TIME", "24h", "ended jobs stay so long, with results and logs",
      false},
     {"keep-jobs", 0x103, "N", "100000", "so many ended jobs stay in a channel", false},
-    {"max-payload", 0x104, "SIZE", "64M", "largest argument or result", false},
+    {"max-payload", 0x104, "SIZE", "64M",
+     "largest body of a job or result, without its large buffers", false},
+    {"max-buffer", 0x109, "SIZE", "1G",
+     "largest buffer (an array, a table, bytes) in arguments or a result; at most half "
+     "of"
+     " the memory that Redis may have",
+     false},
+    {"max-buffers", 0x10a, "SIZE", "4G", "all buffers of one job, or result, together",
+     false},
     {"exit-when-idle", 0x105, "TIME", NULL,
      "end when no node was connected for so long", false},
     {"insecure", 0x106, NULL, NULL,
@@ -91,6 +99,27 @@ static int s_wrong (app_t *self, char *text)
 
 /* --- settings ------------------------------------------------------------------------- */
 
+static int s_read_sizes (app_t *self)
+{
+    static const uint64_t most = (uint64_t) 1 << 36; /* so many chunks can be counted */
+    const struct {
+        const char *name;
+        uint64_t *size;
+    } sizes[] = {{"max-payload", &self->options.max_payload},
+                 {"max-buffer", &self->options.max_buffer},
+                 {"max-buffers", &self->options.max_buffers}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (usi_config_bytes (self->config, sizes[i].name, sizes[i].size))
+            return s_wrong (self, usi_sprintf ("%s", usi_config_error (self->config)));
+        if (*sizes[i].size < USI_MAX_BODY || *sizes[i].size > most)
+            return s_wrong (self,
+                            usi_sprintf ("%s is %s, but must be from 256K to 64G",
+                                         sizes[i].name,
+                                         usi_config_get (self->config, sizes[i].name)));
+    }
+    return 0;
+}
+
 static int s_read_numbers (app_t *self)
 {
     usi_config_t *config = self->config;
@@ -101,8 +130,6 @@ static int s_read_numbers (app_t *self)
         err = usi_config_ms (config, "keep", &options->keep_ms);
     if (!err)
         err = usi_config_uint (config, "keep-jobs", UINT32_MAX, &keep_jobs);
-    if (!err)
-        err = usi_config_bytes (config, "max-payload", &options->max_payload);
     options->exit_when_idle_ms = -1;
     if (!err && usi_config_get (config, "exit-when-idle"))
         err = usi_config_ms (config, "exit-when-idle", &options->exit_when_idle_ms);
@@ -112,12 +139,7 @@ static int s_read_numbers (app_t *self)
     if (options->lease_ms < 1000 || options->lease_ms > 3600 * 1000)
         return s_wrong (self, usi_sprintf ("lease is %s, but must be from 1s to 1h",
                                            usi_config_get (config, "lease")));
-    if (options->max_payload < USI_MAX_BODY || options->max_payload > (uint64_t) 1
-                                                                          << 36)
-        return s_wrong (self,
-                        usi_sprintf ("max-payload is %s, but must be from 256K to 64G",
-                                     usi_config_get (config, "max-payload")));
-    return 0;
+    return s_read_sizes (self);
 }
 
 static int s_read_words (app_t *self)

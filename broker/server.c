@@ -527,6 +527,8 @@ int server_open (server_t *self, const server_options_t *options,
     self->redis = redis;
     self->core.lease_ms = options->lease_ms;
     self->core.max_payload = options->max_payload;
+    self->core.max_buffer = options->max_buffer;
+    self->core.max_buffers = options->max_buffers;
     int rc = s_open_store (self, text);
     if (rc)
         return rc;

@@ -18,7 +18,7 @@ typedef struct server_options {
     const char *durability;
     int64_t lease_ms, keep_ms;
     int64_t keep_jobs;
-    uint64_t max_payload;
+    uint64_t max_payload, max_buffer, max_buffers;
     int64_t exit_when_idle_ms; /* -1: never */
     /* Called once, when the store answers and peers are served. */
     void (*ready) (server_t *server, void *arg);

@@ -40,6 +40,7 @@ typedef struct broker {
     int64_t started_ms;
     int64_t lease_ms;
     uint64_t max_payload;
+    uint64_t max_buffer, max_buffers; /* as configured: core/limits.h */
     broker_counters_t counters;
     int64_t refused_ms; /* when the refusal of a message was last logged */
     list_t questions;   /* that wait for the registry; served.c */

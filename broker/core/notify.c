@@ -22,8 +22,8 @@ static void s_set_times (usi_fields_t *item, const ended_t *ended)
 void notify_ended (broker_t *self, peer_t *peer, const ended_t *ended)
 {
     arena_t *arena;
-    usi_fields_t *item =
-        outbox_add (self->outbox, peer, USI_ENDED, ended->body, USI_DIGEST_LEN, &arena);
+    usi_fields_t *item = outbox_add (self->outbox, peer, USI_ENDED, ended->body,
+                                     USI_DIGEST_LEN + ended->buffers.len * 2, &arena);
     USI_SET (item, ID, id, ended->id);
     USI_SET (item, STATE, state, (uint64_t) ended->state);
     USI_SET (item, CODE, code, ended->code);
@@ -37,6 +37,8 @@ void notify_ended (broker_t *self, peer_t *peer, const ended_t *ended)
         USI_SET (item, BLOB, blob, arena_copy (arena, ended->blob));
         USI_SET (item, SIZE, size, ended->size);
     }
+    if (ended->buffers.len > 0)
+        USI_SET (item, BUFFERS, buffers, arena_digests (arena, ended->buffers));
 }
 
 void notify_job (broker_t *self, peer_t *peer, const store_job_t *job)
@@ -54,6 +56,7 @@ void notify_job (broker_t *self, peer_t *peer, const store_job_t *job)
                            .losses = record->losses,
                            .started_ms = record->started_ms,
                            .ended_ms = record->ended_ms,
+                           .buffers = result->buffers,
                            .blob = result->blob,
                            .size = result->size,
                            .body = result->body};

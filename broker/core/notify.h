@@ -17,7 +17,8 @@ typedef struct ended {
     uint64_t log_end, build_end, dropped;
     uint8_t crashes, losses;
     int64_t started_ms, ended_ms;
-    usi_bytes_t blob; /* empty: the body holds the result */
+    usi_bytes_t buffers; /* digests of those that belong to the body */
+    usi_bytes_t blob;    /* empty: the body holds the result */
     uint64_t size;
     usi_bytes_t body;
 } ended_t;

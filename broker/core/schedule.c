@@ -42,15 +42,6 @@ static void s_hand_back_claimed (broker_t *self, const store_claimed_t *jobs,
     }
 }
 
-static usi_list_t s_digests (arena_t *arena, usi_bytes_t blobs)
-{
-    usi_buf_t buf = {0};
-    usi_list_t list = usi_list_of_digests (blobs, &buf);
-    list.raw = arena_copy (arena, list.raw);
-    usi_buf_free (&buf);
-    return list;
-}
-
 static void s_send_job (broker_t *self, node_t *node, const store_claimed_t *job)
 {
     const store_record_t *record = &job->record;
@@ -63,7 +54,7 @@ static void s_send_job (broker_t *self, node_t *node, const store_claimed_t *job
     USI_SET (item, NONCE, nonce, record->nonce);
     USI_SET (item, SPEC, spec, arena_copy (arena, record->spec));
     if (record->blobs.len > 0)
-        USI_SET (item, BLOBS, blobs, s_digests (arena, record->blobs));
+        USI_SET (item, BLOBS, blobs, arena_digests (arena, record->blobs));
     if (job->log_len)
         USI_SET (item, LOG_END, log_end, job->log_len);
     if (job->build_len)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "core/limits.h"
 #include "core/notify.h"
 #include "proto/chunk.h"
 
@@ -78,7 +79,7 @@ static us_err_t s_check_chunk (const broker_t *self, const usi_fields_t *item,
                                size_t len)
 {
     size_t expected = usi_chunk_len (item->size, item->index);
-    if (item->size > self->max_payload)
+    if (item->size > limit_blob (self))
         return US_ERR_TOO_LARGE;
     return expected > 0 && len == expected ? US_OK : US_ERR_INVALID;
 }

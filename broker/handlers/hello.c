@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "core/entries.h"
+#include "core/limits.h"
 #include "understudy/version.h"
 
 static bool s_is (usi_bytes_t text, const char *word)
@@ -29,6 +30,8 @@ static void s_welcome (broker_t *self, peer_t *peer)
     USI_SET (head, HEARTBEAT_MS, heartbeat_ms, USI_HEARTBEAT_MS);
     USI_SET (head, MAX_BODY, max_body, USI_MAX_BODY);
     USI_SET (head, MAX_PAYLOAD, max_payload, self->max_payload);
+    USI_SET (head, MAX_BUFFER, max_buffer, limit_buffer (self));
+    USI_SET (head, MAX_BUFFERS, max_buffers, limit_buffers (self));
     if (peer->node) {
         store_wake_topic (self->store, peer->node->id, topic);
         USI_SET (head, REDIS, redis, usi_bytes_of (store_wake_url (self->store)));

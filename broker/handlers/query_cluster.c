@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "core/entries.h"
+#include "core/limits.h"
 #include "core/orders.h"
 #include "proto/pack.h"
 #include "understudy/version.h"
@@ -46,6 +47,8 @@ static void s_status_row (row_t *row, const broker_t *self)
     row_text (row, "durability", store_durability (self->store));
     row_uint (row, "lease_ms", (uint64_t) self->lease_ms);
     row_uint (row, "max_payload", self->max_payload);
+    row_uint (row, "max_buffer", limit_buffer (self));
+    row_uint (row, "max_buffers", limit_buffers (self));
     row_uint (row, "uptime_ms", (uint64_t) (usi_now_ms () - self->started_ms));
     row_bool (row, "store", store_is_ready (self->store));
     s_count_rows (row, self);

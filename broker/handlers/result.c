@@ -18,6 +18,7 @@ typedef struct result_request {
     uint32_t peer;
     store_done_t done;
     uint8_t digest[USI_DIGEST_LEN];
+    uint8_t blobs[USI_MAX_BLOBS * USI_DIGEST_LEN];
     zmq_msg_t body; /* shares the frame that arrived */
 } result_request_t;
 
@@ -49,6 +50,7 @@ static void s_tell (result_request_t *request, const store_finished_t *reply)
                      .dropped = done->dropped,
                      .started_ms = reply->started_ms,
                      .ended_ms = reply->ended_ms,
+                     .buffers = record_buffers (done->blobs, done->blob),
                      .blob = done->blob,
                      .size = done->size,
                      .body = usi_bytes (zmq_msg_data (&request->body),
@@ -84,19 +86,19 @@ static void s_take_blob (result_request_t *request, const usi_fields_t *item)
 
 static void s_store (broker_t *self, const node_t *node, usi_msg_t *msg, size_t i)
 {
-    uint8_t room[USI_MAX_BLOBS * USI_DIGEST_LEN];
     const usi_fields_t *item = &msg->items[i];
     result_request_t *request = usi_new (result_request_t);
     request->broker = self;
     request->peer = node->peer->index;
-    request->done = (store_done_t){.fence = fence_of_item (node, item),
-                                   .outcome = (uint8_t) item->outcome,
-                                   .code = (int32_t) item->code,
-                                   .log_end = item->log_end,
-                                   .build_end = item->build_end,
-                                   .dropped = item->dropped,
-                                   .blobs = usi_digests_of_list (&item->blobs, room),
-                                   .body = usi_msg_item_body (msg, i)};
+    request->done =
+        (store_done_t){.fence = fence_of_item (node, item),
+                       .outcome = (uint8_t) item->outcome,
+                       .code = (int32_t) item->code,
+                       .log_end = item->log_end,
+                       .build_end = item->build_end,
+                       .dropped = item->dropped,
+                       .blobs = usi_digests_of_list (&item->blobs, request->blobs),
+                       .body = usi_msg_item_body (msg, i)};
     s_take_blob (request, item);
     zmq_msg_init (&request->body);
     if (i + 1 < msg->frames_len)

@@ -70,3 +70,12 @@ void arena_free (arena_t *self)
         self->blocks = next;
     }
 }
+
+usi_list_t arena_digests (arena_t *self, usi_bytes_t digests)
+{
+    usi_buf_t buf = {0};
+    usi_list_t list = usi_list_of_digests (digests, &buf);
+    list.raw = arena_copy (self, list.raw);
+    usi_buf_free (&buf);
+    return list;
+}

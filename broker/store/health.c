@@ -42,13 +42,19 @@ static bool s_is (usi_bytes_t value, const char *text)
     return usi_bytes_equal (value, usi_bytes_of (text));
 }
 
-void health_info (health_t *self, usi_bytes_t info)
+static uint64_t s_number (usi_bytes_t info, const char *name)
 {
     char number[24];
+    s_copy (number, sizeof number, s_line (info, name));
+    return strtoull (number, NULL, 10);
+}
+
+void health_info (health_t *self, usi_bytes_t info)
+{
     s_copy (self->version, sizeof self->version, s_line (info, "redis_version"));
     s_copy (self->run_id, sizeof self->run_id, s_line (info, "run_id"));
-    s_copy (number, sizeof number, s_line (info, "maxmemory"));
-    self->maxmemory = strtoull (number, NULL, 10);
+    self->maxmemory = s_number (info, "maxmemory");
+    self->whole_memory = s_number (info, "total_system_memory");
     self->replica = s_is (s_line (info, "role"), "slave");
     self->loading = s_is (s_line (info, "loading"), "1");
     self->aof = s_is (s_line (info, "aof_enabled"), "1");

@@ -17,7 +17,8 @@ typedef struct health {
     bool loading;
     bool aof; /* from INFO, which everybody may ask for */
     bool write_failed;
-    uint64_t maxmemory;
+    uint64_t maxmemory;    /* 0: no limit */
+    uint64_t whole_memory; /* of the machine that it runs on */
     /* from CONFIG GET; empty where we may not ask */
     char policy[24];
     char appendonly[8];

@@ -275,15 +275,11 @@ static void s_done_done (store_t *self, op_t *op, us_err_t err,
     op->fn.done (US_OK, &reply, op->arg);
 }
 
-/* The blobs that the result names, with the one that is the result itself. */
+/* The blobs that the result names, with the one that is the result itself as the last. */
 static usi_bytes_t s_result_blobs (const store_done_t *done, usi_buf_t *buf)
 {
-    bool listed = done->blob.len == 0;
-    for (size_t i = 0; i + USI_DIGEST_LEN <= done->blobs.len; i += USI_DIGEST_LEN)
-        if (!listed)
-            listed =
-                memcmp (done->blobs.data + i, done->blob.data, USI_DIGEST_LEN) == 0;
-    if (listed)
+    if (record_buffers (done->blobs, done->blob).len + done->blob.len ==
+        done->blobs.len)
         return done->blobs;
     usi_buf_append (buf, done->blobs.data, done->blobs.len);
     usi_buf_append (buf, done->blob.data, done->blob.len);

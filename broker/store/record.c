@@ -87,6 +87,14 @@ us_err_t record_end_code (int state, unsigned crashes)
     }
 }
 
+usi_bytes_t record_buffers (usi_bytes_t blobs, usi_bytes_t blob)
+{
+    size_t others = blobs.len - (blobs.len < blob.len ? blobs.len : blob.len);
+    bool is_last = blob.len > 0 && blobs.len >= blob.len &&
+                   memcmp (blobs.data + others, blob.data, blob.len) == 0;
+    return is_last ? usi_bytes (blobs.data, others) : blobs;
+}
+
 us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes)
 {
     const uint8_t *at = bytes.data;
@@ -106,6 +114,7 @@ us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes)
         return US_ERR_STORE;
     const uint8_t *rest = at + RESULT_LEN + blobs_len;
     size_t rest_len = bytes.len - RESULT_LEN - blobs_len;
+    result->buffers = usi_bytes (at + RESULT_LEN, blobs_len);
     if (!(at[2] & RESULT_IS_BLOB)) {
         result->body = usi_bytes (rest, rest_len);
         return US_OK;
@@ -114,6 +123,7 @@ us_err_t record_parse_result (store_result_t *result, usi_bytes_t bytes)
         return US_ERR_STORE;
     result->blob = usi_bytes (rest, USI_DIGEST_LEN);
     result->size = usi_get_be (rest + USI_DIGEST_LEN, 6);
+    result->buffers = record_buffers (result->buffers, result->blob);
     return US_OK;
 }
 

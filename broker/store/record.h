@@ -40,7 +40,8 @@ typedef struct store_result {
     int32_t code;
     uint64_t log_end, build_end, dropped;
     int64_t ended_ms;
-    usi_bytes_t blob; /* 32 bytes, or empty */
+    usi_bytes_t buffers; /* digests */
+    usi_bytes_t blob;    /* 32 bytes, or empty */
     uint64_t size;
     usi_bytes_t body;
 } store_result_t;
@@ -75,11 +76,16 @@ typedef struct store_done {
     uint8_t outcome; /* protocol.md section 5 */
     int32_t code;
     uint64_t log_end, build_end, dropped;
-    usi_bytes_t blobs; /* named by the result */
-    usi_bytes_t blob;  /* 32 bytes where the result is a blob, else empty */
-    uint64_t size;     /* of that blob */
+    usi_bytes_t
+        blobs; /* named by the result: buffers, and last its blob if it has one */
+    usi_bytes_t blob; /* 32 bytes where the result is a blob, else empty */
+    uint64_t size;    /* of that blob */
     usi_bytes_t body;
 } store_done_t;
+
+/* Of the blobs that a result names those that are its buffers: all but the last, where that
+ * is the result itself. */
+usi_bytes_t record_buffers (usi_bytes_t blobs, usi_bytes_t blob);
 
 #define RECORD_FENCE_LEN 40
 #define RECORD_MAX_PEERS 256

@@ -146,6 +146,12 @@ const char *store_durability (const store_t *self)
     return health_durability (&self->health);
 }
 
+uint64_t store_memory (const store_t *self)
+{
+    const health_t *health = &self->health;
+    return health->maxmemory ? health->maxmemory : health->whole_memory;
+}
+
 size_t store_backlog (const store_t *self, size_t *bytes)
 {
     if (bytes)

@@ -64,6 +64,8 @@ const char *store_cluster (const store_t *self);
 const char *store_wake_url (const store_t *self);
 /* What an accepted job really survives, by the settings of this Redis. */
 const char *store_durability (const store_t *self);
+/* The memory that the store may have, in bytes; 0: not known. */
+uint64_t store_memory (const store_t *self);
 /* Operations not yet answered, and the bytes that wait for an answer: theirs, and those of
  * plain commands (chunks of blobs). */
 size_t store_backlog (const store_t *self, size_t *bytes);

@@ -58,6 +58,8 @@ static const uint64_t s_limits[USI_F__COUNT] = {
     [USI_F_REDIS] = 1024, [USI_F_TOPIC] = USI_MAX_TOPIC, [USI_F_DURABILITY] = 16,
     [USI_F_ENDPOINTS] = 16, [USI_F_KEY] = USI_MAX_KEY,
     [USI_F_ENV] = USI_MAX_VARIABLES, [USI_F_CWD] = 4096,
+    [USI_F_BUFFERS] = USI_MAX_BLOBS, [USI_F_MAX_BUFFER] = USI_UINT48,
+    [USI_F_MAX_BUFFERS] = USI_UINT48,
 };
 /* clang-format on */
 

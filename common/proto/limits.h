@@ -5,6 +5,8 @@
 #ifndef COMMON_PROTO_LIMITS_H
 #define COMMON_PROTO_LIMITS_H
 
+#include <stdint.h>
+
 #define USI_PROTOCOL_VERSION 1
 
 #define USI_MAX_HEADER    (1024 * 1024)
@@ -14,6 +16,8 @@
 #define USI_MAX_LOG       (64 * 1024)        /* body of LOG and LOGGED */
 #define USI_MAX_MESSAGE   (4 * 1024 * 1024)  /* all frames */
 #define USI_MAX_PAYLOAD   (64 * 1024 * 1024) /* default; through blobs */
+#define USI_MAX_BUFFER    ((uint64_t) 1 << 30) /* default; of a job, apart from its body */
+#define USI_MAX_BUFFERS   ((uint64_t) 4 << 30) /* default; of one job together */
 #define USI_MAX_SPEC      65536
 #define USI_MAX_BLOBS     16
 #define USI_MAX_NAME      256   /* of a peer */

@@ -32,6 +32,7 @@ enum {
 
 struct store {
     bool ready;
+    uint64_t memory;
     fake_call_t *calls[CALLS_MAX];
     size_t len;
 };
@@ -41,6 +42,11 @@ struct store {
 void fake_set_ready (store_t *self, bool ready)
 {
     self->ready = ready;
+}
+
+void fake_set_memory (store_t *self, uint64_t bytes)
+{
+    self->memory = bytes;
 }
 
 size_t fake_count (const store_t *self, const char *name)
@@ -304,6 +310,11 @@ const char *store_wake_url (const store_t *self)
 {
     (void) self;
     return "";
+}
+
+uint64_t store_memory (const store_t *self)
+{
+    return self->memory;
 }
 
 const char *store_durability (const store_t *self)

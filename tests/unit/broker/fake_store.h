@@ -37,6 +37,8 @@ typedef struct fake_call {
 
 /* The store answers (from the start) or has lost Redis. */
 void fake_set_ready (store_t *self, bool ready);
+/* What store_memory gives; 0 from the start. */
+void fake_set_memory (store_t *self, uint64_t bytes);
 /* So many calls of this function were made. */
 size_t fake_count (const store_t *self, const char *name);
 /* Calls of any function that wait for an answer. */

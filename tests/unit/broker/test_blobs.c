@@ -90,9 +90,22 @@ static void test_chunks_of_a_wrong_size_are_refused (void **state)
     assert_int_equal (s_hear (world, client, USI_BLOB_KEPT).code, US_ERR_INVALID);
     s_put (world, client, 0, 3, 4);
     assert_int_equal (s_hear (world, client, USI_BLOB_KEPT).code, US_ERR_INVALID);
-    s_put (world, client, 0, world->broker.max_payload + 1, 3);
+    s_put (world, client, 0, world->broker.max_buffer + 1, 3);
     assert_int_equal (s_hear (world, client, USI_BLOB_KEPT).code, US_ERR_TOO_LARGE);
     assert_int_equal (fake_count (world->store, "blob_put"), 0);
+}
+
+/* One that takes more than half of the store's memory is refused: it would wait for room
+ * for ever. */
+static void test_the_memory_of_the_store_is_a_limit (void **state)
+{
+    world_t *world = *state;
+    end_t *client = world_client (world);
+    fake_set_memory (world->store, (uint64_t) 256 << 20);
+    s_put (world, client, 0, ((uint64_t) 128 << 20) + 1, 3);
+    assert_int_equal (s_hear (world, client, USI_BLOB_KEPT).code, US_ERR_TOO_LARGE);
+    s_put (world, client, 0, (uint64_t) 128 << 20, USI_MAX_CHUNK);
+    assert_int_equal (fake_count (world->store, "blob_put"), 1);
 }
 
 static fake_call_t *s_get (world_t *world, end_t *end)
@@ -140,6 +153,7 @@ int main (void)
         TEST (test_find_tells_the_size),
         TEST (test_chunks_go_into_the_store),
         TEST (test_chunks_of_a_wrong_size_are_refused),
+        TEST (test_the_memory_of_the_store_is_a_limit),
         TEST (test_chunks_come_from_the_store),
         TEST (test_nobody_hears_what_a_lost_peer_asked),
     };

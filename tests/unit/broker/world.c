@@ -67,7 +67,9 @@ static int s_setup (void **state, int mark)
                               .outbox = outbox_new (self->router, &hooks),
                               .id = 0xb,
                               .lease_ms = 15000,
-                              .max_payload = 64 << 20};
+                              .max_payload = 64 << 20,
+                              .max_buffer = 1 << 30,
+                              .max_buffers = (uint64_t) 4 << 30};
     follows_init (&self->broker);
     *state = self;
     return 0;
