@@ -66,6 +66,7 @@ struct blob_cache {
     char *dir;
     sound_blobs_t *sound;
     fetch_t *fetches;
+    fetch_t *ending; /* whose waiters are being told */
     put_t *puts;
     int step_timer;
     int64_t tidied_ms;
@@ -178,6 +179,8 @@ static void s_fetch_end (blob_cache_t *self, fetch_t **at, us_err_t err,
 {
     fetch_t *fetch = *at;
     *at = fetch->next;
+    fetch->next = self->ending;
+    self->ending = fetch;
     if (fetch->fd >= 0)
         close (fetch->fd);
     if (fetch->checked >= 0)
@@ -191,6 +194,7 @@ static void s_fetch_end (blob_cache_t *self, fetch_t **at, us_err_t err,
             waiter->fn (self->node, (void *) waiter->arg, err, why);
         free (waiter);
     }
+    self->ending = fetch->next;
     free (fetch->temporary);
     usi_sum_drop (&fetch->hash);
     free (fetch);
@@ -299,7 +303,9 @@ static void s_fetch_chunk (blob_cache_t *self, fetch_t **at, const usi_fields_t 
 {
     fetch_t *fetch = *at;
     fetch->size = item->size;
-    uint64_t most = self->node->limits.max_payload;
+    const node_limits_t *limits = &self->node->limits;
+    uint64_t most = limits->max_buffer > limits->max_payload ? limits->max_buffer
+                                                             : limits->max_payload;
     bool last = fetch->got + body.len == fetch->size;
     if (fetch->size > most || fetch->got + body.len > fetch->size ||
         (!last && body.len != USI_MAX_CHUNK)) {
@@ -456,14 +462,18 @@ void blob_cache_kept (blob_cache_t *self, const usi_msg_t *msg)
 
 /* --- both ------------------------------------------------------------------------- */
 
-void blob_cache_forget (blob_cache_t *self, const void *arg)
+static void s_forget_waiters (fetch_t *fetches, const void *arg)
 {
-    if (!self->fetches && !self->puts)
-        return;
-    for (fetch_t *fetch = self->fetches; fetch; fetch = fetch->next)
+    for (fetch_t *fetch = fetches; fetch; fetch = fetch->next)
         for (waiter_t *waiter = fetch->waiters; waiter; waiter = waiter->next)
             if (waiter->arg == arg)
                 waiter->fn = NULL;
+}
+
+void blob_cache_forget (blob_cache_t *self, const void *arg)
+{
+    s_forget_waiters (self->fetches, arg);
+    s_forget_waiters (self->ending, arg);
     for (put_t *put = self->puts; put; put = put->next)
         if (put->arg == arg)
             put->fn = NULL; /* its bytes are gone: freed in blob_cache_tidy */

@@ -117,6 +117,8 @@ static void s_take_limits (node_limits_t *limits, const usi_fields_t *head)
         limits->max_body = head->max_body;
     if (usi_has (head, USI_F_MAX_PAYLOAD) && head->max_payload > 0)
         limits->max_payload = head->max_payload;
+    limits->max_buffer = head->max_buffer;
+    limits->max_buffers = head->max_buffers;
 }
 
 static void s_up (node_conn_t *self, const usi_fields_t *head)

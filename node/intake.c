@@ -90,7 +90,7 @@ void intake_jobs (node_t *node, const usi_msg_t *msg)
 
 static void s_not_committed (node_t *node, job_t *job, us_err_t code)
 {
-    if (code == US_ERR_MISSING_BLOB && job->has_blob) {
+    if (code == US_ERR_MISSING_BLOB && job_has_blobs (job)) {
         job_put_result (node, job);
     } else if (code == US_ERR_STORE || code == US_ERR_BUSY || code == US_ERR_TIMEOUT) {
         job->sent_ms = 0; /* job_sender_repeat sends it again */

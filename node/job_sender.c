@@ -69,6 +69,21 @@ static void s_send_logs (job_sender_t *self)
 
 /* --- starts and ends -------------------------------------------------------------- */
 
+static void s_fill_blobs (usi_fields_t *item, const job_t *job, usi_buf_t *list)
+{
+    const job_buffers_t *buffers = &job->buffers;
+    usi_bytes_t body = usi_bytes (job->blob, USI_DIGEST_LEN);
+    for (size_t i = 0; i < buffers->len; i++)
+        usi_list_add_bin (list, usi_bytes (buffers->all[i].digest, USI_DIGEST_LEN));
+    if (job->has_blob) {
+        usi_list_add_bin (list, body);
+        USI_SET (item, BLOB, blob, body);
+        USI_SET (item, SIZE, size, job->blob_size);
+    }
+    USI_SET (item, BLOBS, blobs,
+             usi_list_of (list, (uint32_t) (buffers->len + job->has_blob)));
+}
+
 static void s_fill_result (usi_fields_t *item, job_t *job, usi_buf_t *list)
 {
     USI_SET (item, OUTCOME, outcome, job->outcome);
@@ -78,14 +93,8 @@ static void s_fill_result (usi_fields_t *item, job_t *job, usi_buf_t *list)
     uint64_t dropped = job->logs[0].dropped + job->logs[1].dropped;
     if (dropped > 0)
         USI_SET (item, DROPPED, dropped, dropped);
-    if (!job->has_blob)
-        return;
-    usi_bytes_t digest = usi_bytes (job->blob, USI_DIGEST_LEN);
-    list->len = 0;
-    usi_list_add_bin (list, digest);
-    USI_SET (item, BLOBS, blobs, usi_list_of (list, 1));
-    USI_SET (item, BLOB, blob, digest);
-    USI_SET (item, SIZE, size, job->blob_size);
+    if (job_has_blobs (job))
+        s_fill_blobs (item, job, list);
 }
 
 /* Sends one message of results, and the credit with it. */
@@ -93,7 +102,7 @@ static void s_send_some_results (job_sender_t *self, uint64_t credit)
 {
     list_t *results = &self->node->jobs->results;
     int64_t now_ms = usi_now_ms ();
-    usi_buf_t list = {0}; /* a list in an item borrows: only one blob a message */
+    usi_buf_t list = {0}; /* a list in an item borrows: only one of them a message */
     usi_msg_begin (&self->msg, USI_RESULT);
     while (results->first && list.len == 0) {
         job_t *job = LIST_ELEMENT (results->first, job_t, out);
@@ -150,7 +159,7 @@ static void s_send_again (job_sender_t *self, job_t *job)
         return;
     if (job->state == JOB_RETURNED)
         list_append (&jobs->returns, &job->out);
-    else if (job->has_blob || job->result.len <= self->node->limits.max_body)
+    else if (job_is_put (job))
         list_append (&jobs->results, &job->out);
 }
 

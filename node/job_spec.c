@@ -34,6 +34,11 @@ static void s_take (job_spec_t *spec, const usi_fields_t *fields)
     spec->has_blob = fields->blob.len == USI_DIGEST_LEN;
     if (spec->has_blob)
         memcpy (spec->blob, fields->blob.data, USI_DIGEST_LEN);
+    spec->buffers_len = fields->buffers.count;
+    if (spec->buffers_len > 0) {
+        spec->buffers = usi_alloc (USI_MAX_BLOBS * USI_DIGEST_LEN);
+        usi_digests_of_list (&fields->buffers, spec->buffers);
+    }
     if (!spec->shell && !usi_bytes_equal (fields->kind, usi_bytes_of ("call")))
         job_spec_refuse (spec, US_ERR_UNSUPPORTED,
                          usi_sprintf ("this node cannot run jobs of kind '%.*s'",
@@ -71,6 +76,7 @@ void job_spec_drop (job_spec_t *spec)
     free ((void *) spec->bytes.data);
     free (spec->why);
     free (spec->name);
+    free (spec->buffers);
     free (spec);
 }
 

@@ -22,8 +22,15 @@ struct job_spec {
     uint32_t soft_ms, hard_ms;
     bool has_blob; /* the body is this blob */
     uint8_t blob[USI_DIGEST_LEN];
+    uint8_t *buffers; /* digests of those of its arguments, one behind another */
+    size_t buffers_len;
     pool_t *pool; /* chosen by the owner of the table; NULL where there is an error */
 };
+
+static inline const uint8_t *job_spec_buffer (const job_spec_t *spec, size_t i)
+{
+    return spec->buffers + i * USI_DIGEST_LEN;
+}
 
 typedef struct job_spec_events {
     /* The specification was decoded without an error: chooses its pool, or refuses it.

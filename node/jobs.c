@@ -70,6 +70,7 @@ void job_destroy (node_t *node, job_t *job)
     job_log_free (&job->logs[1]);
     usi_buf_free (&job->body);
     usi_buf_free (&job->result);
+    job_buffers_free (&job->buffers);
     free (job);
 }
 
@@ -174,6 +175,8 @@ static void s_leave (node_t *node, job_t *job)
     loop_touch (node->loop);
 }
 
+static void s_put_next (node_t *node, job_t *job);
+
 static void s_is_put (node_t *node, void *arg, us_err_t err,
                       const uint8_t digest[USI_DIGEST_LEN])
 {
@@ -183,20 +186,32 @@ static void s_is_put (node_t *node, void *arg, us_err_t err,
         job_fail (node, job, USI_FAILED, err, "the result cannot be stored");
         return;
     }
-    job->has_blob = true;
-    job->blob_size = job->result.len;
-    memcpy (job->blob, digest, USI_DIGEST_LEN);
-    list_append (&node->jobs->results, &job->out);
-    loop_touch (node->loop);
+    memcpy (job->put < job->buffers.len ? job->buffers.all[job->put].digest : job->blob,
+            digest, USI_DIGEST_LEN);
+    job->put++;
+    s_put_next (node, job);
+}
+
+static void s_put_next (node_t *node, job_t *job)
+{
+    if (job->put < job->buffers.len) {
+        blob_cache_put (node->blobs, job->buffers.all[job->put].bytes, s_is_put, job);
+    } else if (!job_is_put (job)) {
+        blob_cache_put (node->blobs, usi_buf_bytes (&job->result), s_is_put, job);
+    } else {
+        list_append (&node->jobs->results, &job->out);
+        loop_touch (node->loop);
+    }
 }
 
 void job_put_result (node_t *node, job_t *job)
 {
     list_remove (&job->out);
-    blob_cache_put (node->blobs, usi_buf_bytes (&job->result), s_is_put, job);
+    job->put = 0;
+    s_put_next (node, job);
 }
 
-void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result)
+static void s_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result)
 {
     s_leave (node, job);
     job->outcome = (uint8_t) outcome;
@@ -214,15 +229,34 @@ void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result
         s_log_is_due (node, job);
     job->started = true;
     job->sent_ms = 0;
-    job->has_blob = false;
+    job->has_blob = job->result.len > node->limits.max_body;
+    job->blob_size = job->result.len;
     job_set_state (node, job, JOB_ENDED);
-    if (job->result.len > node->limits.max_payload) {
-        job_too_large (node, job, job->result.len);
-    } else if (job->result.len > node->limits.max_body) {
+    if (job->result.len > node->limits.max_payload)
+        job_too_large (node, job, job->result.len, node->limits.max_payload);
+    else
         job_put_result (node, job);
-    } else {
-        list_append (&node->jobs->results, &job->out);
+}
+
+void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result)
+{
+    job_buffers_free (&job->buffers);
+    s_end (node, job, outcome, code, result);
+}
+
+void job_end_with (node_t *node, job_t *job, usi_buf_t *result, job_buffers_t *buffers)
+{
+    uint64_t limit, excess = job_buffers_excess (buffers, &node->limits, &limit);
+    job_buffers_free (&job->buffers);
+    if (excess > 0) {
+        usi_buf_free (result);
+        job_buffers_free (buffers);
+        job_too_large (node, job, excess, limit);
+        return;
     }
+    job->buffers = *buffers;
+    *buffers = (job_buffers_t){0};
+    s_end (node, job, USI_SUCCEEDED, US_OK, result);
 }
 
 void job_fail (node_t *node, job_t *job, int outcome, us_err_t code,
@@ -237,11 +271,10 @@ void job_fail (node_t *node, job_t *job, int outcome, us_err_t code,
     job_end (node, job, outcome, code, &envelope);
 }
 
-void job_too_large (node_t *node, job_t *job, uint64_t size)
+void job_too_large (node_t *node, job_t *job, uint64_t size, uint64_t limit)
 {
     char *why = usi_sprintf ("the result has %llu bytes, the limit is %llu",
-                             (unsigned long long) size,
-                             (unsigned long long) node->limits.max_payload);
+                             (unsigned long long) size, (unsigned long long) limit);
     job_fail (node, job, USI_FAILED, US_ERR_TOO_LARGE, why);
     free (why);
 }

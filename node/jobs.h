@@ -8,6 +8,7 @@
 #define NODE_JOBS_H
 
 #include "base/list.h"
+#include "job_buffers.h"
 #include "job_log.h"
 #include "job_spec.h"
 
@@ -40,6 +41,7 @@ struct job {
     job_spec_t *spec;
     pool_t *pool; /* NULL before it is known and after the end */
     worker_t *worker;
+    size_t missing;    /* blobs of its own that are being fetched */
     usi_buf_t body;    /* empty where the specification names a blob */
     uint32_t seq;      /* its number in its worker */
     uint64_t bases[2]; /* where this attempt's bytes begin in the streams */
@@ -48,7 +50,9 @@ struct job {
     uint8_t outcome;
     int32_t code;
     usi_buf_t result;
-    bool has_blob;
+    job_buffers_t buffers;
+    size_t put;    /* of its buffers, and then of its body, are with the broker */
+    bool has_blob; /* its body is one */
     uint8_t blob[USI_DIGEST_LEN];
     uint64_t blob_size;
     int64_t sent_ms; /* 0: not on this connection */
@@ -99,14 +103,26 @@ bool job_log_is_full (const node_t *node, const job_t *job);
 /* The attempt has ended; takes over result's content (a body as in protocol.md
  * section 8). The job leaves its pool or worker. */
 void job_end (node_t *node, job_t *job, int outcome, int code, usi_buf_t *result);
+/* The same with a value that has buffers besides; takes over theirs. */
+void job_end_with (node_t *node, job_t *job, usi_buf_t *result, job_buffers_t *buffers);
 /* The same with a failure envelope made here. */
 void job_fail (node_t *node, job_t *job, int outcome, us_err_t code,
                const char *message);
 /* The same for a result of this size, which is over the limit. */
-void job_too_large (node_t *node, job_t *job, uint64_t size);
+void job_too_large (node_t *node, job_t *job, uint64_t size, uint64_t limit);
 void job_hand_back (node_t *node, job_t *job);
-/* Sends the result, perhaps again, as a blob. */
+/* Puts all blobs of the result, perhaps again, and then sends it. */
 void job_put_result (node_t *node, job_t *job);
+/* The result names blobs. */
+static inline bool job_has_blobs (const job_t *job)
+{
+    return job->has_blob || job->buffers.len > 0;
+}
+/* All blobs that the result names are with the broker. */
+static inline bool job_is_put (const job_t *job)
+{
+    return job->put == job->buffers.len + (job->has_blob ? 1 : 0);
+}
 /* Nobody wants the job any more: frees it without telling the broker. false: a worker
  * has it, and it is freed when the worker lets go of it. */
 bool job_forget (node_t *node, job_t *job);

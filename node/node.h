@@ -70,6 +70,7 @@ typedef struct node_options {
 typedef struct node_limits {
     uint64_t max_body;
     uint64_t max_payload;
+    uint64_t max_buffer, max_buffers; /* 0: the broker takes none */
     int64_t lease_ms;
 } node_limits_t;
 

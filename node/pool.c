@@ -245,24 +245,36 @@ static void s_enqueue (pool_t *pool, job_t *job)
     loop_touch (pool->node->loop);
 }
 
-static void s_on_body (node_t *node, void *arg, us_err_t err, const char *why)
+static void s_on_blob (node_t *node, void *arg, us_err_t err, const char *why)
 {
     job_t *job = arg;
-    if (err == US_OK)
-        s_enqueue (job->pool, job);
-    else
+    if (err != US_OK)
         job_fail (node, job, USI_FAILED, err, why);
+    else if (--job->missing == 0)
+        s_enqueue (job->pool, job);
+}
+
+/* Asks for the blobs that are the job's own: its body and its buffers. */
+static void s_need_blobs (const pool_t *pool, job_t *job)
+{
+    blob_cache_t *blobs = pool->node->blobs;
+    const job_spec_t *spec = job->spec;
+    job->missing = 0;
+    if (spec->has_blob && !blob_cache_need (blobs, spec->blob, s_on_blob, job))
+        job->missing++;
+    for (size_t i = 0; i < spec->buffers_len; i++)
+        if (!blob_cache_need (blobs, job_spec_buffer (spec, i), s_on_blob, job))
+            job->missing++;
 }
 
 void pool_add (pool_t *pool, job_t *job)
 {
     job->pool = pool;
-    if (job->spec->has_blob &&
-        !blob_cache_need (pool->node->blobs, job->spec->blob, s_on_body, job)) {
+    s_need_blobs (pool, job);
+    if (job->missing > 0)
         job_set_state (pool->node, job, JOB_WAITING);
-        return;
-    }
-    s_enqueue (pool, job);
+    else
+        s_enqueue (pool, job);
 }
 
 void pool_take_back (job_t *job)
@@ -307,8 +319,22 @@ bool pools_use_env (const node_t *node, const env_t *env)
     return programs_env_workers (node, env) > 0;
 }
 
+static bool s_is_of_job (const job_t *job, const uint8_t *digest)
+{
+    const job_spec_t *spec = job->spec;
+    if (spec->has_blob && memcmp (spec->blob, digest, USI_DIGEST_LEN) == 0)
+        return true;
+    for (size_t i = 0; i < spec->buffers_len; i++)
+        if (memcmp (job_spec_buffer (spec, i), digest, USI_DIGEST_LEN) == 0)
+            return true;
+    return false;
+}
+
 bool pools_use_blob (const node_t *node, const uint8_t digest[USI_DIGEST_LEN])
 {
+    LIST_EACH (&node->jobs->all, job_t, job, all)
+        if (job->state < JOB_ENDED && s_is_of_job (job, digest))
+            return true;
     for (const pool_t *pool = node->pools; pool; pool = pool->next)
         for (size_t i = 0; i < pool->blobs_len; i++)
             if (memcmp (pool->blobs[i], digest, USI_DIGEST_LEN) == 0)

@@ -43,6 +43,7 @@ void pools_env_changed (node_t *node, env_t *env);
 void pools_env_output (node_t *node, env_t *env, usi_bytes_t bytes);
 /* A pool of this environment has jobs or workers. */
 bool pools_use_env (const node_t *node, const env_t *env);
+/* Of a pool, or of a job that has not ended. */
 bool pools_use_blob (const node_t *node, const uint8_t digest[USI_DIGEST_LEN]);
 /* Drops pools that were not used for long. */
 void pools_tidy (node_t *node);

@@ -36,6 +36,7 @@
 #define FLAG_SHELL    2
 #define FLAG_CHILDREN 2
 #define FLAG_REPLACE  4
+#define FLAG_BUFFERS  8
 
 /* --- the log pipe ----------------------------------------------------------------- */
 
@@ -112,12 +113,15 @@ static bool s_send (const worker_t *self, const usi_buf_t *bytes)
 static bool s_tell_program (worker_t *self)
 {
     usi_buf_t bytes = {0};
-    uint8_t limit[8];
+    const node_limits_t *limits = &self->node->limits;
+    uint8_t numbers[24];
     if (self->told)
         return true;
-    usi_put_be (limit, self->node->limits.max_payload, 8);
+    usi_put_be (numbers, limits->max_payload, 8);
+    usi_put_be (numbers + 8, limits->max_buffer, 8);
+    usi_put_be (numbers + 16, limits->max_buffers, 8);
     usi_buf_append (&bytes, "P", 1);
-    usi_buf_append (&bytes, limit, sizeof limit);
+    usi_buf_append (&bytes, numbers, sizeof numbers);
     usi_buf_append (&bytes, self->program->words.data, self->program->words.len);
     self->told = s_send (self, &bytes);
     usi_buf_free (&bytes);
@@ -191,17 +195,43 @@ static int s_memfd_of (const usi_buf_t *bytes)
     return fd;
 }
 
-/* The body as a descriptor: -1 with *needed set where it has to be one and is not
- * there. */
-static int s_body_fd (worker_t *self, const job_t *job, bool *needed)
+/* What travels with a job as descriptors: a large body, then its buffers. */
+typedef struct parcel {
+    int fds[USI_MAX_BLOBS + 1];
+    size_t len;
+    bool has_body;
+} parcel_t;
+
+static bool s_add (parcel_t *parcel, int fd)
 {
-    *needed = job->spec->has_blob || job->body.len > INLINE_MAX;
-    if (job->spec->has_blob)
-        return blob_cache_open (self->node->blobs, job->spec->blob);
-    return *needed ? s_memfd_of (&job->body) : -1;
+    if (fd >= 0)
+        parcel->fds[parcel->len++] = fd;
+    return fd >= 0;
 }
 
-static size_t s_fill_head (uint8_t *head, const job_t *job, size_t set, bool has_fd)
+/* false: something is not there (any more). */
+static bool s_pack (worker_t *self, const job_t *job, parcel_t *parcel)
+{
+    blob_cache_t *blobs = self->node->blobs;
+    const job_spec_t *spec = job->spec;
+    parcel->has_body = spec->has_blob || job->body.len > INLINE_MAX;
+    if (parcel->has_body &&
+        !s_add (parcel, spec->has_blob ? blob_cache_open (blobs, spec->blob)
+                                       : s_memfd_of (&job->body)))
+        return false;
+    for (size_t i = 0; i < spec->buffers_len; i++)
+        if (!s_add (parcel, blob_cache_open (blobs, job_spec_buffer (spec, i))))
+            return false;
+    return true;
+}
+
+static void s_unpack (parcel_t *parcel)
+{
+    while (parcel->len > 0)
+        close (parcel->fds[--parcel->len]);
+}
+
+static size_t s_fill_head (uint8_t *head, const job_t *job, size_t set, bool in_memfd)
 {
     const job_spec_t *spec = job->spec;
     size_t name_len = spec->name ? strlen (spec->name) : 0;
@@ -209,7 +239,7 @@ static size_t s_fill_head (uint8_t *head, const job_t *job, size_t set, bool has
         name_len = NAME_MAX_LEN;
     head[0] = 'J';
     usi_put_be (head + 1, job->seq, 4);
-    head[5] = (uint8_t) ((has_fd ? FLAG_MEMFD : 0) | (spec->shell ? FLAG_SHELL : 0));
+    head[5] = (uint8_t) ((in_memfd ? FLAG_MEMFD : 0) | (spec->shell ? FLAG_SHELL : 0));
     memcpy (head + 6, job->id.bytes, 16);
     usi_put_be (head + 22, job->attempt, 4);
     usi_put_be (head + 26, spec->soft_ms, 4);
@@ -220,27 +250,30 @@ static size_t s_fill_head (uint8_t *head, const job_t *job, size_t set, bool has
     return JOB_HEAD + name_len;
 }
 
-static bool s_send_job (worker_t *self, const job_t *job, size_t set, int fd)
+static bool s_send_job (worker_t *self, const job_t *job, size_t set,
+                        const parcel_t *parcel)
 {
     uint8_t head[JOB_HEAD + NAME_MAX_LEN];
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE (sizeof (int))];
+        char bytes[CMSG_SPACE (sizeof parcel->fds)];
     } control;
+    size_t inline_len = parcel->has_body ? 0 : job->body.len;
     struct iovec parts[2] = {
-        {.iov_base = head, .iov_len = s_fill_head (head, job, set, fd >= 0)},
-        {.iov_base = job->body.data, .iov_len = fd < 0 ? job->body.len : 0},
+        {.iov_base = head, .iov_len = s_fill_head (head, job, set, parcel->has_body)},
+        {.iov_base = job->body.data, .iov_len = inline_len},
     };
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    if (fd >= 0) {
+    if (parcel->len > 0) {
+        size_t size = parcel->len * sizeof *parcel->fds;
         memset (&control, 0, sizeof control);
         message.msg_control = control.bytes;
-        message.msg_controllen = sizeof control.bytes;
+        message.msg_controllen = CMSG_SPACE (size);
         struct cmsghdr *cmsg = CMSG_FIRSTHDR (&message);
         cmsg->cmsg_level = SOL_SOCKET;
         cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN (sizeof fd);
-        memcpy (CMSG_DATA (cmsg), &fd, sizeof fd);
+        cmsg->cmsg_len = CMSG_LEN (size);
+        memcpy (CMSG_DATA (cmsg), parcel->fds, size);
     }
     return sendmsg (self->sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
@@ -258,25 +291,25 @@ static void s_begin_head (worker_t *self, int64_t now_us)
 
 bool worker_give (worker_t *self, job_t *job)
 {
-    bool needs_fd;
+    parcel_t parcel = {0};
     size_t set;
     if (!s_tell_program (self) || !s_tell_set (self, job->pool, &set)) {
         self->full = job->pool->state == POOL_READY;
         return false;
     }
-    int fd = s_body_fd (self, job, &needs_fd);
-    if (needs_fd && fd < 0) {
+    if (!s_pack (self, job, &parcel)) {
+        int error = errno;
+        s_unpack (&parcel);
         list_remove (&job->place);
-        if (job->spec->has_blob) /* evicted meanwhile: fetched again */
+        if (job->spec->has_blob || job->spec->buffers_len > 0) /* evicted meanwhile */
             pool_add (job->pool, job);
         else
-            job_fail (self->node, job, USI_FAILED, US_ERR_SYSTEM, strerror (errno));
+            job_fail (self->node, job, USI_FAILED, US_ERR_SYSTEM, strerror (error));
         return true;
     }
     job->seq = self->next_seq;
-    bool sent = s_send_job (self, job, set, fd);
-    if (fd >= 0)
-        close (fd);
+    bool sent = s_send_job (self, job, set, &parcel);
+    s_unpack (&parcel);
     if (!sent) {
         self->full = true;
         return false;
@@ -413,25 +446,40 @@ static void s_after_job (worker_t *self, unsigned flags)
 }
 
 static void s_finish (worker_t *self, job_t *job, const uint8_t *head, usi_buf_t *body,
-                      uint64_t size)
+                      uint64_t size, job_buffers_t *buffers)
 {
+    uint64_t limit = self->node->limits.max_payload;
     int outcome = head[5];
     int32_t code = (int32_t) usi_get_be (head + 7, 4);
     bool drained = self->stop == STOP_DRAIN && outcome == USI_STOPPED;
     if (drained) {
         usi_buf_free (body);
         job_hand_back (self->node, job);
-    } else if (size > self->node->limits.max_payload) {
+    } else if (size > limit) {
         usi_buf_free (body);
-        job_too_large (self->node, job, size);
+        job_too_large (self->node, job, size, limit);
+    } else if (buffers->len > 0 && outcome == USI_SUCCEEDED) {
+        job_end_with (self->node, job, body, buffers);
     } else {
         job_end (self->node, job, outcome, code, body);
     }
 }
 
-static void s_on_result (worker_t *self, const uint8_t *data, size_t len, int fd,
-                         int64_t now_us)
+/* The buffers of a result, which come behind its body. */
+static bool s_take_buffers (const uint8_t *data, const parcel_t *parcel,
+                            job_buffers_t *buffers)
 {
+    for (size_t i = parcel->has_body; i < parcel->len; i++)
+        if (!job_buffers_add (buffers, parcel->fds[i]))
+            return false;
+    return (buffers->len > 0) == ((data[6] & FLAG_BUFFERS) != 0);
+}
+
+static void s_on_result (worker_t *self, const uint8_t *data, size_t len,
+                         const parcel_t *parcel, int64_t now_us)
+{
+    int fd = parcel->has_body && parcel->len > 0 ? parcel->fds[0] : -1;
+    job_buffers_t buffers = {0};
     job_t *job = worker_head (self);
     usi_buf_t body = {0};
     uint64_t size;
@@ -449,8 +497,15 @@ static void s_on_result (worker_t *self, const uint8_t *data, size_t len, int fd
         worker_fault (self, "a result without its body");
         return;
     }
+    if (!s_take_buffers (data, parcel, &buffers)) {
+        usi_buf_free (&body);
+        job_buffers_free (&buffers);
+        worker_fault (self, "a result without its buffers");
+        return;
+    }
     pool_t *pool = job->pool;
-    s_finish (self, job, data, &body, size);
+    s_finish (self, job, data, &body, size, &buffers);
+    job_buffers_free (&buffers); /* unless the job has taken them */
     s_measure (self, pool, now_us);
     s_after_job (self, data[6]);
 }
@@ -513,8 +568,8 @@ static void s_on_setting_up (worker_t *self, const uint8_t *data, size_t len,
     loop_touch (self->node->loop);
 }
 
-static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int fd,
-                           int64_t now_us)
+static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len,
+                           const parcel_t *parcel, int64_t now_us)
 {
     /* How a worker begins, once: what comes later is of the job's making. */
     if (data[0] == 'W' && self->pid > 0) {
@@ -523,7 +578,7 @@ static void s_on_datagram (worker_t *self, const uint8_t *data, size_t len, int 
     }
     switch (data[0]) {
     case 'W': s_on_ready (self, data, len, now_us); break;
-    case 'R': s_on_result (self, data, len, fd, now_us); break;
+    case 'R': s_on_result (self, data, len, parcel, now_us); break;
     case 'S': s_on_setting_up (self, data, len, now_us); break;
     case 'L': s_on_leaving (self, data, len); break;
     default: worker_fault (self, "an unknown message");
@@ -536,44 +591,49 @@ typedef struct slab {
     uint8_t data[INLINE_MAX + 4096];
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE (sizeof (int))];
+        char bytes[CMSG_SPACE (USI_MAX_BLOBS * sizeof (int))];
     } control;
 } slab_t;
 
-static int s_fd_of (struct msghdr *message)
+static void s_find_fds (struct msghdr *message, parcel_t *parcel)
 {
-    int fd = -1;
     struct cmsghdr *cmsg = CMSG_FIRSTHDR (message);
-    if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-        memcpy (&fd, CMSG_DATA (cmsg), sizeof fd);
-    return fd;
+    if (!cmsg || cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+        return;
+    size_t size = cmsg->cmsg_len - CMSG_LEN (0);
+    memcpy (parcel->fds, CMSG_DATA (cmsg), size);
+    parcel->len = size / sizeof *parcel->fds;
 }
 
-/* Only a result whose body is in a memfd comes with a descriptor, and with one alone.
- * The message is cut short too where this process may open no more: then there is no
- * descriptor at all, and the result is one without its body. */
-static bool s_has_wrong_fds (const uint8_t *data, size_t len, int fd, int flags)
+/* Only a result whose body is in a memfd, or which has buffers, comes with descriptors.
+ * The message is cut short too where this process may open no more: then some are missing,
+ * and the result is one without its body or buffers. */
+static bool s_has_wrong_fds (const uint8_t *data, size_t len, const parcel_t *parcel,
+                             int flags)
 {
-    bool in_memfd = len >= RESULT_HEAD && data[0] == 'R' && (data[6] & FLAG_MEMFD);
-    return fd >= 0 && (!in_memfd || (flags & MSG_CTRUNC));
+    bool buffers = len >= RESULT_HEAD && data[0] == 'R' && (data[6] & FLAG_BUFFERS);
+    size_t most = parcel->has_body + (buffers ? JOB_BUFFERS_MAX : 0);
+    return parcel->len > 0 && (parcel->len > most || (flags & MSG_CTRUNC));
 }
 
 static void s_on_message (worker_t *self, const uint8_t *data, struct mmsghdr *message,
                           int64_t now_us)
 {
-    int fd = s_fd_of (&message->msg_hdr), flags = message->msg_hdr.msg_flags;
+    int flags = message->msg_hdr.msg_flags;
     size_t len = message->msg_len;
+    parcel_t parcel = {0};
+    s_find_fds (&message->msg_hdr, &parcel);
+    parcel.has_body = len >= RESULT_HEAD && data[0] == 'R' && (data[6] & FLAG_MEMFD);
     if (flags & MSG_TRUNC)
         worker_fault (self, "a message over its limit");
-    else if (s_has_wrong_fds (data, len, fd, flags))
+    else if (s_has_wrong_fds (data, len, &parcel, flags))
         worker_fault (self, "a message with descriptors that it should not have");
     else if (len ==
              0) /* so the end of the socket looks, too, that a job has shut down */
         worker_fault (self, "an empty message");
     else
-        s_on_datagram (self, data, len, fd, now_us);
-    if (fd >= 0)
-        close (fd);
+        s_on_datagram (self, data, len, &parcel, now_us);
+    s_unpack (&parcel);
 }
 
 /* false: there are no more, or only empty ones, of which there may be no end. */
@@ -584,13 +644,13 @@ static bool s_receive (worker_t *self)
     struct iovec parts[BATCH];
     for (int i = 0; i < BATCH; i++) {
         parts[i] = (struct iovec){slabs[i].data, sizeof slabs[i].data};
-        /* Room for exactly one descriptor: CMSG_SPACE would hold two. The kernel closes
+        /* Room for so many descriptors: CMSG_SPACE could hold one more. The kernel closes
          * those that it has no room for. */
         messages[i].msg_hdr =
             (struct msghdr){.msg_iov = &parts[i],
                             .msg_iovlen = 1,
                             .msg_control = slabs[i].control.bytes,
-                            .msg_controllen = CMSG_LEN (sizeof (int))};
+                            .msg_controllen = CMSG_LEN (USI_MAX_BLOBS * sizeof (int))};
     }
     int got =
         recvmmsg (self->sock, messages, BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);

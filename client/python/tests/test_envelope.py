@@ -99,7 +99,7 @@ def failure_examples():
 CORRUPT = {
     "call: empty": "",
     "call: not an array": "80",
-    "call: other version": "930280c0",
+    "call: other version": "930380c0",
     "call: cut short": "9301",
     "call: code is not a map": "9301a0" + "92a16dc40392" + "9080",
     "value: neither m nor p": "92a178c400",

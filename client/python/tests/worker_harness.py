@@ -167,14 +167,16 @@ class Worker:
         self.seq = 0
         self.sets = 0
         self.pid = 0
+        self.buffers = []
         self.hello = self.socket.recv(INLINE * 2)
         if self.hello[:1] == b"W":
             self.pid = struct.unpack(">I", self.hello[1:])[0]
 
     # --- sending ----------------------------------------------------------------------
 
-    def tell_program(self, max_payload=0, **words):
-        self.socket.send(struct.pack(">cQ", b"P", max_payload) + _msgpack.packb(words))
+    def tell_program(self, max_payload=0, max_buffer=0, max_buffers=1 << 40, **words):
+        head = struct.pack(">cQQQ", b"P", max_payload, max_buffer, max_buffers)
+        self.socket.send(head + _msgpack.packb(words))
 
     def tell_set(self, *bundles):
         """Jobs sent from now on have these bundles."""
@@ -182,7 +184,10 @@ class Worker:
         self.socket.send(head + _msgpack.packb(list(bundles)))
         self.sets += 1
 
-    def send_job(self, body, shell=False, soft_ms=0, large=False, name=b"test"):
+    def send_job(
+        self, body, shell=False, soft_ms=0, large=False, name=b"test", buffers=()
+    ):
+        """buffers: paths of files."""
         self.seq += 1
         flags = 2 if shell else 0
         large = large or len(body) > INLINE
@@ -197,14 +202,16 @@ class Worker:
             self.sets - 1,
             len(name),
         )
-        if not large:
-            self.socket.send(head + name + body)
-            return self.seq
-        fd = os.memfd_create("job") if hasattr(os, "memfd_create") else None
-        os.write(fd, body)
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
-        self.socket.sendmsg([head + name], [rights])
-        os.close(fd)
+        descriptors = array.array("i")
+        if large:
+            descriptors.append(os.memfd_create("job"))
+            os.write(descriptors[0], body)
+            body = b""
+        descriptors.extend(os.open(path, os.O_RDONLY) for path in buffers)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
+        self.socket.sendmsg([head + name + body], rights if descriptors else [])
+        for fd in descriptors:
+            os.close(fd)
         return self.seq
 
     def interrupt(self, seq, why=1):
@@ -214,19 +221,29 @@ class Worker:
     # --- receiving --------------------------------------------------------------------
 
     def result(self):
-        """(outcome, flags, code, body, log)"""
+        """(outcome, flags, code, body, log); buffers are kept beside, as files."""
         log = self.read_log(self.seq)
         size = INLINE + 64
-        data, ancillary, _, _ = self.socket.recvmsg(size, socket.CMSG_SPACE(4))
+        data, ancillary, _, _ = self.socket.recvmsg(size, socket.CMSG_SPACE(4 * 16))
         kind, seq, outcome, flags, code = struct.unpack(">cIBBi", data[:11])
         assert kind == b"R" and seq == self.seq, data[:11]
         body = data[11:]
+        descriptors = array.array("i")
+        for _, _, rights in ancillary:
+            descriptors.frombytes(rights)
+        self.drop_buffers()
+        self.buffers = [os.fdopen(fd, "r+b") for fd in descriptors]
+        for file in self.buffers:
+            file.seek(0)
         if flags & 1:
-            (fd,) = array.array("i", ancillary[0][2])
-            with open(fd, "rb") as memfd:
-                memfd.seek(0)
+            with self.buffers.pop(0) as memfd:
                 body = memfd.read()
-        return outcome, flags & ~1, code, body, log
+        assert bool(self.buffers) == bool(flags & 8)
+        return outcome, flags & ~9, code, body, log
+
+    def drop_buffers(self):
+        while self.buffers:
+            self.buffers.pop().close()
 
     def read_log(self, seq):
         marker = TOKEN + struct.pack(">I", seq)
@@ -273,6 +290,7 @@ class Worker:
     def close(self):
         if self.pid:
             end_group(self.pid)
+        self.drop_buffers()
         self.socket.close()
         self.theirs.close()
         os.close(self.log)

@@ -99,7 +99,7 @@ static void test_large_result_waits_for_its_blob (void **state)
     job_end (&stage->node, job, USI_SUCCEEDED, US_OK, &result);
     stage_check_end (job, USI_SUCCEEDED, US_OK);
     assert_null (job->out.list); /* not told before the blob is kept */
-    assert_false (job->has_blob);
+    assert_false (job_is_put (job));
 }
 
 static void test_hand_back (void **state)

@@ -28,9 +28,9 @@ import types
 import typing
 import uuid
 import weakref
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from understudy import _context
+from understudy import _buffers, _context
 from understudy._envelope import PICKLE_PROTOCOL
 from understudy._wrapper import BoundWrapper, Wrapper
 from understudy.exceptions import SerializationError
@@ -414,9 +414,28 @@ def pickler_class(cloudpickle: Any) -> type:
     return type("ValuePickler", (Pickler, cloudpickle.CloudPickler), {})
 
 
-def dumps(pickler: type, obj: Any) -> Tuple[bytes, bool]:
+@functools.lru_cache(maxsize=16)
+def apart_class(pickler: type) -> type:
+    """The same pickler, for what holds large bytes."""
+    return type("ApartPickler", (_buffers.Bytes, pickler), {})
+
+
+def make_pickler(
+    pickler: type, file: io.BytesIO, apart: Optional[_buffers.Apart], *args: Any
+) -> Any:
+    """One that leaves out what is to go apart. args: further ones of the pickler."""
+    if apart is not None and apart.holds_bytes:
+        pickler = apart_class(pickler)
+    made = pickler(file, *args, buffer_callback=apart)
+    made.apart = apart
+    return made
+
+
+def dumps(
+    pickler: type, obj: Any, apart: Optional[_buffers.Apart] = None
+) -> Tuple[bytes, bool]:
     file = io.BytesIO()
-    made = pickler(file, PICKLE_PROTOCOL)
+    made = make_pickler(pickler, file, apart, PICKLE_PROTOCOL)
     made.dump(obj)
     return file.getvalue(), made.has_code
 
@@ -426,12 +445,14 @@ def dumps(pickler: type, obj: Any) -> Tuple[bytes, bool]:
 _half_made: Dict[str, type] = {}  # classes whose state a load has not set yet
 
 
-class Unpickler(pickle.Unpickler):
+class Unpickler(_buffers.Rebuild, pickle.Unpickler):
     """Loads what a pickler over this cloudpickle has made. keeps: classes that are here
     already stay as they are. made: what was made of functions and classes."""
 
-    def __init__(self, data: bytes, cloudpickle: Any, keeps: bool) -> None:
-        super().__init__(io.BytesIO(data))
+    def __init__(
+        self, data: bytes, cloudpickle: Any, keeps: bool, buffers: Sequence[Any] = ()
+    ) -> None:
+        super().__init__(io.BytesIO(data), buffers=buffers)
         self._trackers = cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
         self._keeps = keeps
         self._own: Dict[int, type] = {}

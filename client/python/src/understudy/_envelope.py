@@ -3,15 +3,15 @@
 
 Client and worker both write and read them with this module, so it must load on any
 Python from 3.9 on and without the extension. The caller pickles: ``dumps`` gives the
-bytes and whether they hold code objects, ``loads`` takes bytes. Three exceptions of
-understudy.exceptions tell what is wrong with an envelope:
-ProtocolError where it is malformed, PythonVersionError where it holds code of another
-Python, SerializationError where something cannot be pickled.
+bytes and whether they hold code objects, and may be told to leave large buffers out
+(_buffers.Apart); ``loads`` takes bytes, and the buffers that were left out. Three
+exceptions of understudy.exceptions tell what is wrong with an envelope: ProtocolError
+where it is malformed, PythonVersionError where it holds code of another Python,
+SerializationError where something cannot be pickled.
 """
 
 from __future__ import annotations
 
-import pickle
 import sys
 from typing import (
     Any,
@@ -26,6 +26,7 @@ from typing import (
     Tuple,
 )
 
+from understudy import _buffers
 from understudy._msgpack import (
     MsgpackError,
     NotPlain,
@@ -35,13 +36,14 @@ from understudy._msgpack import (
     unpackb,
 )
 from understudy.exceptions import (
+    PayloadTooLarge,
     ProtocolError,
     PythonVersionError,
     SerializationError,
 )
 
-Dumps = Callable[[Any], Tuple[bytes, bool]]
-Loads = Callable[[bytes], Any]
+Dumps = Callable[..., Tuple[bytes, bool]]  # (obj, apart=None)
+Loads = Callable[..., Any]  # (data, buffers=())
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 PICKLE_PROTOCOL = 5
@@ -81,25 +83,69 @@ def encode_pickle(data: bytes, has_code: bool) -> bytes:
     return packb(["p", PYTHON, has_code, data])
 
 
-def plain_pickle(obj: Any) -> Tuple[bytes, bool]:
+def encode_apart(data: bytes, has_code: bool, buffers: Sequence[memoryview]) -> bytes:
+    """["b", python, has_code, bin, [size, …]]: a pickle without its large buffers."""
+    sizes = [view.nbytes for view in buffers]
+    return packb(["b", PYTHON, has_code, data, sizes])
+
+
+def plain_pickle(
+    obj: Any, apart: Optional[_buffers.Apart] = None
+) -> Tuple[bytes, bool]:
     """The dumps for what both ends can import: functions and classes by name."""
-    return pickle.dumps(obj, PICKLE_PROTOCOL), False
+    return _buffers.dumps(obj, PICKLE_PROTOCOL, apart), False
+
+
+plain_loads = _buffers.loads
 
 
 def encode_value(obj: Any, dumps: Dumps = plain_pickle, name: str = "result") -> bytes:
-    """A result. name: what SerializationError calls it."""
+    """A value, whole. name: what SerializationError calls it."""
+    return encode_result(obj, dumps, None, name)[0]
+
+
+def encode_result(
+    obj: Any,
+    dumps: Dumps = plain_pickle,
+    limits: Optional[_buffers.Limits] = None,
+    name: str = "result",
+) -> Tuple[bytes, Sequence[memoryview]]:
+    """A value, and the buffers that go apart from it. limits: None: none do."""
+    holds_bytes = limits is not None and _buffers.holds_bytes(obj)
+    if not holds_bytes:
+        try:
+            return encode_plain(obj), ()
+        except NotPlain:
+            pass
     try:
-        return encode_plain(obj)
-    except NotPlain:
-        pass
-    try:
-        return encode_pickle(*dumps(obj))
+        if limits is None:
+            return encode_pickle(*dumps(obj)), ()
+        data, has_code, apart = dump_apart(obj, dumps, limits.room, holds_bytes)
+        apart.check(limits, f"the {name}")
+        if not apart.taken:
+            return encode_pickle(data, has_code), ()
+        return encode_apart(data, has_code, apart.taken), apart.taken
+    except PayloadTooLarge:
+        raise
     except Exception as exc:
         place, culprit, cause = find_unpicklable(obj, dumps, name, exc)
         reason = str(cause) or type(cause).__name__
         raise SerializationError(
             f"{place} (type {_type_name(culprit)}) cannot be serialised: {reason}"
         ) from cause
+
+
+def dump_apart(
+    obj: Any, dumps: Dumps, room: int, holds_bytes: bool
+) -> Tuple[bytes, bool, _buffers.Apart]:
+    """A pickle and what was left out of it: so many buffers at most, the largest."""
+    apart = _buffers.Apart(holds_bytes)
+    data, has_code = dumps(obj, apart)
+    fewer = apart.of_largest(room)
+    if fewer is not None:
+        apart = fewer
+        data, has_code = dumps(obj, apart)
+    return data, has_code, apart
 
 
 def _type_name(obj: Any) -> str:
@@ -109,8 +155,14 @@ def _type_name(obj: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def decode_value(data: bytes, loads: Loads = pickle.loads, what: str = "value") -> Any:
-    """What encode_value was given. Whatever loads raises comes through."""
+def decode_value(
+    data: bytes,
+    loads: Loads = plain_loads,
+    what: str = "value",
+    buffers: Sequence[Any] = (),
+) -> Any:
+    """What encode_value or encode_result was given. Whatever loads raises comes
+    through."""
     if data[:4] == b"\x92\xa1m\xc4" and len(data) > 4 and len(data) == data[4] + 5:
         return _unpack(data[5:], what)
     if data[:3] == b"\x92\xa1m":
@@ -118,27 +170,33 @@ def decode_value(data: bytes, loads: Loads = pickle.loads, what: str = "value") 
         if type(parts[1]) is not bytes:
             malformed(what)
         return _unpack(parts[1], what)
-    return loads(pickled(data, what))
+    blob, sizes = _pickle_of(_unpack(data, what), what)
+    if sizes != [memoryview(buffer).nbytes for buffer in buffers]:
+        malformed(f"buffers of the {what}")
+    return loads(blob, buffers) if buffers else loads(blob)
 
 
-def pickled(data: bytes, what: str = "value") -> bytes:
-    """The pickle in a value envelope, once it is known that this Python may load it."""
-    parts = _unpack(data, what)
-    if type(parts) is not list or len(parts) != 4 or parts[0] != "p":
+def _pickle_of(parts: Any, what: str) -> Tuple[bytes, List[int]]:
+    """The pickle in a value envelope, once it is known that this Python may load it,
+    and the sizes of the buffers that belong to it."""
+    kind = parts[0] if type(parts) is list and parts else None
+    if kind == "p":
+        parts = [*parts, []]
+    if kind not in ("p", "b") or len(parts) != 5:
         malformed(what)
-    _, python, has_code, blob = parts
-    kinds = (type(python), type(has_code), type(blob))
-    if kinds != (str, bool, bytes):
+    _, python, has_code, blob, sizes = parts
+    kinds = (type(python), type(has_code), type(blob), type(sizes))
+    if kinds != (str, bool, bytes, list):
         malformed(what)
     if has_code:
         check_python(python, what)
-    return blob  # type: ignore[no-any-return]
+    return blob, sizes
 
 
 def decode_args(
-    data: bytes, loads: Loads = pickle.loads
+    data: bytes, loads: Loads = plain_loads, buffers: Sequence[Any] = ()
 ) -> Tuple[Sequence[Any], Dict[str, Any]]:
-    pair = decode_value(data, loads, "arguments")
+    pair = decode_value(data, loads, "arguments", buffers)
     if type(pair) not in (list, tuple) or len(pair) != 2:
         malformed("arguments are not a pair")
     args, kwargs = pair
@@ -214,11 +272,16 @@ def call_head(code: bytes) -> bytes:
     return b"\x93\x01" + code
 
 
+def with_buffers(head: bytes) -> bytes:
+    """The same for arguments whose buffers go apart: who does not know them says so."""
+    return b"\x93\x02" + head[2:]
+
+
 def split_call(body: bytes) -> Tuple[Dict[str, Any], bytes, int]:
     """Code, its bytes, and where the arguments begin in body."""
     if body[:1] != b"\x93":
         malformed("a call is an array of three")
-    if body[1:2] != b"\x01":
+    if body[1:2] not in (b"\x01", b"\x02"):
         malformed("unknown version of a call")
     try:
         code, end = unpack_from(body, 2)

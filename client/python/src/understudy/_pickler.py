@@ -22,13 +22,14 @@ from typing import (
     List,
     NamedTuple,
     Optional,
+    Sequence,
     Set,
     Tuple,
 )
 
 import cloudpickle
 
-from understudy import _bundle, _by_value, _envelope
+from understudy import _buffers, _bundle, _by_value, _envelope
 from understudy._bundle import Need
 from understudy._by_value import find, unwrap
 from understudy._wrapper import Wrapper
@@ -44,23 +45,35 @@ class Pickled(NamedTuple):
     sources: FrozenSet[str]  # files of the code in it
 
 
-def dumps(obj: Any, root: Optional[types.FunctionType] = None) -> Pickled:
-    """root: the function that will be called, whose imports must succeed."""
+def dumps(
+    obj: Any,
+    root: Optional[types.FunctionType] = None,
+    apart: Optional[_buffers.Apart] = None,
+) -> Pickled:
+    """root: the function that will be called, whose imports must succeed. apart: takes
+    the large buffers."""
     file = io.BytesIO()
-    pickler = _Pickler(file, root)
+    pickler = _by_value.make_pickler(_Pickler, file, apart, root)
     pickler.dump(obj)
     needs = tuple(pickler.needs.values())
     return Pickled(file.getvalue(), pickler.has_code, needs, frozenset(pickler.sources))
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes, buffers: Sequence[Any] = ()) -> Any:
     """What a node has sent. Nothing that this process has is changed by it."""
-    return _by_value.Unpickler(data, cloudpickle, keeps=True).load()
+    return _by_value.Unpickler(data, cloudpickle, keeps=True, buffers=buffers).load()
 
 
 class _Pickler(_by_value.Pickler, cloudpickle.CloudPickler):  # type: ignore[misc]
-    def __init__(self, file: io.BytesIO, root: Optional[types.FunctionType]) -> None:
-        super().__init__(file, _envelope.PICKLE_PROTOCOL)
+    def __init__(
+        self,
+        file: io.BytesIO,
+        root: Optional[types.FunctionType],
+        buffer_callback: Optional[_buffers.Apart] = None,
+    ) -> None:
+        super().__init__(
+            file, _envelope.PICKLE_PROTOCOL, buffer_callback=buffer_callback
+        )
         self.root = root
         self.needs: Dict[Tuple[str, Tuple[str, ...]], Need] = {}
         self.sources: Set[str] = set()

@@ -18,15 +18,15 @@ import sys
 from types import FunctionType, ModuleType
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
-from understudy import _by_value, _running
+from understudy import _buffers, _by_value, _running
 from understudy._context import NOT_IN_A_JOB, give_logger
 from understudy._envelope import (
-    PICKLE_PROTOCOL,
     Dumps,
     Loads,
     check_python,
     decode_args,
     malformed,
+    plain_loads,
     plain_pickle,
     split_call,
 )
@@ -47,7 +47,16 @@ class Target:
     """What a call's code stands for, with the pickling that belongs to it. loads: for
     arguments. check: to see whether a pickle loads; changes nothing."""
 
-    __slots__ = ("check", "dumps", "function", "loads", "owner", "pid", "prefix")
+    __slots__ = (
+        "check",
+        "dumps",
+        "function",
+        "is_whole",
+        "loads",
+        "owner",
+        "pid",
+        "prefix",
+    )
 
     def __init__(
         self, function: Callable[..., Any], dumps: Dumps, loads: Loads, check: Loads
@@ -59,6 +68,7 @@ class Target:
         self.owner = _owner(function)
         self.pid = os.getpid()
         self.prefix = b""
+        self.is_whole = False  # its result does not leave out buffers
 
     def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return _running.call(self.function, args, kwargs, self.pid)
@@ -111,11 +121,13 @@ class Calls:
         return target
 
     @staticmethod
-    def args(target: Target, body: bytes) -> Tuple[Sequence[Any], Mapping[str, Any]]:
+    def args(
+        target: Target, body: bytes, buffers: Sequence[Any] = ()
+    ) -> Tuple[Sequence[Any], Mapping[str, Any]]:
         data = body[len(target.prefix) :]
         if data == _NO_ARGS:
             return (), {}
-        return decode_args(data, target.loads)
+        return decode_args(data, target.loads, buffers)
 
     def _keep(self, key: bytes, target: Target) -> None:
         if len(self._kept) >= _KEPT:
@@ -160,13 +172,17 @@ class Calls:
         module = _source_module(source)
         function = _lookup(module, _field(code, "function", str))
 
-        def dumps(obj: Any) -> Tuple[bytes, bool]:
-            data = pickle.dumps(obj, PICKLE_PROTOCOL)
+        def dumps(
+            obj: Any, apart: Optional[_buffers.Apart] = None
+        ) -> Tuple[bytes, bool]:
+            data, _ = plain_pickle(obj, apart)
             if module.__name__.encode() in data:
                 raise pickle.PicklingError("its class is in the job's source text only")
             return data, False
 
-        return Target(function, dumps, pickle.loads, pickle.loads)
+        made = Target(function, dumps, plain_loads, plain_loads)
+        made.is_whole = True  # whoever sends source text may be no Python program
+        return made
 
     # --- Functions by value -----------------------------------------------------------
 
@@ -199,7 +215,7 @@ class Calls:
     def _pickling(self, code: Mapping[str, Any]) -> Tuple[Dumps, Loads, Loads]:
         digest = self._find_cloudpickle(code)
         if digest is None:
-            return plain_pickle, pickle.loads, pickle.loads
+            return plain_pickle, plain_loads, plain_loads
         modules = self._cloudpickles.get(digest)
         if modules is None:
             place = self._path.places[digest]
@@ -315,16 +331,18 @@ def _cloudpickling(
     # What came by value goes by value: for a pickle there is no program here.
     names = {**modules, "__main__": ModuleType("__main__")}
 
-    def dumps(obj: Any) -> Tuple[bytes, bool]:
+    def dumps(obj: Any, apart: Optional[_buffers.Apart] = None) -> Tuple[bytes, bool]:
         with bundles.shadowed(names):
             try:
-                return plain_pickle(obj)
+                return plain_pickle(obj, apart)
             except Exception:
-                return _by_value.dumps(pickler, obj)
+                if apart is not None:
+                    apart.forget()
+                return _by_value.dumps(pickler, obj, apart)
 
-    def loads(data: bytes) -> Any:
+    def loads(data: bytes, buffers: Sequence[Any] = ()) -> Any:
         with bundles.shadowed(modules):
-            unpickler = _by_value.Unpickler(data, cloudpickle, keeps=False)
+            unpickler = _by_value.Unpickler(data, cloudpickle, False, buffers)
             loaded = unpickler.load()
         if unpickler.made:
             program.publish([*unpickler.made, loaded], dumps, place)

@@ -12,8 +12,9 @@ import _signal  # type: ignore[import-not-found, unused-ignore]
 import array
 import atexit
 import faulthandler
+import fcntl
+import mmap
 import os
-import pickle
 import socket
 import struct
 import sys
@@ -33,14 +34,15 @@ from typing import (
     Union,
 )
 
-from understudy import _context, exceptions
+from understudy import _buffers, _context, exceptions
 from understudy._envelope import (
     FILES,
     SETUP,
     Dumps,
     Failure,
     Loads,
-    encode_value,
+    encode_result,
+    plain_loads,
     plain_pickle,
 )
 from understudy._msgpack import unpackb
@@ -61,16 +63,19 @@ EXIT_BROKEN = 70
 
 _SUCCEEDED, _FAILED, _CANCELLED = 1, 2, 4
 _BODY_IN_MEMFD, _SHELL = 1, 2
+_BUFFERS = 8  # of RESULT
+_BUFFERS_MOST = 15  # a job may name 16 blobs, and its body may be one
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _CANCEL, _SOFT_LIMIT = 1, 2
 _NO_LIMIT = 1 << 40
 
 _JOB = struct.Struct(">xIB16sIIIH")
 _SET = struct.Struct(">xI")
-_PROGRAM = struct.Struct(">xQ")
+_PROGRAM = struct.Struct(">xQQQ")
 _INTERRUPT = struct.Struct(">xIB")
 _RESULT = struct.Struct(">cIBBi").pack
 _ROOM = _JOB.size + 0xFFFF + INLINE_LIMIT
-_ANCILLARY = socket.CMSG_LEN(struct.calcsize("i"))  # one; CMSG_SPACE would hold two
+_ANCILLARY = socket.CMSG_LEN(17 * struct.calcsize("i"))  # a body and 16 buffers
 _CUT_SHORT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 _END_SECONDS = 5.0
 _CHECK_SECONDS = 0.001
@@ -78,6 +83,7 @@ _ROW_SECONDS = 0.0005
 _PAUSE_SECONDS = 0.0003
 
 _Message = Tuple[bytes, List[int]]
+_Apart = Sequence[memoryview]  # what goes apart from an answer
 
 
 class Worker:
@@ -97,6 +103,7 @@ class Worker:
         self._calls = calls.Calls(path)
         self._failures = failures
         self._max_payload = _NO_LIMIT
+        self._limits: Optional[_buffers.Limits] = None  # None: nothing goes apart
         self._cache = cache
         self._scratch = own
         self._place = own.path if own else os.getcwd()  # of the files of a job
@@ -198,7 +205,10 @@ class Worker:
 
     def _join(self, message: bytes) -> None:
         """The worker is one of this program from now on."""
-        self._max_payload = _PROGRAM.unpack_from(message)[0] or _NO_LIMIT
+        numbers = _PROGRAM.unpack_from(message)
+        self._max_payload = numbers[0] or _NO_LIMIT
+        if numbers[1]:
+            self._limits = _buffers.Limits(_BUFFERS_MOST, *numbers[1:])
         words = unpackb(message[_PROGRAM.size :])
         for line in words.get("env", ()):
             name, _, value = line.partition("=")
@@ -272,9 +282,10 @@ class Worker:
         began = time.monotonic()
         seq, flags, _, _, self._soft_ms, number, name_len = _JOB.unpack_from(message)
         body = message[_JOB.size + name_len :]
+        descriptors = list(descriptors)
         if flags & _BODY_IN_MEMFD:
-            body = _read_all(descriptors[0])
-        outcome, code, answer = self._run(seq, flags, number, body)
+            body = _read_all(descriptors.pop(0))
+        outcome, code, answer, apart = self._run(seq, flags, number, body, descriptors)
         if self._leaving:
             return
         self._raised = None  # it holds on to the job's frames
@@ -286,21 +297,52 @@ class Worker:
             left |= leftovers.REPLACE_ME
         self._context = None
         self._unchecked = True
-        if len(answer) <= INLINE_LIMIT:
-            self._socket.send(_RESULT(b"R", seq, outcome, left, code) + answer)
+        if apart or len(answer) > INLINE_LIMIT:
+            self._send_large((seq, outcome, left, code), answer, apart)
         else:
-            head = _RESULT(b"R", seq, outcome, left | _BODY_IN_MEMFD, code)
-            _send_large(self._socket, head, answer)
+            self._socket.send(_RESULT(b"R", seq, outcome, left, code) + answer)
         if self._scratch is not None and not self._scratch.put_back():
             self._leave("the scratch directory cannot be emptied")
         self._worked += time.monotonic() - began
 
+    def _send_large(
+        self, head: Tuple[int, int, int, int], answer: bytes, apart: _Apart
+    ) -> None:
+        """A result with descriptors: a large body, then its buffers."""
+        seq, outcome, flags, code = head
+        parts: List[Tuple[Union[bytes, memoryview], bool]] = []
+        if len(answer) > INLINE_LIMIT:
+            parts.append((answer, False))
+            flags |= _BODY_IN_MEMFD
+            answer = b""
+        if apart:
+            parts += [(buffer, True) for buffer in apart]
+            flags |= _BUFFERS
+        descriptors = array.array("i")
+        try:
+            for data, is_buffer in parts:
+                descriptors.append(_memory_file(data, is_buffer))
+            self._socket.sendmsg(
+                [_RESULT(b"R", seq, outcome, flags, code), answer],
+                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)],
+            )
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+
     def _run(
-        self, seq: int, flags: int, number: int, body: bytes
-    ) -> Tuple[int, int, bytes]:
-        """Outcome, code and body of RESULT."""
+        self,
+        seq: int,
+        flags: int,
+        number: int,
+        body: bytes,
+        descriptors: Sequence[int],
+    ) -> Tuple[int, int, bytes, _Apart]:
+        """Outcome, code and body of RESULT, and the buffers that go apart.
+        descriptors: of those that belong to the job's body."""
         dumps: Dumps = plain_pickle
-        loads: Loads = pickle.loads
+        loads: Loads = plain_loads
+        limits = self._limits
         own = True  # an exception now is the runtime's, not the job's
         # Two levels: an interrupt may come just as the inner one is left.
         try:
@@ -311,7 +353,7 @@ class Worker:
                 if number != self._number:
                     problem = self._use_set(number)
                     if problem is not None:
-                        return _FAILED, problem.code, problem.encode()
+                        return _FAILED, problem.code, problem.encode(), ()
                     if not self._is_set_up:
                         own = False
                         self._set_up()
@@ -325,7 +367,9 @@ class Worker:
                     if self._loading is not None:
                         self._take_baseline()
                     dumps, loads = target.dumps, target.check
-                    args, kwargs = self._calls.args(target, body)
+                    if target.is_whole:
+                        limits = None
+                    args, kwargs = self._calls.args(target, body, _mapped(descriptors))
                     if target.owner:
                         target.equip(args)
                     own = False
@@ -334,15 +378,15 @@ class Worker:
                     own = True
             finally:
                 self._running = -1
-            return _SUCCEEDED, 0, encode_value(value, dumps)
+            return (_SUCCEEDED, 0, *encode_result(value, dumps, limits))
         except BaseException as exc:
             self._running = -1
             if self._is_fork:
                 _leave_fork(exc)
             if isinstance(exc, bundles.Conflict):
                 self._leave(str(exc))
-                return _FAILED, 0, b""
-            return self._explain(exc, dumps, loads, own)
+                return _FAILED, 0, b"", ()
+            return (*self._explain(exc, dumps, loads, own), ())
 
     def _explain(
         self, exc: BaseException, dumps: Dumps, loads: Loads, own: bool
@@ -438,18 +482,32 @@ def _read_all(fd: int) -> bytes:
         os.close(fd)
 
 
-def _send_large(job_socket: socket.socket, head: bytes, answer: bytes) -> None:
-    fd = os.memfd_create("understudy-result", os.MFD_CLOEXEC)
+def _mapped(descriptors: Sequence[int]) -> List[mmap.mmap]:
+    """The buffers in these files, which may be written to: what is written stays here.
+    Closes the descriptors."""
     try:
-        view = memoryview(answer)
+        return [mmap.mmap(fd, 0, access=mmap.ACCESS_COPY) for fd in descriptors]
+    finally:
+        for fd in descriptors:
+            os.close(fd)
+
+
+def _memory_file(data: Union[bytes, memoryview], is_buffer: bool) -> int:
+    """A memory file with these bytes; that of a buffer nobody can change any more, for
+    the daemon goes on to use it where it is."""
+    fd = os.memfd_create(
+        "understudy-result", os.MFD_CLOEXEC | (os.MFD_ALLOW_SEALING if is_buffer else 0)
+    )
+    try:
+        view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
-        descriptors = array.array("i", [fd])
-        job_socket.sendmsg(
-            [head], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
-        )
-    finally:
+        if is_buffer:
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
         os.close(fd)
+        raise
+    return fd
 
 
 def _leave_fork(exc: BaseException) -> NoReturn:
