@@ -31,6 +31,8 @@ us_err_t us_client_new (us_client_t **client, const us_options_t *options)
     if (!options_copy (&self->options, options))
         goto fail;
     atomic_init (&self->max_payload, self->options.max_payload);
+    atomic_init (&self->max_buffer, SIZE_MAX);
+    atomic_init (&self->max_buffers, SIZE_MAX);
     options_key (&self->options, self->key);
     err = US_ERR_SYSTEM;
     if (self->wake_fd < 0 || self->event_fd < 0 || !fork_register (self))
@@ -143,6 +145,16 @@ size_t us_client_max_payload (const us_client_t *client)
     return client_max_payload (client);
 }
 
+size_t us_client_max_buffer (const us_client_t *client)
+{
+    return client_max_buffer (client);
+}
+
+size_t us_client_max_buffers (const us_client_t *client)
+{
+    return atomic_load_explicit (&client->max_buffers, memory_order_relaxed);
+}
+
 /* --- submit ----------------------------------------------------------------------- */
 
 static bool s_has_room (void *arg)
@@ -183,8 +195,11 @@ us_err_t us_submit (us_client_t *client, us_job_t **job, us_result_t **result)
     if (!client || !job || !*job || !result)
         return US_ERR_INVALID;
     *result = NULL;
-    us_err_t err = job_seal (*job, usi_bytes (client->key, sizeof client->key),
-                             client_max_payload (client));
+    const job_limits_t limits = {.payload = client_max_payload (client),
+                                 .buffer = us_client_max_buffer (client),
+                                 .buffers = us_client_max_buffers (client)};
+    us_err_t err =
+        job_seal (*job, usi_bytes (client->key, sizeof client->key), &limits);
     if (err != US_OK)
         return client_fail (client, err, "%s", (*job)->error);
     us_result_t *self = result_new (client, &(*job)->id);

@@ -34,7 +34,8 @@ typedef enum driver {
 struct us_client {
     atomic_uint refs; /* its handle, and each result */
     us_options_t options;
-    atomic_size_t max_payload; /* see client_max_payload */
+    atomic_size_t max_payload;             /* see client_max_payload */
+    atomic_size_t max_buffer, max_buffers; /* of the broker; SIZE_MAX: not yet known */
     uint8_t key[OPTIONS_KEY_LEN];
     struct us_client *next; /* the next client of the process, see fork.h */
     pthread_mutex_t lock;

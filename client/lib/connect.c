@@ -37,18 +37,22 @@ static void s_publish (engine_t *self, bool connected)
 }
 
 /* Jobs that this broker would refuse for their size are refused here from now on. */
-static void s_adopt_limit (us_client_t *client, const usi_msg_t *welcome)
+static void s_adopt_limits (us_client_t *client, const usi_msg_t *welcome)
 {
     size_t limit = client->options.max_payload;
     if (usi_has (&welcome->head, USI_F_MAX_PAYLOAD) &&
         welcome->head.max_payload < limit)
         limit = (size_t) welcome->head.max_payload;
     atomic_store_explicit (&client->max_payload, limit, memory_order_relaxed);
+    atomic_store_explicit (&client->max_buffer, welcome->head.max_buffer,
+                           memory_order_relaxed);
+    atomic_store_explicit (&client->max_buffers, welcome->head.max_buffers,
+                           memory_order_relaxed);
 }
 
 static void s_on_up (engine_t *self, const usi_msg_t *welcome)
 {
-    s_adopt_limit (self->client, welcome);
+    s_adopt_limits (self->client, welcome);
     client_log (self->client, US_LOG_INFO, "connected to %s",
                 usi_conn_address (self->conn));
     s_publish (self, true);

@@ -12,10 +12,20 @@
 #define ACTIVE_MAX 2 /* downloads at a time */
 #define CHUNKS_MAX 4 /* chunks of each that are asked for and not yet here */
 
-static void s_end (engine_t *self, us_result_t *result, us_state_t state, us_err_t code,
-                   uint8_t *body, size_t body_len)
+/* Shows the end with all that is here, which the result takes over. */
+static void s_end (engine_t *self, us_result_t *result, us_state_t state, us_err_t code)
 {
-    fetch_free (result->fetch);
+    fetch_t *fetch = result->fetch;
+    uint8_t *body = NULL;
+    size_t body_len = 0;
+    if (fetch && fetch->body) {
+        body = fetch->body;
+        body_len = fetch->body_len;
+        fetch->body = NULL;
+        result_take_buffers (result, fetch->buffers, fetch->buffers_had);
+        fetch->buffers_had = 0;
+    }
+    fetch_free (fetch);
     result->fetch = NULL;
     ending_show (result, state, code, body, body_len);
     track_settle (&self->track, result);
@@ -26,7 +36,9 @@ static void s_end (engine_t *self, us_result_t *result, us_state_t state, us_err
 static void s_fail (engine_t *self, us_result_t *result, us_state_t state,
                     us_err_t job_code, us_err_t code)
 {
-    s_end (self, result, state, state == US_STATE_SUCCEEDED ? code : job_code, NULL, 0);
+    fetch_free (result->fetch);
+    result->fetch = NULL;
+    s_end (self, result, state, state == US_STATE_SUCCEEDED ? code : job_code);
 }
 
 static void s_fail_fetch (engine_t *self, const fetch_t *fetch, us_err_t code)
@@ -51,22 +63,28 @@ static void s_refuse (engine_t *self, us_result_t *result, us_state_t state,
     track_settle (&self->track, result);
 }
 
-void download_start (engine_t *self, us_result_t *result, const usi_fields_t *item,
-                     us_state_t state, us_err_t code)
+/* The body is here: goes on with the buffers. */
+static void s_go_on (engine_t *self, fetch_t *fetch)
 {
-    uint64_t size = item->size;
-    if (size == 0) {
-        s_fail (self, result, state, code, US_ERR_MISSING_BLOB);
-        return;
-    }
-    if (size > self->client->options.max_payload) {
-        s_refuse (self, result, state, code, size);
-        return;
-    }
-    fetch_t *fetch = fetch_new (item->blob.data, (size_t) size);
+    if (!fetch_begin_buffer (fetch))
+        s_end (self, fetch->result, fetch->state, fetch->code);
+}
+
+static void s_begin_buffers (engine_t *self, fetch_t *fetch)
+{
+    if (fetch->buffers_len > 0 && !fetch_read_sizes (fetch))
+        s_fail_fetch (self, fetch, US_ERR_PROTOCOL);
+    else
+        s_go_on (self, fetch);
+}
+
+static fetch_t *s_new_fetch (engine_t *self, us_result_t *result,
+                             const usi_fields_t *item, us_state_t state, us_err_t code)
+{
+    fetch_t *fetch = fetch_new (&item->buffers);
     if (!fetch) {
         s_fail (self, result, state, code, US_ERR_NOMEM);
-        return;
+        return NULL;
     }
     fetch->result = result;
     fetch->state = state;
@@ -74,6 +92,37 @@ void download_start (engine_t *self, us_result_t *result, const usi_fields_t *it
     result->fetch = fetch;
     list_append (&self->downloads, &fetch->node);
     track_move (&self->track, result, PLACE_FETCHING);
+    return fetch;
+}
+
+void download_body (engine_t *self, us_result_t *result, const usi_fields_t *item,
+                    us_state_t state, us_err_t code)
+{
+    uint64_t size = item->size;
+    if (size == 0) {
+        s_fail (self, result, state, code, US_ERR_MISSING_BLOB);
+    } else if (size > self->client->options.max_payload) {
+        s_refuse (self, result, state, code, size);
+    } else {
+        fetch_t *fetch = s_new_fetch (self, result, item, state, code);
+        if (fetch)
+            fetch_begin (fetch, item->blob.data, (size_t) size);
+    }
+}
+
+void download_buffers (engine_t *self, us_result_t *result, const usi_fields_t *item,
+                       us_state_t state, us_err_t code, usi_bytes_t body)
+{
+    fetch_t *fetch = s_new_fetch (self, result, item, state, code);
+    if (!fetch)
+        return;
+    usi_bytes_t copy = usi_bytes_dup (body);
+    fetch->body = (uint8_t *) copy.data;
+    fetch->body_len = copy.len;
+    if (copy.data)
+        s_begin_buffers (self, fetch);
+    else
+        s_fail_fetch (self, fetch, US_ERR_NOMEM);
 }
 
 static void s_get (engine_t *self, fetch_t *fetch)
@@ -124,14 +173,16 @@ void download_tick (engine_t *self, int64_t now)
             fetch_restart (fetch);
 }
 
+/* A blob is whole. */
 static void s_finish (engine_t *self, fetch_t *fetch)
 {
-    size_t size = fetch->size;
-    uint8_t *data = fetch_give (fetch);
-    if (data)
-        s_end (self, fetch->result, fetch->state, fetch->code, data, size);
-    else
+    bool was_body = !fetch->body;
+    if (!fetch_keep (fetch))
         s_fail_fetch (self, fetch, US_ERR_MISSING_BLOB);
+    else if (was_body)
+        s_begin_buffers (self, fetch);
+    else
+        s_go_on (self, fetch);
 }
 
 static void s_take (engine_t *self, fetch_t *fetch, const usi_fields_t *item,

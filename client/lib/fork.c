@@ -3,6 +3,8 @@
  * fork: see fork.h. */
 #include "fork.h"
 
+#include "blob.h"
+
 static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
 static us_client_t *s_clients;
 static atomic_uint s_generation;
@@ -14,10 +16,12 @@ static void s_before (void)
     pthread_mutex_lock (&s_lock);
     for (us_client_t *client = s_clients; client; client = client->next)
         pthread_mutex_lock (&client->lock);
+    blobs_lock ();
 }
 
 static void s_after (void)
 {
+    blobs_unlock ();
     for (us_client_t *client = s_clients; client; client = client->next)
         pthread_mutex_unlock (&client->lock);
     pthread_mutex_unlock (&s_lock);

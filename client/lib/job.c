@@ -53,6 +53,9 @@ void us_job_destroy (us_job_t **job)
         return;
     for (uint32_t i = 0; i < self->blobs_len; i++)
         blob_unref (self->blobs[i]);
+    for (uint32_t i = 0; i < self->buffers_len; i++)
+        blob_unref (self->buffers[i]);
+    blob_unref (self->body_blob);
     free (self->body);
     free (self->name);
     free (self->cwd);
@@ -157,15 +160,52 @@ us_err_t us_job_set_call (us_job_t *job, const void *envelope, size_t len)
     return s_set_body (job, "call", envelope, len);
 }
 
-us_err_t us_job_add_blob (us_job_t *job, const us_blob_t *blob)
+static bool s_names (const us_job_t *job, const us_blob_t *blob)
+{
+    for (uint32_t i = 0; i < job->all_len; i++)
+        if (memcmp (job->all[i]->digest, blob->digest, USI_DIGEST_LEN) == 0)
+            return true;
+    return false;
+}
+
+/* All that it names, each once: its code, its buffers, its body. */
+static void s_gather (us_job_t *job)
+{
+    job->all_len = 0;
+    for (uint32_t i = 0; i < job->blobs_len; i++)
+        job->all[job->all_len++] = job->blobs[i];
+    for (uint32_t i = 0; i < job->buffers_len; i++)
+        if (!s_names (job, job->buffers[i]))
+            job->all[job->all_len++] = job->buffers[i];
+    if (job->body_blob && !s_names (job, job->body_blob))
+        job->all[job->all_len++] = job->body_blob;
+}
+
+static us_err_t s_add_to (us_job_t *job, us_blob_t **list, uint32_t *len, uint32_t most,
+                          const us_blob_t *blob)
 {
     if (!job || !blob)
         return US_ERR_INVALID;
-    if (job->blobs_len == JOB_BLOBS_MAX)
+    s_gather (job);
+    if (*len == most || (job->all_len >= JOB_BLOBS_MAX && !s_names (job, blob)))
         return s_fail (job, US_ERR_INVALID, "a job names at most %d blobs",
                        JOB_BLOBS_MAX);
-    job->blobs[job->blobs_len++] = blob_ref ((us_blob_t *) (uintptr_t) blob);
+    list[(*len)++] = blob_ref ((us_blob_t *) (uintptr_t) blob);
     return US_OK;
+}
+
+us_err_t us_job_add_blob (us_job_t *job, const us_blob_t *blob)
+{
+    if (!job)
+        return US_ERR_INVALID;
+    return s_add_to (job, job->blobs, &job->blobs_len, JOB_BLOBS_MAX, blob);
+}
+
+us_err_t us_job_add_buffer (us_job_t *job, const us_blob_t *blob)
+{
+    if (!job)
+        return US_ERR_INVALID;
+    return s_add_to (job, job->buffers, &job->buffers_len, USI_MAX_BLOBS, blob);
 }
 
 /* --- where, when and how ---------------------------------------------------------- */
@@ -382,30 +422,60 @@ us_err_t us_job_set_detached (us_job_t *job, bool detached)
 
 /* --- sealing ---------------------------------------------------------------------- */
 
-static us_err_t s_check_sizes (us_job_t *job, size_t max_payload)
+static us_err_t s_check_buffers (us_job_t *job, const job_limits_t *limits)
 {
-    if (!job->kind)
-        return s_fail (job, US_ERR_INVALID, "the job has nothing to run");
-    if (job->body_len > max_payload)
-        return s_fail (job, US_ERR_TOO_LARGE, "the job is %zu bytes; the limit is %zu",
-                       job->body_len, max_payload);
-    for (uint32_t i = 0; i < job->blobs_len; i++)
-        if (job->blobs[i]->len > max_payload)
+    uint64_t sum = 0;
+    if (job->buffers_len > 0 && limits->buffer == 0)
+        return s_fail (job, US_ERR_UNSUPPORTED,
+                       "the broker takes no large buffers: it is older than this "
+                       "library, and has to be updated first");
+    for (uint32_t i = 0; i < job->buffers_len; i++) {
+        sum += job->buffers[i]->len;
+        if (job->buffers[i]->len > limits->buffer)
             return s_fail (job, US_ERR_TOO_LARGE,
-                           "a blob is %zu bytes; the limit is %zu", job->blobs[i]->len,
-                           max_payload);
+                           "a buffer is %zu bytes; the limit is %llu",
+                           job->buffers[i]->len, (unsigned long long) limits->buffer);
+    }
+    if (sum > limits->buffers)
+        return s_fail (job, US_ERR_TOO_LARGE,
+                       "the buffers are %llu bytes; the limit is %llu",
+                       (unsigned long long) sum, (unsigned long long) limits->buffers);
     return US_OK;
 }
 
-/* The body becomes the last blob. */
+static us_err_t s_check_sizes (us_job_t *job, const job_limits_t *limits)
+{
+    unsigned long long most = limits->payload;
+    if (!job->kind)
+        return s_fail (job, US_ERR_INVALID, "the job has nothing to run");
+    if (job->body_len > most)
+        return s_fail (job, US_ERR_TOO_LARGE, "the job is %zu bytes; the limit is %llu",
+                       job->body_len, most);
+    for (uint32_t i = 0; i < job->blobs_len; i++)
+        if (job->blobs[i]->len > most)
+            return s_fail (job, US_ERR_TOO_LARGE,
+                           "a blob is %zu bytes; the limit is %llu", job->blobs[i]->len,
+                           most);
+    return s_check_buffers (job, limits);
+}
+
 static us_err_t s_body_to_blob (us_job_t *job)
 {
-    us_blob_t *blob = blob_adopt (job->body, job->body_len);
-    if (!blob)
+    uint8_t digest[USI_DIGEST_LEN];
+    usi_sha256 (job->body, job->body_len, digest);
+    job->body_blob = blob_adopt (job->body, job->body_len, digest);
+    if (!job->body_blob)
         return US_ERR_NOMEM;
     job->body = NULL;
-    job->blobs[job->blobs_len++] = blob;
     return US_OK;
+}
+
+static usi_list_t s_list (us_blob_t *const *blobs, uint32_t len, usi_buf_t *buf)
+{
+    buf->len = 0;
+    for (uint32_t i = 0; i < len; i++)
+        usi_list_add_bin (buf, usi_bytes (blobs[i]->digest, USI_DIGEST_LEN));
+    return usi_list_of (buf, len);
 }
 
 /* What sets a worker up belongs to the program that it serves. */
@@ -423,16 +493,12 @@ static void s_make_key (const us_job_t *job, usi_bytes_t key, uint8_t *made)
     memcpy (made, digest, key.len);
 }
 
-static void s_encode_spec (us_job_t *job, usi_bytes_t key, const us_blob_t *body)
+static void s_encode_spec (us_job_t *job, usi_bytes_t key)
 {
+    const us_blob_t *body = job->body_blob;
     uint8_t own_key[USI_DIGEST_LEN];
     usi_fields_t spec = {0};
-    uint32_t code_blobs = job->blobs_len - (body ? 1 : 0);
-    usi_buf_t code = {0};
-    for (uint32_t i = 0; i < code_blobs; i++)
-        usi_list_add_bin (&code, usi_bytes (job->blobs[i]->digest, USI_DIGEST_LEN));
-    job->digests.len = 0;
-    usi_buf_append (&job->digests, code.data, code.len);
+    usi_buf_t code = {0}, buffers = {0};
     USI_SET (&spec, KIND, kind, usi_bytes_of (job->kind));
     s_make_key (job, key, own_key);
     USI_SET (&spec, KEY, key, usi_bytes (own_key, key.len));
@@ -456,27 +522,32 @@ static void s_encode_spec (us_job_t *job, usi_bytes_t key, const us_blob_t *body
         USI_SET (&spec, HARD_MS, hard_ms, job->hard_ms);
     if (job->fresh)
         USI_SET (&spec, ISOLATION, isolation, usi_bytes_of ("fresh"));
-    if (code_blobs)
-        USI_SET (&spec, BLOBS, blobs, usi_list_of (&code, code_blobs));
+    if (job->blobs_len)
+        USI_SET (&spec, BLOBS, blobs, s_list (job->blobs, job->blobs_len, &code));
+    if (job->buffers_len)
+        USI_SET (&spec, BUFFERS, buffers,
+                 s_list (job->buffers, job->buffers_len, &buffers));
     if (body) {
         USI_SET (&spec, BLOB, blob, usi_bytes (body->digest, USI_DIGEST_LEN));
         USI_SET (&spec, SIZE, size, body->len);
-        usi_list_add_bin (&job->digests, usi_bytes (body->digest, USI_DIGEST_LEN));
     }
     job->spec.len = 0;
     usi_fields_encode (&spec, &job->spec);
-    job->spec.failed |= code.failed | job->digests.failed;
+    s_gather (job);
+    s_list (job->all, job->all_len, &job->digests);
+    job->spec.failed |= code.failed | buffers.failed | job->digests.failed;
     usi_buf_free (&code);
+    usi_buf_free (&buffers);
 }
 
-us_err_t job_seal (us_job_t *job, usi_bytes_t key, size_t max_payload)
+us_err_t job_seal (us_job_t *job, usi_bytes_t key, const job_limits_t *limits)
 {
-    us_err_t err = s_check_sizes (job, max_payload);
+    us_err_t err = s_check_sizes (job, limits);
     if (err == US_OK && job->body && job->body_len > USI_MAX_BODY)
         err = s_body_to_blob (job);
     if (err != US_OK)
         return err;
-    s_encode_spec (job, key, job->body ? NULL : job->blobs[job->blobs_len - 1]);
+    s_encode_spec (job, key);
     if (job->spec.failed)
         return US_ERR_NOMEM;
     if (job->spec.len > USI_MAX_SPEC)
@@ -488,6 +559,8 @@ us_err_t job_seal (us_job_t *job, usi_bytes_t key, size_t max_payload)
         usi_id_make (&job->id, usi_bytes_of (job->channel));
     job->has_id = true;
     job->cost = sizeof *job + job->spec.len + job->body_len;
+    for (uint32_t i = 0; i < job->buffers_len; i++)
+        job->cost += job->buffers[i]->len;
     return US_OK;
 }
 
@@ -505,8 +578,8 @@ void job_add_to (const us_job_t *job, usi_msg_t *msg, unsigned more_flags)
         USI_SET (item, RETRIES, retries, job->retries);
     if (job->expire_ms)
         USI_SET (item, EXPIRE_MS, expire_ms, job->expire_ms);
-    if (job->blobs_len)
-        USI_SET (item, BLOBS, blobs, usi_list_of (&job->digests, job->blobs_len));
+    if (job->all_len)
+        USI_SET (item, BLOBS, blobs, usi_list_of (&job->digests, job->all_len));
     if (flags)
         USI_SET (item, FLAGS, flags, flags);
     if (job->body)

@@ -44,7 +44,7 @@ static void s_free (us_result_t *result)
     }
     s_drop_job (result);
     free (result->text);
-    free (result->body);
+    result_drop_body (result);
     free (result);
 }
 
@@ -118,6 +118,36 @@ void result_set_state (us_result_t *result, us_state_t state)
     waiters_wake (result->waiters);
     if (state == US_STATE_RUNNING)
         event_post (result, US_EVENT_RUNNING);
+}
+
+void result_drop_body (us_result_t *result)
+{
+    for (size_t i = 0; i < result->buffers_len; i++)
+        blob_unref (result->buffers[i]);
+    free (result->buffers);
+    free (result->body);
+    result->buffers = NULL;
+    result->buffers_len = 0;
+    result->body = NULL;
+    result->body_len = 0;
+}
+
+/* Out of memory it has none, and its envelope tells how many there should be. */
+void result_take_buffers (us_result_t *result, us_blob_t *const *buffers, size_t len)
+{
+    us_blob_t **own = NULL;
+    if (len > 0 && !result->buffers && !result_ended (result))
+        own = calloc (len, sizeof *own);
+    for (size_t i = 0; i < len; i++) {
+        if (own)
+            own[i] = buffers[i];
+        else
+            blob_unref (buffers[i]);
+    }
+    if (own) {
+        result->buffers = own;
+        result->buffers_len = len;
+    }
 }
 
 void result_end (us_result_t *result, us_state_t state, us_err_t code, const char *text,

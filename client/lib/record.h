@@ -32,6 +32,8 @@ struct us_result {
     char *text;
     uint8_t *body;
     size_t body_len;
+    us_blob_t **buffers;
+    size_t buffers_len;
     us_result_info_t info;
 
     unsigned generation; /* of the process, see client_lock */
@@ -90,6 +92,11 @@ void result_set_state (us_result_t *result, us_state_t state);
 /* body: a copy that becomes the result's, or NULL. text: copied. */
 void result_end (us_result_t *result, us_state_t state, us_err_t code, const char *text,
                  uint8_t *body, size_t body_len);
+
+/* Takes over these references, before result_end. */
+void result_take_buffers (us_result_t *result, us_blob_t *const *buffers, size_t len);
+/* Lets go of body and buffers. */
+void result_drop_body (us_result_t *result);
 
 /* Whether all is here of this stream of an ended job. */
 bool result_stream_complete (const us_result_t *result, int stream);

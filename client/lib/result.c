@@ -105,10 +105,27 @@ void us_result_drop_body (us_result_t *result)
     if (!result || !result_ended (result))
         return;
     us_client_t *client = result_enter (result);
-    free (result->body);
-    result->body = NULL;
-    result->body_len = 0;
+    result_drop_body (result);
     client_unlock (client);
+}
+
+size_t us_result_buffers (const us_result_t *result)
+{
+    us_client_t *client = result_enter (result);
+    size_t count = result_ended (result) ? result->buffers_len : 0;
+    client_unlock (client);
+    return count;
+}
+
+us_err_t us_result_buffer (const us_result_t *result, size_t index, us_blob_t **blob)
+{
+    if (!result || !blob)
+        return US_ERR_INVALID;
+    us_client_t *client = result_enter (result);
+    bool there = result_ended (result) && index < result->buffers_len;
+    *blob = there ? blob_ref (result->buffers[index]) : NULL;
+    client_unlock (client);
+    return there ? US_OK : US_ERR_INVALID;
 }
 
 us_err_t us_result_value (const us_result_t *result, const void **data, size_t *len)

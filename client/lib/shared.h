@@ -22,6 +22,12 @@ static inline size_t client_max_payload (const us_client_t *client)
     return atomic_load_explicit (&client->max_payload, memory_order_relaxed);
 }
 
+/* Of the broker; SIZE_MAX before one has told. */
+static inline size_t client_max_buffer (const us_client_t *client)
+{
+    return atomic_load_explicit (&client->max_buffer, memory_order_relaxed);
+}
+
 /* Words for this thread's last failure; gives err back. */
 us_err_t client_fail (const us_client_t *client, us_err_t err, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));

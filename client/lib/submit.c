@@ -48,7 +48,7 @@ static void s_fill (engine_t *self)
     engine_lock (self);
     while (s_window_open (self) && (result = track_first (&self->track, PLACE_READY))) {
         const us_job_t *job = result->job;
-        if (job->blobs_len > 0 && !upload_ready (self, result)) {
+        if (job->all_len > 0 && !upload_ready (self, result)) {
             track_move (&self->track, result, PLACE_HELD);
             continue;
         }

@@ -96,15 +96,15 @@ static bool s_is_known (engine_t *self, us_blob_t *blob)
 bool upload_ready (engine_t *self, us_result_t *result)
 {
     bool ready = true;
-    for (uint32_t i = 0; i < result->job->blobs_len; i++)
-        ready &= s_is_known (self, result->job->blobs[i]);
+    for (uint32_t i = 0; i < result->job->all_len; i++)
+        ready &= s_is_known (self, result->job->all[i]);
     return ready;
 }
 
 void upload_forget (engine_t *self, us_result_t *result)
 {
-    for (uint32_t i = 0; i < result->job->blobs_len; i++) {
-        upload_t *upload = *s_place (self, result->job->blobs[i]->digest);
+    for (uint32_t i = 0; i < result->job->all_len; i++) {
+        upload_t *upload = *s_place (self, result->job->all[i]->digest);
         if (upload && upload->state == UPLOAD_KNOWN)
             s_enter (upload, UPLOAD_UNKNOWN);
     }
@@ -237,8 +237,8 @@ void upload_on_found (engine_t *self, const usi_msg_t *msg)
 
 static bool s_names (const us_job_t *job, const uint8_t *digest)
 {
-    for (uint32_t i = 0; i < job->blobs_len; i++)
-        if (memcmp (job->blobs[i]->digest, digest, USI_DIGEST_LEN) == 0)
+    for (uint32_t i = 0; i < job->all_len; i++)
+        if (memcmp (job->all[i]->digest, digest, USI_DIGEST_LEN) == 0)
             return true;
     return false;
 }
@@ -247,9 +247,11 @@ static bool s_names (const us_job_t *job, const uint8_t *digest)
 static void s_refuse_jobs (engine_t *self, const upload_t *upload, us_err_t code)
 {
     char text[128] = "";
+    size_t payload = client_max_payload (self->client);
+    size_t buffer = client_max_buffer (self->client);
     if (code == US_ERR_TOO_LARGE)
         snprintf (text, sizeof text, "a blob is %zu bytes; the broker's limit is %zu",
-                  upload->blob->len, client_max_payload (self->client));
+                  upload->blob->len, buffer > payload ? buffer : payload);
     engine_lock (self);
     TRACK_EACH (&self->track, result, PLACE_HELD)
         if (s_names (result->job, upload->digest))

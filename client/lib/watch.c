@@ -224,7 +224,11 @@ static void s_on_ended (engine_t *self, us_result_t *result, const usi_msg_t *ms
     s_take_info (result, item);
     us_err_t code = ending_code (state, item);
     if (usi_has (item, USI_F_BLOB)) {
-        download_start (self, result, item, state, code);
+        download_body (self, result, item, state, code);
+        return;
+    }
+    if (item->buffers.count > 0) {
+        download_buffers (self, result, item, state, code, usi_msg_item_body (msg, i));
         return;
     }
     usi_bytes_t body = usi_bytes_dup (usi_msg_item_body (msg, i));

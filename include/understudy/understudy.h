@@ -130,16 +130,24 @@ US_EXPORT const char *us_client_endpoint (us_client_t *client);
 /* The payload limit in bytes: that of its options, or the broker's once that is known
  * and lower. */
 US_EXPORT size_t us_client_max_payload (const us_client_t *client);
+/* The broker's limits of one buffer, and of all buffers of a job or result together, in
+ * bytes; SIZE_MAX: no broker has told yet. 0: it takes none. */
+US_EXPORT size_t us_client_max_buffer (const us_client_t *client);
+US_EXPORT size_t us_client_max_buffers (const us_client_t *client);
 
 /* --- Blobs ---------------------------------------------------------------------- */
 
-/* Bytes shared by many jobs: the code they need, usually. Copied and hashed once, sent
- * only where the broker does not have it. Counted: destroy your handle when you like.
+/* Bytes shared by many jobs: code that they need, or data. Copied and hashed once, sent
+ * only where the broker does not have it. Counted: destroy your handle when you like. The
+ * same bytes, from 1 MiB on, are copied only once while a blob of them lives.
  * US_ERR_INVALID: no bytes. */
 US_EXPORT us_err_t us_blob_new (us_blob_t **blob, const void *data, size_t len);
 US_EXPORT void us_blob_destroy (us_blob_t **blob);
 /* The 32 bytes of its sha-256. */
 US_EXPORT const uint8_t *us_blob_digest (const us_blob_t *blob);
+/* Its bytes, as long as you have a handle. Only those of us_result_buffer may be written
+ * to. */
+US_EXPORT void *us_blob_data (us_blob_t *blob, size_t *len);
 
 /* --- Jobs ----------------------------------------------------------------------- */
 
@@ -157,6 +165,9 @@ US_EXPORT us_err_t us_job_set_source (us_job_t *job, const char *source,
 US_EXPORT us_err_t us_job_set_call (us_job_t *job, const void *envelope, size_t len);
 /* Code the call envelope names, at most 15 of them; the job keeps its own count. */
 US_EXPORT us_err_t us_job_add_blob (us_job_t *job, const us_blob_t *blob);
+/* One more of the buffers that the envelope's arguments take, in their order
+ * (docs/protocol.md section 8); the same may come twice. It counts among the 15. */
+US_EXPORT us_err_t us_job_add_buffer (us_job_t *job, const us_blob_t *blob);
 /* The environment. US_ERR_REQUIREMENT: not a plain requirement (name, extras, versions,
  * marker) of at most 512 bytes, or more than 1,000 of them; options, paths and URLs never
  * are. us_job_error_text says what is wrong. */
@@ -262,9 +273,16 @@ US_EXPORT const char *us_result_text (const us_result_t *result);
  * where there is none. US_ERR_RUNNING before the end. */
 US_EXPORT us_err_t us_result_body (const us_result_t *result, const void **data,
                                    size_t *len);
-/* Frees the body of an ended job for a caller that has read it and keeps the result for
- * its log or its state; the body is empty from then on. Nobody may still be looking at the
- * bytes that us_result_body or us_result_value gave. */
+/* The buffers that the envelope takes, in its order (docs/protocol.md section 8). They are
+ * yours: you may write to one, and destroy your handle when you like. US_ERR_INVALID: there
+ * is none of this index, or the job has not ended. */
+US_EXPORT size_t us_result_buffers (const us_result_t *result);
+US_EXPORT us_err_t us_result_buffer (const us_result_t *result, size_t index,
+                                     us_blob_t **blob);
+/* Frees body and buffers of an ended job for a caller that has read them and keeps the
+ * result for its log or its state; the body is empty from then on. Nobody may still be
+ * looking at the bytes that us_result_body or us_result_value gave; a buffer that was taken
+ * stays. */
 US_EXPORT void us_result_drop_body (us_result_t *result);
 /* The value of a success as msgpack, taken out of its envelope: for shell jobs a string.
  * US_ERR_SERIALIZATION: it is a Python pickle. US_ERR_RUNNING before the end; the

@@ -6,6 +6,11 @@ broker with its private Redis, and one node.
     submit, map     jobs/s of a burst, from the first call to the last result
     queued          bytes in Redis for each queued job, over its body
 
+    programs        jobs/s with one in flight each: a program alone on one slot, two of
+                    them together, and the slower of the two
+    single          p50 of one job at a time, 30 ms apart: kept, and isolation="fresh"
+    shared          ms for 12 jobs that share 40 MiB, new each time
+
 ProcessPoolExecutor does the same in the same run. Rounds are in ABBA order; what is
 told is the median over rounds. Beside them stands what the machine gives at its best:
 
@@ -39,7 +44,7 @@ from pathlib import Path
 from typing import Any
 
 import understudy
-from bench import versus
+from bench import people, versus
 from bench.jobs import noop
 from support import Broker, Node, Redis
 
@@ -225,6 +230,10 @@ def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
         if arguments.peers:
             contestants["ProcessPoolExecutor"] = lambda: pool(arguments.slots)
         numbers = compete(contestants, data / "redis.sock", arguments)
+        if arguments.peers:
+            more = people.measure(folder, broker, contestants, arguments.rounds)
+            for name, figures in more.items():
+                numbers[name] |= figures
         redis = stack.enter_context(Redis(data / "redis.sock"))
         numbers["understudy"] |= queued_bytes(broker.endpoint, redis, arguments.jobs)
         return numbers
@@ -243,7 +252,12 @@ def parse() -> argparse.Namespace:
     add("--rounds", type=int, default=2, help="how often ABBA")
     add("--slots", type=int, default=os.cpu_count(), help="worker processes")
     add("--durability", default="always", choices=("always", "everysec", "memory"))
-    add("--no-peers", dest="peers", action="store_false", help="only Understudy")
+    add(
+        "--no-peers",
+        dest="peers",
+        action="store_false",
+        help="only Understudy, and only what comes first above",
+    )
     add(
         "--against",
         type=Path,

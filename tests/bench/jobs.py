@@ -4,3 +4,8 @@
 
 def noop(_=None):
     """The job."""
+
+
+def byte_of(data, i):
+    """One of the jobs that share their data."""
+    return data[i]

@@ -112,11 +112,11 @@ def test_what_cannot_be_serialised(user):
                 except SerializationError as error:
                     print("lock" in str(error).lower())
             try:
-                pool.submit(len, b"x" * (65 << 20)).result(60)
+                pool.submit(len, "x" * (65 << 20)).result(60)
             except PayloadTooLarge as error:
                 print("64" in str(error) or str(64 << 20) in str(error))
             try:
-                pool.submit(lambda n: b"x" * n, 65 << 20).result(60)
+                pool.submit(lambda n: "x" * n, 65 << 20).result(60)
             except PayloadTooLarge as error:
                 print("too large")
             print(pool.submit(pow, 2, 3).result(30))
@@ -133,8 +133,8 @@ def test_the_limit_of_the_broker_counts(broker, node, client):
 
         with Executor("calculator") as pool:
             for function, argument in (
-                (len, b"x" * (2 << 20)),
-                (lambda n: b"x" * n, 2 << 20),
+                (len, "x" * (2 << 20)),
+                (lambda n: "x" * n, 2 << 20),
             ):
                 try:
                     pool.submit(function, argument).result(30)
@@ -159,7 +159,7 @@ def test_the_limit_of_a_client_counts(broker, node, client):
         from understudy.exceptions import PayloadTooLarge
 
         with Executor("calculator") as pool:
-            result = pool.submit(bytes, 2 << 20)
+            result = pool.submit("x".__mul__, 2 << 20)
             if sys.argv[1:]:
                 result = Result(sys.argv[1], channel="calculator")
             try:

@@ -41,8 +41,17 @@ static PyObject *s_digest (PyObject *self, void *closure)
     return PyBytes_FromStringAndSize ((const char *) digest, 32);
 }
 
+static PyObject *s_size (PyObject *self, void *closure)
+{
+    (void) closure;
+    size_t len;
+    us_blob_data (((core_blob_t *) self)->blob, &len);
+    return PyLong_FromSize_t (len);
+}
+
 static PyGetSetDef s_getset[] = {
     {"digest", s_digest, NULL, "The 32 bytes of its sha-256.", NULL},
+    {"size", s_size, NULL, "How many bytes it has.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -262,16 +262,35 @@ static PyObject *s_endpoint (PyObject *object, void *closure)
     return endpoint;
 }
 
-static PyObject *s_max_payload (PyObject *object, void *closure)
+typedef size_t s_limit_fn (const us_client_t *client);
+
+static PyObject *s_limit (PyObject *object, s_limit_fn *limit)
 {
-    (void) closure;
     core_client_t *self = (core_client_t *) object;
     us_client_t *client = core_client_enter (self);
     if (client == NULL)
         return NULL;
-    const size_t bytes = us_client_max_payload (client);
+    const size_t bytes = limit (client);
     core_client_leave (self);
     return PyLong_FromSize_t (bytes);
+}
+
+static PyObject *s_max_payload (PyObject *object, void *closure)
+{
+    (void) closure;
+    return s_limit (object, us_client_max_payload);
+}
+
+static PyObject *s_max_buffer (PyObject *object, void *closure)
+{
+    (void) closure;
+    return s_limit (object, us_client_max_buffer);
+}
+
+static PyObject *s_max_buffers (PyObject *object, void *closure)
+{
+    (void) closure;
+    return s_limit (object, us_client_max_buffers);
 }
 
 /* --- Events ------------------------------------------------------------------ */
@@ -388,6 +407,9 @@ static PyGetSetDef s_getset[] = {
     {"endpoint", s_endpoint, NULL, "The address in use, or the ones tried.", NULL},
     {"max_payload", s_max_payload, NULL,
      "Largest body in bytes: the broker's limit where that is lower.", NULL},
+    {"max_buffer", s_max_buffer, NULL,
+     "The broker's limit of one buffer in bytes; 0: it takes none.", NULL},
+    {"max_buffers", s_max_buffers, NULL, "The same of all of one job.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

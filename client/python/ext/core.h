@@ -17,6 +17,7 @@
 
 typedef struct core_state {
     PyTypeObject *blob_type;
+    PyTypeObject *buffer_type;
     PyTypeObject *client_type;
     PyTypeObject *job_type;
 } core_state_t;
@@ -95,6 +96,11 @@ void core_client_destroy (core_client_t *self);
 /* core_raise with the client's own words, for a call between enter and leave. */
 PyObject *core_client_raise (us_client_t *client, us_err_t err);
 
+/* --- buffer.c --- */
+
+/* A Buffer over *blob, which it takes over also where it fails. */
+PyObject *core_buffer_new (core_state_t *state, us_blob_t **blob);
+
 /* --- job.c --- */
 
 /* A Job over *result, which it takes over also where it fails. */
@@ -110,9 +116,10 @@ PyObject *core_client_submit (PyObject *self, PyObject *args, PyObject *kwargs);
 
 PyObject *core_client_query (PyObject *self, PyObject *args, PyObject *kwargs);
 
-/* --- blob.c, job.c, client.c: the types --- */
+/* --- blob.c, buffer.c, job.c, client.c: the types --- */
 
 extern PyType_Spec core_blob_spec;
+extern PyType_Spec core_buffer_spec;
 extern PyType_Spec core_client_spec;
 extern PyType_Spec core_job_spec;
 

@@ -92,6 +92,24 @@ static PyObject *s_drop_body (PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *s_buffers (PyObject *self, void *closure)
+{
+    (void) closure;
+    const size_t count = us_result_buffers (s_result (self));
+    PyObject *tuple = PyTuple_New ((Py_ssize_t) count);
+    for (size_t i = 0; tuple != NULL && i < count; i++) {
+        us_blob_t *blob = NULL;
+        const us_err_t err = us_result_buffer (s_result (self), i, &blob);
+        PyObject *buffer = err == US_OK ? core_buffer_new (core_state_of (self), &blob)
+                                        : core_raise (err, NULL);
+        if (buffer == NULL)
+            Py_CLEAR (tuple);
+        else
+            PyTuple_SetItem (tuple, (Py_ssize_t) i, buffer);
+    }
+    return tuple;
+}
+
 static PyObject *s_info (PyObject *self, void *closure)
 {
     (void) closure;
@@ -303,7 +321,8 @@ static PyObject *s_cancel (PyObject *self, PyObject *args, PyObject *kwargs)
 
 static PyMethodDef s_methods[] = {
     {"subscribe", s_subscribe, METH_VARARGS, "Asks for events of these types."},
-    {"drop_body", s_drop_body, METH_NOARGS, "Frees the body, which is then empty."},
+    {"drop_body", s_drop_body, METH_NOARGS,
+     "Frees body and buffers, of which there are none then."},
     {"accepted", WITH_KEYWORDS (s_accepted), METH_VARARGS | METH_KEYWORDS,
      "0 once accepted, the error number once refused; WaitTimeout."},
     {"wait", WITH_KEYWORDS (s_wait), METH_VARARGS | METH_KEYWORDS,
@@ -325,6 +344,7 @@ static PyGetSetDef s_getset[] = {
     {"text", s_text, NULL, "Words for the code.", NULL},
     {"body", s_body, NULL, "Result or failure envelope; empty where there is none.",
      NULL},
+    {"buffers", s_buffers, NULL, "What the envelope takes, a tuple of Buffer.", NULL},
     {"info", s_info, NULL, "Attempts, times and lengths.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

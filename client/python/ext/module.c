@@ -130,6 +130,7 @@ static int s_exec (PyObject *module)
     core_state_t *state = PyModule_GetState (module);
     if (s_add_constants (module) < 0 ||
         s_add_type (module, &core_blob_spec, &state->blob_type) < 0 ||
+        s_add_type (module, &core_buffer_spec, &state->buffer_type) < 0 ||
         s_add_type (module, &core_client_spec, &state->client_type) < 0 ||
         s_add_type (module, &core_job_spec, &state->job_type) < 0)
         return -1;
@@ -140,6 +141,7 @@ static int s_traverse (PyObject *module, visitproc visit, void *arg)
 {
     core_state_t *state = PyModule_GetState (module);
     Py_VISIT (state->blob_type);
+    Py_VISIT (state->buffer_type);
     Py_VISIT (state->client_type);
     Py_VISIT (state->job_type);
     return 0;
@@ -149,6 +151,7 @@ static int s_clear (PyObject *module)
 {
     core_state_t *state = PyModule_GetState (module);
     Py_CLEAR (state->blob_type);
+    Py_CLEAR (state->buffer_type);
     Py_CLEAR (state->client_type);
     Py_CLEAR (state->job_type);
     return 0;

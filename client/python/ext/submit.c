@@ -10,6 +10,7 @@ typedef struct submit {
     const char *python;
     const char *name;
     PyObject *blobs;
+    PyObject *buffers;
     PyObject *setup;
     PyObject *env;
     const char *cwd;
@@ -33,14 +34,14 @@ static bool s_parse (submit_t *submit, PyObject *args, PyObject *kwargs)
                             "constraints", "python",  "name",    "id",    "soft_limit",
                             "hard_limit",  "retries", "expires", "fresh", "queue",
                             "stream_log",  "events",  "user",    "setup", "env",
-                            "cwd",         NULL};
+                            "cwd",         "buffers", NULL};
     return PyArg_ParseTupleAndKeywords (
-        args, kwargs, "sy*|$pOOOzzz*OOIOpppIOOOz:submit", names, &submit->channel,
+        args, kwargs, "sy*|$pOOOzzz*OOIOpppIOOOzO:submit", names, &submit->channel,
         &submit->body, &submit->shell, &submit->blobs, &submit->packages,
         &submit->constraints, &submit->python, &submit->name, &submit->id,
         &submit->soft_limit, &submit->hard_limit, &submit->retries, &submit->expires,
         &submit->fresh, &submit->queue, &submit->stream_log, &submit->events,
-        &submit->user, &submit->setup, &submit->env, &submit->cwd);
+        &submit->user, &submit->setup, &submit->env, &submit->cwd, &submit->buffers);
 }
 
 /* Each step returns an error of the library, or US_ERR_INVALID with an exception set. */
@@ -67,7 +68,10 @@ static us_err_t s_set_body (us_job_t *job, const submit_t *submit)
     return us_job_set_call (job, submit->body.buf, (size_t) submit->body.len);
 }
 
-static us_err_t s_add_blob (us_job_t *job, PyObject *item, const core_state_t *state)
+typedef us_err_t add_fn (us_job_t *job, const us_blob_t *blob);
+
+static us_err_t s_add_blob (us_job_t *job, PyObject *item, add_fn *add,
+                            const core_state_t *state)
 {
     if (item == NULL)
         return US_ERR_INVALID;
@@ -75,10 +79,11 @@ static us_err_t s_add_blob (us_job_t *job, PyObject *item, const core_state_t *s
         PyErr_SetString (PyExc_TypeError, "blobs must be a sequence of Blob");
         return US_ERR_INVALID;
     }
-    return us_job_add_blob (job, ((core_blob_t *) item)->blob);
+    return add (job, ((core_blob_t *) item)->blob);
 }
 
-static us_err_t s_add_blobs (us_job_t *job, PyObject *blobs, const core_state_t *state)
+static us_err_t s_add_blobs (us_job_t *job, PyObject *blobs, add_fn *add,
+                             const core_state_t *state)
 {
     if (blobs == NULL)
         return US_OK;
@@ -86,7 +91,7 @@ static us_err_t s_add_blobs (us_job_t *job, PyObject *blobs, const core_state_t 
     us_err_t err = count < 0 ? US_ERR_INVALID : US_OK;
     for (Py_ssize_t i = 0; err == US_OK && i < count; i++) {
         PyObject *item = PySequence_GetItem (blobs, i);
-        err = s_add_blob (job, item, state);
+        err = s_add_blob (job, item, add, state);
         Py_XDECREF (item);
     }
     return err;
@@ -196,7 +201,9 @@ static us_err_t s_fill (us_job_t *job, const submit_t *submit,
 {
     us_err_t err = s_set_body (job, submit);
     if (err == US_OK)
-        err = s_add_blobs (job, submit->blobs, state);
+        err = s_add_blobs (job, submit->blobs, us_job_add_blob, state);
+    if (err == US_OK)
+        err = s_add_blobs (job, submit->buffers, us_job_add_buffer, state);
     if (err == US_OK)
         err = s_set_up (job, submit, state);
     if (err == US_OK)

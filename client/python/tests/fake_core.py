@@ -40,6 +40,7 @@ class Blob:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.digest = hashlib.sha256(data).digest()
+        self.size = len(data)
 
 
 class Client:
@@ -48,6 +49,8 @@ class Client:
     def __init__(self, **settings) -> None:
         self.settings = settings
         self.max_payload = 64 << 20
+        self.max_buffer = 1 << 30
+        self.max_buffers = 4 << 30
         self.jobs: list[Job] = []
         self.connects = 0
         self.unreachable = False
@@ -96,6 +99,7 @@ class Job:
         self.client, self.id, self.channel = client, id, channel
         self.submitted, self.options = body, options
         self.state, self.code, self.text, self.body = 0, RUNNING, "", b""
+        self.buffers = ()
         self.logged = [b"", b""]
         self.ended = threading.Event()
         self.subscribed = None

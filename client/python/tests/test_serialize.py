@@ -198,9 +198,25 @@ def test_what_is_too_large_is_named(executor, project):
     client = next(iter(executor._callers.values())).client()
     client.core.max_payload = 1 << 20
     with pytest.raises(PayloadTooLarge) as caught:
-        executor.submit(shapes.use, b"abc", data=bytes(3 << 20)).result(0)
-    assert "argument data (type bytes) of shapes.use is 3.0 MiB" in str(caught.value)
+        executor.submit(shapes.use, b"abc", data="x" * (3 << 20)).result(0)
+    assert "argument data (type str) of shapes.use is 3.0 MiB" in str(caught.value)
     assert "the limit is 1.0 MiB (1048576 bytes)" in str(caught.value)
+    client.core.max_buffer = 2 << 20
+    with pytest.raises(PayloadTooLarge) as caught:
+        executor.submit(shapes.use, b"abc", data=bytes(3 << 20)).result(0)
+    assert "a buffer of argument data (type bytes) of shapes.use has 3145728" in str(
+        caught.value
+    )
+
+
+def test_the_largest_buffers_go_apart(executor, project):
+    project("shapes.py", "def use(*parts): pass\n")
+    shapes = importlib.import_module("shapes")
+    executor.submit(shapes.use, *(bytes((1 << 20) + i) for i in range(12)))
+    job = next(iter(executor._callers.values())).client().core.jobs[-1]
+    sizes = [blob.size for blob in job.options["buffers"]]
+    assert sizes == [(1 << 20) + i for i in range(2, 12)]
+    assert len(job.submitted) > 2 << 20
 
 
 def test_by_value_for_another_python(core):

@@ -30,12 +30,20 @@ static bool s_put (fetch_t *fetch, const uint8_t *bytes, uint64_t index)
     return fetch_take (fetch, index, usi_bytes (bytes + start, len));
 }
 
+static fetch_t *s_fetch (const uint8_t *digest)
+{
+    const usi_list_t none = {0};
+    fetch_t *fetch = fetch_new (&none);
+    fetch_begin (fetch, digest, SIZE);
+    return fetch;
+}
+
 static void test_chunks_in_any_order (void **state)
 {
     (void) state;
     uint8_t digest[USI_DIGEST_LEN], *bytes = s_bytes ();
     usi_sha256 (bytes, SIZE, digest);
-    fetch_t *fetch = fetch_new (digest, SIZE);
+    fetch_t *fetch = s_fetch (digest);
     assert_int_equal (fetch->chunks, 3);
     assert_true (s_put (fetch, bytes, 1)); /* not asked for yet: ignored */
     assert_int_equal (fetch->chunks_had, 0);
@@ -48,10 +56,11 @@ static void test_chunks_in_any_order (void **state)
     assert_false (fetch_take (fetch, 1, usi_bytes (bytes, 4))); /* too short */
     assert_true (s_put (fetch, bytes, 1));
     assert_true (fetch_is_whole (fetch));
-    uint8_t *given = fetch_give (fetch);
-    assert_memory_equal (given, bytes, SIZE);
+    assert_true (fetch_keep (fetch));
+    assert_int_equal (fetch->body_len, SIZE);
+    assert_memory_equal (fetch->body, bytes, SIZE);
+    assert_false (fetch_begin_buffer (fetch));
     fetch_free (fetch);
-    free (given);
     free (bytes);
 }
 
@@ -59,15 +68,89 @@ static void test_wrong_bytes (void **state)
 {
     (void) state;
     uint8_t digest[USI_DIGEST_LEN] = {1}, *bytes = s_bytes ();
-    fetch_t *fetch = fetch_new (digest, SIZE);
+    fetch_t *fetch = s_fetch (digest);
     assert_true (fetch_prepare (fetch));
     for (uint64_t i = 0; i < fetch->chunks; i++)
         assert_true (s_put (fetch, bytes, i));
     assert_true (fetch_is_whole (fetch));
-    assert_null (fetch_give (fetch));
+    assert_false (fetch_keep (fetch));
     fetch_free (fetch);
     fetch_free (NULL);
     free (bytes);
+}
+
+/* ["b", "3.11", false, bin, [sizes]] */
+static void s_pack_body (fetch_t *fetch, const uint64_t *sizes, uint32_t count)
+{
+    usi_buf_t body = {0};
+    usi_pack_array (&body, 5);
+    usi_pack_str (&body, "b", 1);
+    usi_pack_str (&body, "3.11", 4);
+    usi_pack_bool (&body, false);
+    usi_pack_bin (&body, "pickle", 6);
+    usi_pack_array (&body, count);
+    for (uint32_t i = 0; i < count; i++)
+        usi_pack_uint (&body, sizes[i]);
+    free (fetch->body);
+    fetch->body = body.data;
+    fetch->body_len = body.len;
+}
+
+static void test_buffers_behind_the_body (void **state)
+{
+    (void) state;
+    const uint64_t sizes[] = {SIZE, 3};
+    uint8_t digest[USI_DIGEST_LEN], *bytes = s_bytes ();
+    usi_buf_t list = {0};
+    usi_sha256 (bytes, SIZE, digest);
+    usi_list_add_bin (&list, usi_bytes (digest, sizeof digest));
+    usi_sha256 ("abc", 3, digest);
+    usi_list_add_bin (&list, usi_bytes (digest, sizeof digest));
+    usi_list_t digests = usi_list_of (&list, 2);
+    fetch_t *fetch = fetch_new (&digests);
+    s_pack_body (fetch, sizes, 2);
+    assert_true (fetch_read_sizes (fetch));
+    assert_true (fetch_begin_buffer (fetch));
+    assert_true (fetch_prepare (fetch));
+    for (uint64_t i = 0; i < fetch->chunks; i++)
+        assert_true (s_put (fetch, bytes, i));
+    assert_true (fetch_is_whole (fetch));
+    assert_true (fetch_keep (fetch));
+    assert_true (fetch_begin_buffer (fetch));
+    assert_true (fetch_prepare (fetch));
+    assert_true (fetch_take (fetch, 0, usi_bytes ("abc", 3)));
+    assert_true (fetch_is_whole (fetch));
+    assert_true (fetch_keep (fetch));
+    assert_false (fetch_begin_buffer (fetch));
+    assert_int_equal (fetch->buffers_had, 2);
+    assert_memory_equal (fetch->buffers[1]->data, "abc", 3);
+    fetch_free (fetch);
+    usi_buf_free (&list);
+    free (bytes);
+}
+
+/* A job makes the body, and may write into it what it likes. */
+static void test_sizes_that_are_none (void **state)
+{
+    (void) state;
+    const uint64_t zero[] = {0}, huge[] = {UINT64_MAX}, right[] = {5, 5};
+    uint8_t digest[USI_DIGEST_LEN] = {1};
+    usi_buf_t list = {0};
+    usi_list_add_bin (&list, usi_bytes (digest, sizeof digest));
+    usi_list_t digests = usi_list_of (&list, 1);
+    fetch_t *fetch = fetch_new (&digests);
+    s_pack_body (fetch, zero, 1);
+    assert_false (fetch_read_sizes (fetch));
+    s_pack_body (fetch, huge, 1);
+    assert_false (fetch_read_sizes (fetch));
+    s_pack_body (fetch, right, 2);
+    assert_false (fetch_read_sizes (fetch));
+    s_pack_body (fetch, right, 1);
+    assert_true (fetch_read_sizes (fetch));
+    fetch->body_len -= 2;
+    assert_false (fetch_read_sizes (fetch));
+    fetch_free (fetch);
+    usi_buf_free (&list);
 }
 
 /* --- words ------------------------------------------------------------------------ */
@@ -142,6 +225,8 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_chunks_in_any_order),
         cmocka_unit_test (test_wrong_bytes),
+        cmocka_unit_test (test_buffers_behind_the_body),
+        cmocka_unit_test (test_sizes_that_are_none),
         cmocka_unit_test (test_codes),
         cmocka_unit_test (test_texts),
     };

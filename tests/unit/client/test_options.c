@@ -19,6 +19,9 @@
 
 #define KEY usi_bytes_of ("8 bytes!")
 
+static const job_limits_t s_limits_1000 = {1000, 0, 0};
+static const job_limits_t s_limits_1000000 = {1000000, 3 << 20, 5 << 20};
+
 static int s_clean (void **state)
 {
     (void) state;
@@ -158,7 +161,8 @@ static void test_job_refusals (void **state)
     assert_int_equal (us_job_set_id (job, &id), US_ERR_INVALID);
     memset (&id, 0, sizeof id);
     assert_int_equal (us_job_set_id (job, &id), US_ERR_INVALID);
-    assert_int_equal (job_seal (job, KEY, 1000), US_ERR_INVALID); /* nothing to run */
+    assert_int_equal (job_seal (job, KEY, &s_limits_1000),
+                      US_ERR_INVALID); /* nothing to run */
     us_job_destroy (&job);
 }
 
@@ -185,6 +189,84 @@ static void test_a_key_tells_programs_and_owners_apart (void **state)
     us_options_destroy (&options);
 }
 
+static us_blob_t *s_buffer (size_t len, int first)
+{
+    us_blob_t *blob;
+    uint8_t *bytes = calloc (1, len);
+    bytes[0] = (uint8_t) first;
+    assert_int_equal (us_blob_new (&blob, bytes, len), US_OK);
+    free (bytes);
+    return blob;
+}
+
+/* One array that is given to many jobs is copied once. */
+static void test_the_same_bytes_are_one_blob (void **state)
+{
+    (void) state;
+    us_blob_t *one = s_buffer (2 << 20, 1), *other = s_buffer (2 << 20, 2);
+    us_blob_t *again = s_buffer (2 << 20, 1);
+    size_t len;
+    assert_ptr_equal (one, again);
+    assert_ptr_not_equal (one, other);
+    us_blob_destroy (&one);
+    assert_memory_equal (us_blob_data (again, &len), "\1", 1);
+    assert_int_equal (len, 2 << 20);
+    us_blob_destroy (&again);
+    us_blob_destroy (&other);
+    one = s_buffer (3, 1);
+    again = s_buffer (3, 1);
+    assert_ptr_not_equal (one, again);
+    us_blob_destroy (&one);
+    us_blob_destroy (&again);
+}
+
+static void test_job_with_buffers (void **state)
+{
+    (void) state;
+    us_job_t *job;
+    usi_fields_t spec;
+    us_blob_t *buffers[] = {s_buffer (2 << 20, 1), s_buffer (1 << 20, 2)};
+    job_limits_t limits = s_limits_1000000;
+    assert_int_equal (us_job_new (&job, "default"), US_OK);
+    assert_int_equal (us_job_set_call (job, "\x90", 1), US_OK);
+    assert_int_equal (us_job_add_buffer (job, buffers[0]), US_OK);
+    assert_int_equal (us_job_add_buffer (job, buffers[1]), US_OK);
+    assert_int_equal (us_job_add_buffer (job, buffers[0]), US_OK);
+    assert_int_equal (job_seal (job, KEY, &limits), US_OK);
+    assert_int_equal (usi_fields_decode (&spec, usi_buf_bytes (&job->spec), NULL),
+                      US_OK);
+    assert_int_equal (spec.buffers.count, 3);
+    assert_int_equal (spec.blobs.count, 0);
+    assert_int_equal (job->all_len, 2); /* each is put and counted once */
+    assert_true (job->cost > 5 << 20);
+    limits.buffers -= 1;
+    assert_int_equal (job_seal (job, KEY, &limits), US_ERR_TOO_LARGE);
+    assert_non_null (strstr (us_job_error_text (job), "5242880 bytes"));
+    limits.buffer = (1 << 20) + 1;
+    assert_int_equal (job_seal (job, KEY, &limits), US_ERR_TOO_LARGE);
+    assert_non_null (strstr (us_job_error_text (job), "2097152 bytes"));
+    limits.buffer = 0;
+    assert_int_equal (job_seal (job, KEY, &limits), US_ERR_UNSUPPORTED);
+    us_job_destroy (&job);
+    us_blob_destroy (&buffers[0]);
+    us_blob_destroy (&buffers[1]);
+}
+
+static void test_a_job_names_fifteen_blobs (void **state)
+{
+    (void) state;
+    us_job_t *job;
+    assert_int_equal (us_job_new (&job, "default"), US_OK);
+    for (int i = 0; i < 16; i++) {
+        us_blob_t *blob = s_buffer (1, i);
+        us_err_t err =
+            i % 2 ? us_job_add_buffer (job, blob) : us_job_add_blob (job, blob);
+        assert_int_equal (err, i < 15 ? US_OK : US_ERR_INVALID);
+        us_blob_destroy (&blob);
+    }
+    us_job_destroy (&job);
+}
+
 static void test_job_sealed (void **state)
 {
     (void) state;
@@ -204,9 +286,9 @@ static void test_job_sealed (void **state)
     assert_int_equal (us_job_set_call (job, large, 299999), US_OK);
     assert_int_equal (us_job_add_package (job, "PyTZ  >= 1"), US_OK);
     assert_int_equal (us_job_set_name (job, "a name"), US_OK);
-    assert_int_equal (job_seal (job, KEY, 1000), US_ERR_TOO_LARGE);
+    assert_int_equal (job_seal (job, KEY, &s_limits_1000), US_ERR_TOO_LARGE);
     assert_non_null (strstr (us_job_error_text (job), "299999"));
-    assert_int_equal (job_seal (job, KEY, 1000000), US_OK);
+    assert_int_equal (job_seal (job, KEY, &s_limits_1000000), US_OK);
     assert_int_equal (usi_fields_decode (&spec, usi_buf_bytes (&job->spec), NULL),
                       US_OK);
     assert_true (usi_bytes_equal (spec.kind, usi_bytes_of ("call")));
@@ -214,7 +296,7 @@ static void test_job_sealed (void **state)
     assert_int_equal (spec.blobs.count, 1);
     assert_int_equal (spec.size, 299999);
     assert_true (usi_has (&spec, USI_F_BLOB));
-    assert_int_equal (job->blobs_len, 2);
+    assert_int_equal (job->all_len, 2);
     assert_null (job->body);
     size_t position = 0;
     usi_bytes_t package;
@@ -234,6 +316,9 @@ int main (void)
         cmocka_unit_test_setup (test_setters, s_clean),
         cmocka_unit_test (test_job_refusals),
         cmocka_unit_test (test_a_key_tells_programs_and_owners_apart),
+        cmocka_unit_test (test_the_same_bytes_are_one_blob),
+        cmocka_unit_test (test_job_with_buffers),
+        cmocka_unit_test (test_a_job_names_fifteen_blobs),
         cmocka_unit_test (test_job_sealed),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

@@ -255,7 +255,7 @@ static void test_drops_its_fetch (void **state)
     us_result_t *result = s_job (self, 1);
     list_t downloads = {0};
     assert_true (track_accept (&self->track, result));
-    result->fetch = fetch_new ((const uint8_t[USI_DIGEST_LEN]){0}, 10);
+    result->fetch = fetch_new (&(const usi_list_t){0});
     list_append (&downloads, &result->fetch->node);
     track_move (&self->track, result, PLACE_FETCHING);
     result_unref (result);

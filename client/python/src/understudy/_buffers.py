@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Large buffers, which travel beside the pickle that they belong to.
 
-What pickle takes out of band (protocol 5: arrays, tables, whatever they are made of), and
-bytes, go as blobs of their own where they have a MiB or more: they are copied once, stored
-once, sent to a node once, and mapped into the worker. Client and worker both use this.
+What pickle takes out of band (protocol 5: arrays, tables), and bytes, go as blobs of
+their own where they have a MiB or more: they are copied once, stored once, sent to a
+node once, and mapped into the worker. Client and worker both use this.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import pickle
 from itertools import islice
 from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple
 
-from understudy.exceptions import PayloadTooLarge
+from understudy.exceptions import PayloadTooLarge, SerializationError
 
 LEAST = 1 << 20
+ROOM = 10  # of the 15 blobs that a job may name; its code takes up to 5
 
-# How many objects are looked at in search of bytes, which pickle never takes out of band.
+# How many objects are looked at in search of bytes, which pickle leaves where they are.
 _SEARCH_COUNT = 1000
 _PLAIN = frozenset((int, str, float, bool, type(None)))
 _BYTES = frozenset((bytes, bytearray))
@@ -98,8 +99,8 @@ def check(sizes: Iterable[int], limits: Limits, what: str) -> None:
     if sum(sizes) > limits.together:
         raise PayloadTooLarge(
             f"the buffers of {what} have {sum(sizes)} bytes; the limit is "
-            f"{limits.together} (max-buffers of the broker, or half of the memory of its "
-            "store)"
+            f"{limits.together} (max-buffers of the broker, or half of the memory of "
+            "its store)"
         )
 
 
@@ -161,6 +162,14 @@ class _Unpickler(Rebuild, pickle.Unpickler):
     pass
 
 
+class _DataUnpickler(_Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        raise SerializationError(
+            f"the result is a pickle that names {module}.{name}, and trust='data' "
+            "loads data alone"
+        )
+
+
 def dumps(obj: Any, protocol: int, apart: Optional[Apart]) -> bytes:
     """A pickle of what both ends can import."""
     if apart is None or not apart.holds_bytes:
@@ -176,3 +185,9 @@ def loads(data: bytes, buffers: Iterable[Any] = ()) -> Any:
     if not buffers:
         return pickle.loads(data)
     return _Unpickler(io.BytesIO(data), buffers=buffers).load()
+
+
+def loads_data(data: bytes, buffers: Iterable[Any]) -> Any:
+    """The same for a pickle that nobody vouches for: it may name no function or class,
+    which leaves lists, dicts, bytes and the like."""
+    return _DataUnpickler(io.BytesIO(data), buffers=buffers).load()

@@ -86,6 +86,8 @@ class Caller:
             client = self.client()
         if len(body.data) > client.max_payload:
             raise code.too_large(args, kwargs, len(body.data), client.max_payload)
+        if body.buffers:
+            code.check_buffers(args, kwargs, body, client.buffers)
         return self._send(client, body, code.name)
 
     def hold(
@@ -188,6 +190,7 @@ class Caller:
             options.channel,
             body.data,
             blobs=body.blobs,
+            buffers=body.buffers,
             setup=body.setup,
             python=body.python,
             name=name,
@@ -230,6 +233,8 @@ class Caller:
 
 
 def _check_size(client: Client, body: Body, what: str) -> None:
+    if body.buffers:
+        body.check_buffers(client.buffers, what)
     if len(body.data) > client.max_payload:
         raise PayloadTooLarge(
             f"{what} is {sized(len(body.data))}; the limit is "

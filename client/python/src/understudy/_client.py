@@ -15,10 +15,25 @@ import threading
 import time
 import traceback
 import types
-from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    TypeVar,
+    cast,
+)
 
-from understudy import _program
+from understudy import _buffers, _program
 from understudy._settings import Settings
+
+if TYPE_CHECKING:
+    from understudy import _core
 
 _FLUSH_SECONDS = 5.0
 _NAMES_SHOWN = 10
@@ -52,6 +67,8 @@ class Job(Protocol):
     def text(self) -> str: ...
     @property
     def body(self) -> bytes: ...
+    @property
+    def buffers(self) -> Sequence[_core.Buffer]: ...
     @property
     def info(self) -> Dict[str, int]: ...
     def drop_body(self) -> None: ...
@@ -124,6 +141,14 @@ class Client:
     def max_payload(self) -> int:
         """Bytes; the broker's limit where that is lower than ours."""
         return self.core.max_payload
+
+    @property
+    def buffers(self) -> Optional[_buffers.Limits]:
+        """None: the broker takes none, which the library says."""
+        core = self.core
+        if not core.max_buffer:
+            return None
+        return _buffers.Limits(_buffers.ROOM, core.max_buffer, core.max_buffers)
 
     def status_of(self, job: Job) -> str:
         """The name of the state that the job is in."""

@@ -25,9 +25,14 @@ def default_broker() -> str:
 class Blob:
     """Bytes shared by many jobs, hashed once."""
 
-    def __init__(self, data: bytes) -> None: ...
+    def __init__(self, data: bytes | memoryview) -> None: ...
     @property
     def digest(self) -> bytes: ...
+    @property
+    def size(self) -> int: ...
+
+class Buffer:
+    """Memory of a result, which arrays may go on to use: memoryview(buffer)."""
 
 class Client:
     def __init__(
@@ -46,6 +51,12 @@ class Client:
     def endpoint(self) -> str: ...
     @property
     def max_payload(self) -> int: ...
+    @property
+    def max_buffer(self) -> int:
+        """The broker's limit of one buffer in bytes; 0: it takes none."""
+    @property
+    def max_buffers(self) -> int:
+        """The same of all buffers of one job."""
     def connect(self) -> None: ...
     def flush(self, timeout: float) -> int:
         """How many jobs were not accepted within timeout seconds."""
@@ -59,6 +70,7 @@ class Client:
         setup: Blob | None = None,
         env: Sequence[tuple[str, str]] = (),
         cwd: str | None = None,
+        buffers: Sequence[Blob] = (),
         packages: Sequence[str] = (),
         constraints: Sequence[str] = (),
         python: str | None = None,
@@ -112,8 +124,11 @@ class Job:
     @property
     def body(self) -> bytes:
         """Result or failure envelope; empty where there is none."""
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """What the envelope takes."""
     def drop_body(self) -> None:
-        """Frees the body of an ended job; it is then empty."""
+        """Frees body and buffers of an ended job; there are none then."""
     @property
     def info(self) -> dict[str, int]:
         """attempt, crashes, losses, submitted_ms, started_ms, ended_ms, log_len,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from understudy._client import beside
 from understudy.exceptions import (
@@ -128,6 +128,10 @@ class HeldJob:
     @property
     def body(self) -> bytes:
         return b"" if self._job is None else self._job.body
+
+    @property
+    def buffers(self) -> Sequence[_core.Buffer]:
+        return () if self._job is None else self._job.buffers
 
     @property
     def info(self) -> Dict[str, int]:

@@ -21,13 +21,14 @@ from typing import (
     Iterator,
     List,
     Optional,
+    Sequence,
     Tuple,
     TypeVar,
     Union,
     cast,
 )
 
-from understudy import _client, _envelope
+from understudy import _buffers, _client, _envelope
 from understudy._aio import AsyncResult, in_thread
 from understudy._client import Client, Job, beside, client_of
 from understudy._options import trusts
@@ -248,7 +249,7 @@ class Result(Future[T]):
 
     def _decode(self) -> Tuple[Any, Optional[BaseException]]:
         job = self._job
-        code, body = job.code, job.body
+        code, body, buffers = job.code, job.body, job.buffers
         if self._outcome is not None:  # by another thread, which dropped the body
             return self._outcome
         if code:
@@ -260,7 +261,7 @@ class Result(Future[T]):
             return None, _failures.rebuild(body, code, job.text, self._trust)
         try:
             loads = _load_pickle if self._trust else _refuse_pickle
-            return _envelope.decode_value(body, loads, "result"), None
+            return _envelope.decode_value(body, loads, "result", buffers), None
         except UnderstudyError as error:
             return None, error
         except (Exception, SystemExit) as error:
@@ -570,13 +571,15 @@ def _reopen(uuid: str, settings: Tuple[Optional[str], ...], trust: bool) -> Any:
     return Result._of(client.core.open(_parse(uuid)), client, uuid, trust)
 
 
-def _load_pickle(data: bytes) -> Any:
+def _load_pickle(data: bytes, buffers: Sequence[Any] = ()) -> Any:
     from understudy import _pickler
 
-    return _pickler.loads(data)
+    return _pickler.loads(data, buffers)
 
 
-def _refuse_pickle(data: bytes) -> Any:
+def _refuse_pickle(data: bytes, buffers: Sequence[Any] = ()) -> Any:
+    if buffers:  # large bytes, with what they stand in, go as a pickle, too
+        return _buffers.loads_data(data, buffers)
     raise SerializationError("the result is a pickle, and trust='data' loads none")
 
 

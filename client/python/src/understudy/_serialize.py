@@ -24,11 +24,12 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
+    cast,
 )
 
 import cloudpickle
 
-from understudy import _bundle, _core, _envelope, _pickler
+from understudy import _buffers, _bundle, _core, _envelope, _pickler
 from understudy._bundle import Need
 from understudy._by_value import unwrap
 from understudy._msgpack import NotPlain
@@ -53,6 +54,7 @@ _FROZEN = (
 )
 _ABSENT = object()
 _WIDER_KEPT = 16  # for each function
+_NOTHING: Sequence[memoryview] = ()
 
 
 class Body(NamedTuple):
@@ -62,6 +64,11 @@ class Body(NamedTuple):
     blobs: Tuple[_core.Blob, ...]
     python: Optional[str]  # the minor version it needs, if any
     setup: Optional[_core.Blob] = None  # sets its worker up
+    buffers: Tuple[_core.Blob, ...] = ()  # of its arguments
+
+    def check_buffers(self, limits: Optional[_buffers.Limits], what: str) -> None:
+        if self.buffers and limits is not None:
+            _buffers.check([blob.size for blob in self.buffers], limits, what)
 
 
 class Code:
@@ -163,33 +170,50 @@ class Code:
     def body(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], python: Optional[str]
     ) -> Body:
-        code = self
+        code, apart = self, _NOTHING
         if not args and not kwargs:
             data = _NO_ARGUMENTS
+        elif _buffers.holds_bytes(args) or _buffers.holds_bytes(kwargs):
+            code, data, apart = self._pickled(args, kwargs, True)
         else:
             try:
                 data = _envelope.encode_plain([list(args), kwargs])
             except NotPlain:
-                code, data = self._pickled(args, kwargs)
+                code, data, apart = self._pickled(args, kwargs, False)
         if code.python is not None and python not in (None, code.python):
             raise PythonVersionError(
                 f"{self.name} goes by value, as code of Python {code.python}, and "
                 f"python={python!r} was asked for: move it to a module, or drop python="
             )
-        return Body(code.head + data, code.blobs, python or code.python)
+        head, python = code.head, python or code.python
+        if not apart:
+            return Body(head + data, code.blobs, python)
+        buffers = tuple(map(_core.Blob, apart))
+        data = _envelope.with_buffers(head) + data
+        return Body(data, code.blobs, python, buffers=buffers)
 
     def _pickled(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Tuple[Code, bytes]:
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], holds_bytes: bool
+    ) -> Tuple[Code, bytes, Sequence[memoryview]]:
+        both = tuple(args), dict(kwargs)
+        apart = _buffers.Apart(holds_bytes)
         try:
-            pickled = _pickler.dumps((tuple(args), dict(kwargs)))
+            pickled = _pickler.dumps(both, apart=apart)
+            fewer = apart.of_largest(_buffers.ROOM)
+            if fewer is not None:
+                apart = fewer
+                pickled = _pickler.dumps(both, apart=apart)
         except Exception as error:
             raise self._unpicklable(args, kwargs, error) from error
         try:
             code = self._widened(pickled)
         except SerializationError as error:
             raise SerializationError(f"arguments of {self.name}: {error}") from None
-        return code, _envelope.encode_pickle(pickled.data, pickled.has_code)
+        if apart.taken:
+            data = _envelope.encode_apart(pickled.data, pickled.has_code, apart.taken)
+        else:
+            data = _envelope.encode_pickle(pickled.data, pickled.has_code)
+        return code, data, apart.taken
 
     # --- explaining -------------------------------------------------------------------
 
@@ -234,6 +258,26 @@ class Code:
         ]
         return named + list(kwargs.items())
 
+    def check_buffers(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        body: Body,
+        limits: Optional[_buffers.Limits],
+    ) -> None:
+        """Names the argument whose buffer is over the limit."""
+        try:
+            body.check_buffers(limits, f"the arguments of {self.name}")
+        except PayloadTooLarge as error:
+            for name, value in self._named(args, kwargs):
+                apart = _buffers.Apart(_buffers.holds_bytes(value))
+                _dumps(value, apart)
+                apart.check(
+                    cast("_buffers.Limits", limits),
+                    f"argument {name} (type {_type_name(value)}) of {self.name}",
+                )
+            raise error from None
+
     def too_large(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], size: int, limit: int
     ) -> PayloadTooLarge:
@@ -260,8 +304,8 @@ def sized(size: int) -> str:
     return f"{amount:.1f} GiB"
 
 
-def _dumps(obj: Any) -> Tuple[bytes, bool]:
-    pickled = _pickler.dumps(obj)
+def _dumps(obj: Any, apart: Optional[_buffers.Apart] = None) -> Tuple[bytes, bool]:
+    pickled = _pickler.dumps(obj, apart=apart)
     return pickled.data, pickled.has_code
 
 
