@@ -90,6 +90,15 @@ pool_t *pool_oldest_of (const program_t *program)
     return oldest;
 }
 
+pool_t *pool_latest_of (const program_t *program)
+{
+    pool_t *latest = NULL;
+    for (pool_t *pool = program->node->pools; pool; pool = pool->next)
+        if (pool->program == program && (!latest || pool->used_ms > latest->used_ms))
+            latest = pool;
+    return latest;
+}
+
 static void s_free (pool_t *pool)
 {
     blob_cache_forget (pool->node->blobs, pool);

@@ -33,6 +33,8 @@ bool pool_has_bundles (pool_t *pool);
 /* The pool of this program whose first job waits for the longest time; NULL: none
  * waits. */
 pool_t *pool_oldest_of (const program_t *program);
+/* The pool of this program that had a job last; NULL: none had. */
+pool_t *pool_latest_of (const program_t *program);
 /* A job arrives: it waits here until it can be given to a worker. */
 void pool_add (pool_t *pool, job_t *job);
 /* A worker hands back a job that it did not begin with; it goes first. */

@@ -16,8 +16,9 @@
 #define LONG_HEAD_US 5000 /* nothing waits behind a job that runs longer */
 #define HAND_BACK_US                                                                   \
     100000 /* all slots are busy for longer: others may have a free one */
-#define TURN_US      5000    /* others wait: a worker gets no more jobs after so long */
-#define SPARE_US     10000   /* after which the next spare worker is forked */
+#define TURN_US      5000  /* others wait: a worker gets no more jobs after so long */
+#define SPARE_US     10000 /* after which the next spare worker is forked */
+#define PREPARE_MS   60000 /* a program without jobs for longer gets no worker ahead */
 #define RETRY_US     1000000 /* after a spare worker could not be had */
 #define FAST_TICK_MS 2
 #define SLOW_TICK_MS 20
@@ -137,6 +138,14 @@ static bool s_may_have (const slots_t *self, const worker_t *worker, bool others
     return self->taken < self->node->options.slots;
 }
 
+/* A process that is the job's own is used up: the next one is made ready. */
+static void s_take_slot (slots_t *self, const program_t *program)
+{
+    self->taken++;
+    if (program->fresh)
+        self->spares_due_us = self->now_us + SPARE_US;
+}
+
 /* One job to each worker before any gets a second: a job never waits in a queue while
  * a worker is idle. */
 static void s_feed (slots_t *self, pool_t *pool)
@@ -150,7 +159,8 @@ static void s_feed (slots_t *self, pool_t *pool)
             if (worker->program == pool->program && worker->jobs.len <= level &&
                 worker_can_take (worker) && s_may_have (self, worker, others))
                 worker_give (worker, job_at (pool->queue.first));
-            self->taken += worker_has_slot (worker) && !had;
+            if (worker_has_slot (worker) && !had)
+                s_take_slot (self, pool->program);
         }
 }
 
@@ -204,15 +214,19 @@ static worker_t *s_spare (const slots_t *self, const env_t *env)
     return found;
 }
 
+static worker_t *s_spare_or_new (slots_t *self, env_t *env)
+{
+    worker_t *worker = s_spare (self, env);
+    return worker ? worker : s_fork (self, env);
+}
+
 /* A worker more for the program of this pool: the spare one, or a new one. */
 static bool s_add (slots_t *self, pool_t *pool)
 {
     program_t *program = pool->program;
     if (self->now_us < program->retry_at_us || !pool_has_bundles (pool))
         return false;
-    worker_t *worker = s_spare (self, program->env);
-    if (!worker)
-        worker = s_fork (self, program->env);
+    worker_t *worker = s_spare_or_new (self, program->env);
     if (!worker) {
         program->retry_at_us = self->now_us + SLOW_TICK_MS * 1000;
         s_watch_clock (self, SLOW_TICK_MS);
@@ -228,15 +242,32 @@ static bool s_add (slots_t *self, pool_t *pool)
 static bool s_fork_spare (slots_t *self, const program_t *program)
 {
     return program->workers == 0 || program->env->state != ENV_READY ||
-           s_spare (self, program->env) || s_fork (self, program->env);
+           s_spare_or_new (self, program->env);
 }
 
-/* One for each environment in use, forked ahead, so that the next program, or a job that
- * has to have a process of its own, finds it. To fork takes the processor from the job
- * that has taken the last one, which is given a moment. */
+/* One worker that waits for the next job of a program whose jobs get a process each. It
+ * knows what the last one needed. */
+static bool s_prepare (slots_t *self, program_t *program)
+{
+    pool_t *pool = program->fresh ? pool_latest_of (program) : NULL;
+    if (!pool || program->workers > 0 || program->env->state != ENV_READY ||
+        self->now_us / 1000 - pool->used_ms > PREPARE_MS)
+        return true;
+    worker_t *worker = s_spare_or_new (self, program->env);
+    if (!worker)
+        return false;
+    worker_join (worker, program);
+    worker_tell (worker, pool);
+    return true;
+}
+
+/* One for each environment in use, forked ahead, so that the next program finds it, and
+ * one for each program whose jobs have to have a process of their own. To fork takes the
+ * processor from the job that has taken the last one and from those that hear of its end,
+ * which are given a moment. */
 static void s_fork_spares (slots_t *self)
 {
-    if (self->taken > 0 && self->now_us < self->spares_due_us) {
+    if (self->now_us < self->spares_due_us) {
         s_watch_clock (self, SLOW_TICK_MS);
         return;
     }
@@ -244,7 +275,7 @@ static void s_fork_spares (slots_t *self)
     if (self->node->draining || self->node->options.idle_memory == 0)
         return;
     for (program_t *program = self->node->programs; program; program = program->next)
-        if (!s_fork_spare (self, program))
+        if (!s_prepare (self, program) || !s_fork_spare (self, program))
             self->spares_due_us = self->now_us + RETRY_US;
 }
 

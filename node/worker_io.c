@@ -289,6 +289,13 @@ static void s_begin_head (worker_t *self, int64_t now_us)
         self->turn_since_us = now_us;
 }
 
+void worker_tell (worker_t *self, pool_t *pool)
+{
+    size_t set;
+    if (s_tell_program (self))
+        s_tell_set (self, pool, &set);
+}
+
 bool worker_give (worker_t *self, job_t *job)
 {
     parcel_t parcel = {0};

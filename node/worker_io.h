@@ -12,6 +12,8 @@
 
 /* Watches socket and pipe of a new worker. */
 void worker_listen (worker_t *self);
+/* Tells an idle worker of the pool's program what its jobs will need. */
+void worker_tell (worker_t *self, pool_t *pool);
 /* Sends the job, the first of the pool's queue, and takes it into its list. false: the
  * socket is full, and the job stays where it was. */
 bool worker_give (worker_t *self, job_t *job);

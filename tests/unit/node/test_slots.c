@@ -212,6 +212,30 @@ static void test_a_spare_worker_is_taken (void **state)
     assert_int_equal (stage->node.programs->workers, 1);
 }
 
+static bool s_is_prepared (stage_t *stage, const void *arg)
+{
+    const job_t *last = arg;
+    worker_t *worker = stage->node.slots->workers;
+    while (worker && !(worker->program && worker->program->fresh &&
+                       worker_is_idle (worker) && worker->done == 0))
+        worker = worker->next;
+    return worker && worker->sets_len == 1 && worker->sets[0] == last->spec->pool;
+}
+
+/* The process for the next job of its program is made ready, and knows what it needs. */
+static void test_the_next_fresh_worker_is_prepared (void **state)
+{
+    stage_t *stage = *state;
+    stage->node.options.idle_memory = UINT64_MAX;
+    for (unsigned i = 1; i < 4; i++) {
+        job_t *job = s_fresh_job (stage, i, "echo");
+        stage_until_ended (stage, job);
+        stage_check_result (job, "echo");
+        stage_until (stage, s_is_prepared, job);
+        assert_int_equal (stage->node.programs->workers, 1);
+    }
+}
+
 static void test_who_was_used_least_goes (void **state)
 {
     stage_t *stage = *state;
@@ -346,6 +370,7 @@ int main (int argc, char **argv)
         ONE (test_slots_bound_what_runs),
         ONE (test_a_turn_ends_where_others_wait),
         ONE (test_a_spare_worker_is_taken),
+        ONE (test_the_next_fresh_worker_is_prepared),
         ONE (test_who_was_used_least_goes),
         TEST (test_credit),
         TEST (test_held_jobs_take_credit),

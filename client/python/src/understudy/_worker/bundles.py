@@ -136,7 +136,7 @@ class SearchPath:
         lets programs that the job starts find the modules."""
         self._held += [system.keep_descriptor(fd) for fd in held]
         for digest, place in places.items():
-            if digest not in self._known and _has_modules(place):
+            if digest not in self._known and has_modules(place):
                 self._found.insert(0, place)
         self._known.update(places)
         if self._found:
@@ -269,7 +269,8 @@ def _widen_packages(place: str, loaded: Mapping[str, ModuleType]) -> None:
             path.append(folder)
 
 
-def _has_modules(place: str) -> bool:
+def has_modules(place: str) -> bool:
+    """Whether the bundle there has code of the program's."""
     return bool(set(os.listdir(place)).difference(_NO_MODULES, {"cloudpickle"}))
 
 

@@ -212,16 +212,30 @@ class Calls:
             if name not in before or before[name] is not value
         }
 
+    def prepare(self, places: Mapping[bytes, str]) -> None:
+        """Does ahead what the first job with these bundles will need, but for the import
+        of its modules: a worker that waits for its job has time for it."""
+        for digest, place in places.items():
+            if bundles.is_cloudpickle(place):
+                self._load_cloudpickle(digest, place)
+        code = [d for d, place in places.items() if bundles.has_modules(place)]
+        if len(code) == 1:  # where there are more, their order is the job's
+            self._path.places = dict(places)
+            self._path.activate(code[0])
+
+    def _load_cloudpickle(self, digest: bytes, place: str) -> Dict[str, ModuleType]:
+        modules = self._cloudpickles.get(digest)
+        if modules is None:
+            modules = bundles.import_aside(place, "cloudpickle")
+            self._cloudpickles[digest] = modules
+        return modules
+
     def _pickling(self, code: Mapping[str, Any]) -> Tuple[Dumps, Loads, Loads]:
         digest = self._find_cloudpickle(code)
         if digest is None:
             return plain_pickle, plain_loads, plain_loads
-        modules = self._cloudpickles.get(digest)
-        if modules is None:
-            place = self._path.places[digest]
-            modules = bundles.import_aside(place, "cloudpickle")
-            self._cloudpickles[digest] = modules
-        return _cloudpickling(modules, self._path.places[digest])
+        place = self._path.places[digest]
+        return _cloudpickling(self._load_cloudpickle(digest, place), place)
 
     def _find_cloudpickle(self, code: Mapping[str, Any]) -> Optional[bytes]:
         if "cloudpickle" in code:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found, unused-ignore]
 import array
 import atexit
+import contextlib
 import faulthandler
 import fcntl
 import mmap
@@ -241,6 +242,30 @@ class Worker:
         except (OSError, exceptions.ProtocolError) as exc:
             self._sets[number] = _not_unpacked(exc)
         self._leftovers.take()
+        if self._number < 0 and self._has_time():
+            self._rehearse(number)
+
+    def _has_time(self) -> bool:
+        """No message waits."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return False
+        except BlockingIOError:
+            return True
+
+    def _rehearse(self, number: int) -> None:
+        """A worker that is told of a set before it gets its first job prepares for it,
+        and touches the memory that it will touch, of which a process just forked has
+        no copy of its own yet."""
+        places = self._sets[number]
+        if isinstance(places, dict):
+            with contextlib.suppress(Exception):  # the job will meet it, and tell
+                self._calls.prepare(places)
+        self._leftovers.take()
+        context = copy_context()
+        context.run(encode_result, None)
+        self._leftovers.end_job(context)
+        self._leftovers.put_back_slow()
 
     def _use_set(self, number: int) -> Optional[Failure]:
         """The failure of a job whose bundles cannot be unpacked. Conflict: it needs
