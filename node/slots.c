@@ -138,18 +138,11 @@ static bool s_may_have (const slots_t *self, const worker_t *worker, bool others
     return self->taken < self->node->options.slots;
 }
 
-/* A process that is the job's own is used up: the next one is made ready. */
-static void s_take_slot (slots_t *self, const program_t *program)
-{
-    self->taken++;
-    if (program->fresh)
-        self->spares_due_us = self->now_us + SPARE_US;
-}
-
 /* One job to each worker before any gets a second: a job never waits in a queue while
  * a worker is idle. */
 static void s_feed (slots_t *self, pool_t *pool)
 {
+    bool fresh = pool->program->fresh;
     unsigned depth = pool_depth (pool);
     bool others = s_others_wait (self, pool->program);
     for (unsigned level = 0; level < depth && s_waits (pool); level++)
@@ -159,9 +152,10 @@ static void s_feed (slots_t *self, pool_t *pool)
             if (worker->program == pool->program && worker->jobs.len <= level &&
                 worker_can_take (worker) && s_may_have (self, worker, others))
                 worker_give (worker, job_at (pool->queue.first));
-            if (worker_has_slot (worker) && !had)
-                s_take_slot (self, pool->program);
+            self->taken += worker_has_slot (worker) && !had;
         }
+    if (fresh) /* its worker is used up: the next one is prepared */
+        self->spares_due_us = self->now_us + SPARE_US;
 }
 
 /* --- workers ---------------------------------------------------------------------- */

@@ -6,8 +6,8 @@ broker with its private Redis, and one node.
     submit, map     jobs/s of a burst, from the first call to the last result
     queued          bytes in Redis for each queued job, over its body
 
-    programs        jobs/s with one in flight each: a program alone on one slot, two of
-                    them together, and the slower of the two
+    programs        jobs/s with one in flight each, on one slot: a program alone, the
+                    slower of two copies of one, and the slower of two programs
     single          p50 of one job at a time, 30 ms apart: kept, and isolation="fresh"
     shared          ms for 12 jobs that share 40 MiB, new each time
 

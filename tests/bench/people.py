@@ -37,7 +37,7 @@ def noop():
     pass
 
 
-channel, broker, seconds, _ = sys.argv[1:]
+channel, broker, seconds = sys.argv[1:]
 with Executor(channel, broker=broker) as executor:
     for _ in range(100):
         executor.submit(noop).result()
@@ -57,7 +57,7 @@ def rates(folder: Path, endpoint: str, names: list[str]) -> list[float]:
     for name in names:
         file = folder / f"{name}.py"
         file.write_text(PROGRAM)
-        command = [sys.executable, file, "bench-one", endpoint, str(SECONDS), name]
+        command = [sys.executable, file, "bench-one", endpoint, str(SECONDS)]
         users.append(
             subprocess.Popen(
                 command,
@@ -76,13 +76,15 @@ def rates(folder: Path, endpoint: str, names: list[str]) -> list[float]:
 
 
 def programs(folder: Path, endpoint: str) -> Numbers:
-    """One slot: a program alone, and beside another one."""
-    alone = rates(folder, endpoint, ["alone"])[0]
+    """One slot: a program alone, beside another one, and twice, sharing a worker: so
+    much the processors give two clients."""
+    alone = rates(folder, endpoint, ["alone"])
+    copies = rates(folder, endpoint, ["same", "same"])
     both = rates(folder, endpoint, ["one", "other"])
     return {
-        "one_program_per_s": alone,
-        "two_programs_per_s": sum(both),
-        "slower_of_two_per_s": min(both),
+        "one_program_per_s": alone[0],
+        "slower_of_two_copies_per_s": min(copies),
+        "slower_of_two_programs_per_s": min(both),
     }
 
 

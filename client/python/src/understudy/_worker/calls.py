@@ -213,8 +213,8 @@ class Calls:
         }
 
     def prepare(self, places: Mapping[bytes, str]) -> None:
-        """Does ahead what the first job with these bundles will need, but for the import
-        of its modules: a worker that waits for its job has time for it."""
+        """Does ahead what the first job with these bundles will need, but for the
+        import of its modules: a worker that waits for its job has time for it."""
         for digest, place in places.items():
             if bundles.is_cloudpickle(place):
                 self._load_cloudpickle(digest, place)
