@@ -18,6 +18,7 @@
     100000 /* all slots are busy for longer: others may have a free one */
 #define TURN_US      5000  /* others wait: a worker gets no more jobs after so long */
 #define SPARE_US     10000 /* after which the next spare worker is forked */
+#define SPENT_US     5000  /* after which a worker goes that had its only job */
 #define PREPARE_MS   60000 /* a program without jobs for longer gets no worker ahead */
 #define RETRY_US     1000000 /* after a spare worker could not be had */
 #define FAST_TICK_MS 2
@@ -239,12 +240,22 @@ static bool s_fork_spare (slots_t *self, const program_t *program)
            s_spare_or_new (self, program->env);
 }
 
+static bool s_has_free_worker (const slots_t *self, const program_t *program)
+{
+    for (const worker_t *worker = self->workers; worker; worker = worker->next)
+        if (worker->program == program && worker->jobs.len == 0 &&
+            worker_can_take (worker))
+            return true;
+    return false;
+}
+
 /* One worker that waits for the next job of a program whose jobs get a process each. It
  * knows what the last one needed. */
 static bool s_prepare (slots_t *self, program_t *program)
 {
     pool_t *pool = program->fresh ? pool_latest_of (program) : NULL;
-    if (!pool || program->workers > 0 || program->env->state != ENV_READY ||
+    if (!pool || s_has_free_worker (self, program) ||
+        program->env->state != ENV_READY ||
         self->now_us / 1000 - pool->used_ms > PREPARE_MS)
         return true;
     worker_t *worker = s_spare_or_new (self, program->env);
@@ -273,13 +284,25 @@ static void s_fork_spares (slots_t *self)
             self->spares_due_us = self->now_us + RETRY_US;
 }
 
+/* The end of a worker that had its only job takes the processor from those who hear of the
+ * job's end, which are given a moment. */
+static bool s_has_to_go (slots_t *self, const worker_t *worker)
+{
+    if (worker->replace)
+        return true;
+    if (!worker_is_spent (worker))
+        return false;
+    if (self->now_us - worker->turn_since_us >= SPENT_US)
+        return true;
+    s_watch_clock (self, SLOW_TICK_MS);
+    return false;
+}
+
 static void s_retire_replaced (slots_t *self)
 {
     for (worker_t *worker = self->workers, *next; worker; worker = next) {
         next = worker->next;
-        bool spent = worker->replace ||
-                     (worker->program && worker->program->fresh && worker->done > 0);
-        if (spent && worker_is_idle (worker))
+        if (worker_is_idle (worker) && s_has_to_go (self, worker))
             worker_retire (worker);
     }
 }

@@ -37,9 +37,14 @@ void worker_leave (worker_t *self)
     loop_touch (self->node->loop);
 }
 
+bool worker_is_spent (const worker_t *self)
+{
+    return self->program && self->program->fresh && self->done > 0;
+}
+
 bool worker_can_take (const worker_t *self)
 {
-    if (self->replace || self->full || self->long_head)
+    if (self->replace || self->full || self->long_head || worker_is_spent (self))
         return false;
     return self->state == WORKER_LIVE ||
            (self->state == WORKER_STARTING && self->jobs.len == 0);

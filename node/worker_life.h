@@ -97,6 +97,8 @@ bool worker_apply (worker_t *self, worker_event_t event);
 /* The worker takes no more jobs: its program does not count on it any more. */
 void worker_leave (worker_t *self);
 bool worker_can_take (const worker_t *self);
+/* It has had the one job that a worker of its program may have. */
+bool worker_is_spent (const worker_t *self);
 /* Tells the worker END; it leaves by itself. */
 void worker_retire (worker_t *self);
 /* Begins to stop it: by steps, or killed at once. */
