@@ -255,7 +255,7 @@ static bool s_is_ours (void *arg, pid_t pid)
 static void s_end_orphans (node_t *node)
 {
     if (slots_are_quiet (node->slots) && !envs_are_busy (node->envs))
-        children_end_orphans (s_is_ours, node);
+        children_end_orphans (&node->children, s_is_ours, node);
 }
 
 static int s_on_signal (zloop_t *loop, zmq_pollitem_t *item, void *arg)

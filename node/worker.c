@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/failure.h"
+#include "host/process.h"
 #include "worker_io.h"
 #include "zygote.h"
 
@@ -210,7 +211,7 @@ void worker_ended (worker_t *self, int status)
     worker_apply (self, WORKER_DIED);
     worker_drain (self);
     if (self->pid > 0)
-        kill (-self->pid, SIGKILL); /* what it left behind in its group */
+        process_kill_group (self->pid); /* what it left behind */
     worker_take_back (self);
     began = began || self->jobs.len > 0 || self->done > 0;
     s_settle_jobs (self, status);

@@ -3,6 +3,7 @@
  * The end of child processes: see children.h. */
 #include "host/children.h"
 
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -18,13 +19,33 @@ void children_reap (children_ended_fn *ended, void *arg)
         ended (arg, pid, status);
 }
 
-void children_end_orphans (children_ours_fn *is_ours, void *arg)
+/* Whether it is a tracker that has not had its time yet. Where there are too many, or the
+ * process id is that of an earlier one, it has. */
+static bool s_tidies (children_t *self, pid_t pid)
+{
+    int64_t now_us = usi_now_us ();
+    unsigned at = (unsigned) pid % TRACKERS;
+    if (!process_is_tracker (pid))
+        return false;
+    if (self->trackers[at].pid != pid &&
+        now_us - self->trackers[at].since_us >= PROCESS_TIDY_MS * 1000) {
+        self->trackers[at].pid = pid;
+        self->trackers[at].since_us = now_us;
+    }
+    return self->trackers[at].pid == pid &&
+           now_us - self->trackers[at].since_us < PROCESS_TIDY_MS * 1000;
+}
+
+void children_end_orphans (children_t *self, children_ours_fn *is_ours, void *arg)
 {
     static pid_t pids[ORPHANS_MAX];
     size_t count = process_children (pids, ORPHANS_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (!is_ours (arg, pids[i]))
-            process_kill_tree (pids[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (is_ours (arg, pids[i]) || s_tidies (self, pids[i]))
+            continue;
+        process_kill_tree (pids[i]);
+        kill (pids[i], SIGKILL);
+    }
 }
 
 void children_note_early (children_t *self, pid_t pid, int status)

@@ -12,9 +12,14 @@
 #include <sys/types.h>
 
 #define EARLY_EXITS 16
+#define TRACKERS    16
 
 /* Zero-initialise. */
 typedef struct children {
+    struct {
+        pid_t pid;
+        int64_t since_us; /* it has been an orphan */
+    } trackers[TRACKERS];
     struct {
         pid_t pid;
         int status;
@@ -28,8 +33,9 @@ typedef bool children_ours_fn (void *arg, pid_t pid);
 
 /* Reaps every child that has ended. */
 void children_reap (children_ended_fn *ended, void *arg);
-/* Kills the children that are not ours with all they started: jobs left them behind. */
-void children_end_orphans (children_ours_fn *is_ours, void *arg);
+/* Kills the children that are not ours with all they started: jobs left them behind. A
+ * resource tracker gets a moment to tidy up. */
+void children_end_orphans (children_t *self, children_ours_fn *is_ours, void *arg);
 
 /* Keeps the end of a process that nobody knows yet. */
 void children_note_early (children_t *self, pid_t pid, int status);

@@ -3,12 +3,14 @@
  * Starting and ending processes: see process.h. */
 #include "host/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 #define MAX_CHILDREN 4096
 #define END_MS       5000
 #define KILL_MS      20
+#define TRACKER      "resource_tracker import main" /* how Python starts one */
 
 static void s_default_signals (void)
 {
@@ -94,10 +97,49 @@ static size_t s_children_of (pid_t pid, pid_t *pids, size_t max)
     return count;
 }
 
+bool process_is_tracker (pid_t pid)
+{
+    char path[64], text[256];
+    snprintf (path, sizeof path, "/proc/%d/cmdline", (int) pid);
+    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read (fd, text, sizeof text);
+    if (fd >= 0)
+        close (fd);
+    return len > 0 && memmem (text, (size_t) len, TRACKER, strlen (TRACKER)) != NULL;
+}
+
+/* true: it is a tracker, and goes on. */
+static bool s_kill (pid_t pid)
+{
+    bool is_tracker = process_is_tracker (pid);
+    kill (pid, is_tracker ? SIGCONT : SIGKILL);
+    return is_tracker;
+}
+
+/* One by one, for there is a tracker among them. */
+static void s_kill_members (pid_t group)
+{
+    DIR *dir = opendir ("/proc");
+    for (struct dirent *entry; dir && (entry = readdir (dir));) {
+        pid_t pid = (pid_t) atoi (entry->d_name);
+        if (pid > 0 && getpgid (pid) == group)
+            s_kill (pid);
+    }
+    if (dir)
+        closedir (dir);
+}
+
+void process_kill_group (pid_t group)
+{
+    if (kill (-group, SIGSTOP) == 0) /* none of them forks while we look */
+        s_kill_members (group);
+}
+
 void process_kill_tree (pid_t pid)
 {
     pid_t pids[MAX_CHILDREN];
     size_t count = 1;
+    bool spared = false;
     pids[0] = pid;
     /* Stops the processes first, so that none of them forks while we look. */
     kill (-pid, SIGSTOP);
@@ -106,8 +148,11 @@ void process_kill_tree (pid_t pid)
         count += s_children_of (pids[i], pids + count, MAX_CHILDREN - count);
     }
     while (count-- > 0)
-        kill (pids[count], SIGKILL);
-    kill (-pid, SIGKILL);
+        spared |= s_kill (pids[count]);
+    if (spared)
+        s_kill_members (pid);
+    else
+        kill (-pid, SIGKILL);
 }
 
 size_t process_children (pid_t *pids, size_t max)
@@ -136,10 +181,14 @@ void process_end_all (int64_t grace_ms)
     if (s_wait_for_all (now_ms + grace_ms))
         return;
     /* Killing a parent hands its children to us: look again until there are none. */
+    int64_t spare_until_ms = usi_now_ms () + PROCESS_TIDY_MS;
     do {
         size_t count = process_children (pids, MAX_CHILDREN);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             process_kill_tree (pids[i]);
+            if (usi_now_ms () >= spare_until_ms)
+                kill (pids[i], SIGKILL);
+        }
     } while (!s_wait_for_all (usi_now_ms () + KILL_MS) && usi_now_ms () < deadline);
 }
 

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define PROCESS_TIDY_MS 1000 /* what a resource tracker gets to tidy up */
+
 typedef struct process {
     char *const *argv; /* argv[0] is the file; no PATH search */
     char *const *env;  /* NULL: the daemon's own */
@@ -25,8 +27,14 @@ pid_t process_start (const process_t *process);
  * before exec. keep: ascending list of descriptors that stay open beside 0 to 2, closed
  * by -1. */
 void process_become_child (pid_t parent, const int *keep);
-/* Kills the group of pid and all descendants that can still be found. */
+/* Kills the group of pid and all descendants that can still be found, but for resource
+ * trackers (of Python's multiprocessing, and of loky): these end by themselves once the
+ * others are gone, and first remove what those have left in /dev/shm. */
 void process_kill_tree (pid_t pid);
+/* The same for what is left of a group whose leader has ended. */
+void process_kill_group (pid_t group);
+/* A resource tracker, or what says of itself that it is one. */
+bool process_is_tracker (pid_t pid);
 /* Children of this process now, at most max. */
 size_t process_children (pid_t *pids, size_t max);
 /* Waits for all children, at most so long; then kills and reaps every child there is,

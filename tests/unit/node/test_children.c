@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "host/children.h"
+#include "host/process.h"
 
 typedef struct ended {
     pid_t pid;
@@ -63,9 +64,10 @@ static void test_reap (void **state)
 static void test_orphans (void **state)
 {
     ended_t ended = {0};
+    children_t children = {0};
     (void) state;
     pid_t ours = s_fork (-1), orphan = s_fork (-1);
-    children_end_orphans (s_is_ours, &ours);
+    children_end_orphans (&children, s_is_ours, &ours);
     s_await (orphan);
     children_reap (s_on_ended, &ended);
     assert_int_equal (ended.count, 1);
@@ -73,6 +75,53 @@ static void test_orphans (void **state)
     kill (ours, SIGKILL);
     s_await (ours);
     children_reap (s_on_ended, &ended);
+}
+
+static bool s_runs (pid_t pid)
+{
+    siginfo_t info = {0};
+    return waitid (P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
+static pid_t s_tracker (void)
+{
+    static const char words[] =
+        "from multiprocessing.resource_tracker import main;main(3)";
+    pid_t pid = fork ();
+    if (pid == 0) {
+        setpgid (0, 0);
+        execl ("/bin/sleep", words, "100", (char *) NULL);
+        _exit (1);
+    }
+    setpgid (pid, pid);
+    while (!process_is_tracker (pid) && s_runs (pid))
+        usleep (1000);
+    return pid;
+}
+
+/* It goes on until it has had its time, whichever way its group ends. */
+static void test_a_tracker_has_a_moment (void **state)
+{
+    ended_t ended = {0};
+    children_t children = {0};
+    (void) state;
+    pid_t nobody = -1, tracker = s_tracker (), worker = s_fork (-1);
+    setpgid (worker, tracker);
+    process_kill_group (tracker);
+    s_await (worker);
+    children_reap (s_on_ended, &ended);
+    assert_int_equal (ended.pid, worker);
+    process_kill_tree (tracker);
+    children_end_orphans (&children, s_is_ours, &nobody);
+    children_end_orphans (&children, s_is_ours, &nobody);
+    assert_true (s_runs (tracker));
+    for (int i = 0; i < TRACKERS; i++)
+        children.trackers[i].since_us -= PROCESS_TIDY_MS * 1000;
+    children_end_orphans (&children, s_is_ours, &nobody);
+    s_await (tracker);
+    children_reap (s_on_ended, &ended);
+    assert_int_equal (ended.pid, tracker);
 }
 
 static void test_early_exits (void **state)
@@ -102,6 +151,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (test_reap),
         cmocka_unit_test (test_orphans),
+        cmocka_unit_test (test_a_tracker_has_a_moment),
         cmocka_unit_test (test_early_exits),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
