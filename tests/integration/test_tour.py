@@ -325,3 +325,28 @@ def test_what_is_queued_outlives_all_of_it(alone):
     terminal.signal(signal.SIGINT)
     terminal.wait()
     wait_for(lambda: not any(alive(pid) for pid in started), 30)
+
+
+def test_whoever_waits_is_told_that_nobody_takes_the_job(broker, node, client):
+    broker()
+    user = client()
+    script = user.write(
+        "script.py",
+        """
+        import sys
+        from understudy import Executor
+
+        more = {"python": "3.99"} if sys.argv[1:] else {}
+        with Executor("calculator", **more) as pool:
+            print(pool.submit(pow, 2, 5).result(None if not more else 4))
+        """,
+    )
+    waiting = user.start("user", [PYTHON, script])
+    wait_for(lambda: "pow waits: no node listens on channel" in waiting.output)
+    assert "understudy-node --channel calculator" in waiting.output
+    node(channel="calculator")
+    wait_for(lambda: not waiting.running)
+    assert "32" in waiting.output
+    said = user.run([PYTHON, script, "3.99"], check=False).stderr
+    assert "pow waits: no node that offers Python 3.99 listens on channel" in said
+    assert "--python PATH" in said

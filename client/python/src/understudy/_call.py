@@ -22,7 +22,7 @@ from typing import (
     cast,
 )
 
-from understudy import _client, _msgpack
+from understudy import _client, _msgpack, _waiting
 from understudy._client import Client, beside, client_of
 from understudy._held import HeldJob, Send
 from understudy._options import Options
@@ -245,17 +245,8 @@ def _check_size(client: Client, body: Body, what: str) -> None:
 def _nobody(channel: str, python: Optional[str], asked: Optional[str]) -> str:
     """python: what the job needs. asked: what was asked for; by value it goes as code
     of this program's Python."""
-    wait = "or wait for one: queue=True"
-    if python is None:
-        return (
-            f"no node listens on channel {channel!r}; start one with: understudy-node "
-            f"--channel {channel}, {wait}"
-        )
-    text = (
-        f"no node that offers Python {python} listens on channel {channel!r}; start "
-        f"one with: understudy-node --channel {channel} --python PATH, {wait}"
-    )
-    if asked is None:
+    text = f"{_waiting.nobody(channel, python)}, or wait for one: queue=True"
+    if python is not None and asked is None:
         text += (
             f"; the function goes by value, as code of Python {python}: in a module of "
             "its own it runs with any"

@@ -28,7 +28,7 @@ from typing import (
     cast,
 )
 
-from understudy import _buffers, _client, _envelope
+from understudy import _buffers, _client, _envelope, _waiting
 from understudy._aio import AsyncResult, in_thread
 from understudy._client import Client, Job, beside, client_of
 from understudy._options import trusts
@@ -176,7 +176,16 @@ class Result(Future[T]):
         return error
 
     def _await_end(self, timeout: Optional[float]) -> None:
-        if not self._has_ended(timeout):
+        left = timeout
+        if timeout is None or timeout > _waiting.PATIENCE:
+            began = time.monotonic()
+            if self._has_ended(_waiting.PATIENCE):
+                return
+            if self.status == "QUEUED":
+                _waiting.tell(self._client, self._job.id, self._name)
+            if timeout is not None:
+                left = max(0.0, timeout - (time.monotonic() - began))
+        if not self._has_ended(left):
             raise WaitTimeout(self._still(timeout))
 
     def _has_ended(self, timeout: Optional[float]) -> bool:
