@@ -3,6 +3,7 @@
  * Talking to the broker: the client, its questions, and Ctrl-C while it waits: see
  * ctl.h. */
 #include <signal.h>
+#include <string.h>
 
 #include "ctl.h"
 #include "mem.h"
@@ -18,6 +19,8 @@ static us_err_t s_set_options (ctl_t *ctl, us_options_t *options)
         err = us_options_set_redis (options, ctl->redis);
     if (err == US_OK && ctl->timeout_ms < 5000)
         err = us_options_set_connect_timeout_ms (options, ctl->timeout_ms);
+    if (err == US_OK && ctl->program)
+        err = us_options_set_program (options, ctl->program, strlen (ctl->program));
     return err;
 }
 

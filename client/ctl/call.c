@@ -59,6 +59,7 @@ static int s_parse_target (call_t *call, const char *target)
         mem_none ();
     call->function = colon + 1;
     call->source = s_read_file (path);
+    call->path = call->source ? realpath (path, NULL) : NULL;
     free (path);
     return call->source ? EXIT_DONE : EXIT_USAGE;
 }
@@ -129,6 +130,7 @@ int call_parse (call_t *call, char *const *args, int count)
 void call_clear (call_t *call)
 {
     free (call->source);
+    free (call->path);
     us_writer_destroy (&call->args);
     *call = (call_t){0};
 }

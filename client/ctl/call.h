@@ -10,7 +10,8 @@
 
 /* Zero-initialise. */
 typedef struct call {
-    char *source;         /* text of the file */
+    char *path;           /* of the file, whole */
+    char *source;         /* its text */
     const char *function; /* borrowed from the arguments */
     us_writer_t *args;    /* msgpack of [positional array, keyword map] */
 } call_t;

@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <limits.h>
+#include <unistd.h>
 
 #include "call.h"
 #include "ctl.h"
+#include "files.h"
 #include "follow.h"
 #include "mem.h"
 #include "outcome.h"
@@ -24,8 +27,9 @@ typedef struct submit {
     char **constraints;
     char **args;
     char **env;
+    char **files;
     const char *cwd;
-    int package_count, constraint_count, env_count, arg_count;
+    int package_count, constraint_count, env_count, file_count, arg_count;
     int64_t soft_ms, hard_ms, expire_ms;
     unsigned retries;
     bool fresh, now, wait, follow;
@@ -43,7 +47,8 @@ enum {
     KEY_PYTHON,
     KEY_SHELL,
     KEY_ENV,
-    KEY_CWD
+    KEY_CWD,
+    KEY_FILE
 };
 
 static const struct argp_option s_options[] = {
@@ -64,6 +69,8 @@ static const struct argp_option s_options[] = {
     {"env", KEY_ENV, "NAME=VALUE", 0, "a variable for the job; may be repeated", 1},
     {"cwd", KEY_CWD, "DIR", 0,
      "run it in this folder of the node (default: an empty scratch directory)", 1},
+    {"file", KEY_FILE, "[NAME=]PATH", 0,
+     "a file that the job finds in its folder; may be repeated", 1},
     {"fresh", KEY_FRESH, NULL, 0, "run it in a process of its own", 1},
     {"now", KEY_NOW, NULL, 0, "refuse it where no node listens on the channel", 1},
     {"wait", 'w', NULL, 0, "wait for the end and print the value", 1},
@@ -101,6 +108,7 @@ static error_t s_parse (int key, char *arg, struct argp_state *state)
     case KEY_PYTHON: submit->python = arg; return 0;
     case KEY_ENV: submit->env[submit->env_count++] = arg; return 0;
     case KEY_CWD: submit->cwd = arg; return 0;
+    case KEY_FILE: submit->files[submit->file_count++] = arg; return 0;
     case KEY_NAME: submit->name = arg; return 0;
     case KEY_SOFT: s_time (state, arg, &submit->soft_ms); return 0;
     case KEY_HARD: s_time (state, arg, &submit->hard_ms); return 0;
@@ -203,6 +211,26 @@ static int s_set_place (us_job_t *job, const submit_t *submit)
     return err == US_OK ? EXIT_DONE : ctl_bad_usage ("%s", us_job_error_text (job));
 }
 
+static int s_add_files (us_job_t *job, const submit_t *submit)
+{
+    us_blob_t *blob = NULL;
+    if (submit->file_count == 0)
+        return EXIT_DONE;
+    int exit_code = files_read (submit->files, submit->file_count, &blob);
+    if (exit_code == EXIT_DONE && us_job_add_blob (job, blob) != US_OK)
+        exit_code = ctl_bad_usage ("%s", us_job_error_text (job));
+    us_blob_destroy (&blob);
+    return exit_code;
+}
+
+/* A file that is submitted from is a program of its own, as if Python had run it here. */
+static void s_name_program (ctl_t *ctl, const call_t *call)
+{
+    char place[PATH_MAX] = "";
+    if (call->path && getcwd (place, sizeof place))
+        ctl->program = mem_printf ("%s\n%s\n%s", call->path, place, call->source);
+}
+
 static int s_make_job (const submit_t *submit, const call_t *call, us_job_t **job)
 {
     us_err_t err = us_job_new (job, submit->channel);
@@ -213,6 +241,8 @@ static int s_make_job (const submit_t *submit, const call_t *call, us_job_t **jo
     int exit_code = s_set_environment (*job, submit);
     if (exit_code == EXIT_DONE)
         exit_code = s_set_place (*job, submit);
+    if (exit_code == EXIT_DONE)
+        exit_code = s_add_files (*job, submit);
     if (exit_code != EXIT_DONE)
         return exit_code;
     err = s_set_work (*job, submit, call);
@@ -320,6 +350,7 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
                        .packages = mem_alloc (room),
                        .constraints = mem_alloc (room),
                        .env = mem_alloc (room),
+                       .files = mem_alloc (room),
                        .args = mem_alloc (room)};
     call_t call = {0};
     us_job_t *job = NULL;
@@ -329,6 +360,7 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     if (exit_code == EXIT_DONE)
         exit_code = s_make_job (&submit, &call, &job);
     if (exit_code == EXIT_DONE) {
+        s_name_program (ctl, &call);
         if (submit.wait)
             ctl_catch_interrupt ();
         exit_code = s_submit (ctl, &submit, &job);
@@ -338,6 +370,9 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     free (submit.packages);
     free (submit.constraints);
     free (submit.env);
+    free (submit.files);
+    free (ctl->program);
+    ctl->program = NULL;
     free (submit.args);
     return exit_code;
 }

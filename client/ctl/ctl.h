@@ -23,6 +23,7 @@ typedef struct ctl {
     const char *redis;
     bool json;
     int64_t timeout_ms; /* for one answer */
+    char *program;      /* that submits, in bytes that tell it apart; NULL: this one */
     us_client_t *client;
 } ctl_t;
 

@@ -182,6 +182,33 @@ def test_what_cannot_be(user):
         ("--env", "LD_X=1"): "too late",
         ("--env", "A"): "cannot be",
         ("--cwd", "here"): "absolute",
+        ("--file", "no-such-file"): "No such file",
+        ("--file", "/tmp"): "is no file that can be read",
+        ("--file", "../x=/etc/hostname"): "no name for a file",
+        ("--file", "/etc/hostname", "--file", "hostname=/etc/passwd"): "two files",
     }.items():
         done = user.ctl("submit", *option, "--shell", "true", check=False)
         assert done.returncode == 64 and words in done.stderr
+
+
+def test_files_and_programs_of_the_command_line(user):
+    """Files come along, and each file that is submitted from is a program of its own:
+    the same one is told by its content and folder."""
+    path = user.write("words.txt", "some words")
+    submit = ["submit", "--wait", "--file", str(path), "--file", f"in/b={path}"]
+    said = user.ctl(*submit, "--shell", "ls -R; cat words.txt in/b").stdout
+    assert "some wordssome words" in said and "./in:\nb\n" in said
+    text = """
+        import os
+
+        def where():
+            return os.getpid()
+        """
+    one, other = (str(user.write(f"{n}.py", text)) for n in ("one", "other"))
+    pids = [
+        user.ctl("submit", "--wait", f"{file}:where").stdout
+        for file in (one, one, other, other, one)
+    ]
+    assert pids[0] == pids[1] == pids[4] and pids[2] == pids[3] != pids[0]
+    user.write("one.py", text + "\n\n        # edited\n")
+    assert user.ctl("submit", "--wait", f"{one}:where").stdout != pids[0]

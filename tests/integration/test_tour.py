@@ -338,7 +338,11 @@ def test_whoever_waits_is_told_that_nobody_takes_the_job(broker, node, client):
 
         more = {"python": "3.99"} if sys.argv[1:] else {}
         with Executor("calculator", **more) as pool:
-            print(pool.submit(pow, 2, 5).result(None if not more else 4))
+            result = pool.submit(pow, 2, 5)
+            try:
+                print(result.result(4 if more else None))
+            finally:
+                result.cancel()
         """,
     )
     waiting = user.start("user", [PYTHON, script])
@@ -349,4 +353,4 @@ def test_whoever_waits_is_told_that_nobody_takes_the_job(broker, node, client):
     assert "32" in waiting.output
     said = user.run([PYTHON, script, "3.99"], check=False).stderr
     assert "pow waits: no node that offers Python 3.99 listens on channel" in said
-    assert "--python PATH" in said
+    assert "--python PATH" in said and "WaitTimeout" in said
