@@ -919,3 +919,23 @@ def test_named_tuples(user):
         print(moved, type(moved) is Point, made, total, type(pair) is Pair)
         """)
     assert said == "Point(x=4, y=7) True Point(x=1, y=7) 10 True\n"
+
+
+def test_arguments_that_need_cloudpickle_come_later(broker, node, client):
+    """The function has been found without it, in the same worker."""
+    broker()
+    node(channel="default", slots=1)
+    user = client()
+    user.write("tools.py", "import os\n\ndef same(obj):\n    return obj, os.getpid()\n")
+    said = user.script("""
+        from tools import same
+        from understudy import Executor
+
+        with Executor() as pool:
+            one, pid = pool.submit(same, (1,)).result()
+            keys, again = pool.submit(same, {"a": 1}.keys()).result()
+            call, third = pool.submit(same, lambda: 5).result()
+            two, fourth = pool.submit(same, (2,)).result()
+            print(one, list(keys), call(), two, {pid} == {again, third, fourth})
+        """)
+    assert said == "(1,) ['a'] 5 (2,) True\n"

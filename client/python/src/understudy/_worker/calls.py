@@ -99,17 +99,22 @@ class Calls:
         program.install()
         self.before_load: Callable[[], object] = lambda: None
         self._preset: Dict[str, Any] = {}  # globals that the initializer has set
-        self._kept: Dict[bytes, Target] = {}
+        self._kept: Dict[Tuple[Optional[bytes], bytes], Target] = {}
         self._last: Optional[Target] = None
+        self._places: Optional[Mapping[bytes, str]] = None  # the last job's bundles
+        self._own: Optional[bytes] = None  # the cloudpickle among them
         self._cloudpickles: Dict[bytes, Dict[str, ModuleType]] = {}
 
     def find(self, body: bytes) -> Target:
         """The target of a call envelope. Whatever the code raises comes through."""
+        if self._places is not self._path.places:
+            self._change_places()
         last = self._last
         # No encoding of one object is the beginning of another's: a prefix is enough.
         if last is not None and body.startswith(last.prefix):
             return last
-        code, key, end = split_call(body)
+        code, text, end = split_call(body)
+        key = self._own, text
         target = self._kept.get(key)
         if target is None:
             self.before_load()
@@ -120,6 +125,13 @@ class Calls:
         self._last = target if key in self._kept else None
         return target
 
+    def _change_places(self) -> None:
+        """The same code may come again with a cloudpickle beside it, for its arguments,
+        and then is another target."""
+        self._places = self._path.places
+        self._own = self._find_cloudpickle({})
+        self._last = None
+
     @staticmethod
     def args(
         target: Target, body: bytes, buffers: Sequence[Any] = ()
@@ -129,7 +141,7 @@ class Calls:
             return (), {}
         return decode_args(data, target.loads, buffers)
 
-    def _keep(self, key: bytes, target: Target) -> None:
+    def _keep(self, key: Tuple[Optional[bytes], bytes], target: Target) -> None:
         if len(self._kept) >= _KEPT:
             self._kept.clear()
             self._last = None
