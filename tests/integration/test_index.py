@@ -2,6 +2,7 @@
 """What needs the machine's package index: packages for jobs, and the build tools of
 `pip install ./client/python`. One test, the only one that may skip."""
 
+import shutil
 import struct
 import subprocess
 
@@ -136,6 +137,99 @@ def check_one_worker(user):
     assert user.script(LIBRARIES, name="workers.py", timeout=300) == "1\n"
 
 
+THROUGH = """
+import os
+
+from understudy import Executor
+
+
+def same(obj):
+    return obj
+
+
+def pytest_collection_modifyitems(items):
+    executor = Executor("calculator", broker=os.environ["THROUGH"])
+
+    def through(obj, protocol=None):
+        return executor.submit(same, obj).result(60)
+
+    items[0].module.pickle_depickle = through
+"""
+# Of cloudpickle's own tests those that pass there and not through a job, and why.
+NAMED = "a function by name does without cloudpickle, so its result does, too"
+NOT_THROUGH = {
+    "test_builtin_staticmethod": NAMED,
+    "test_getset_descriptor": NAMED,
+    "test_dynamic_module": "a module without a file in sys.modules is no package",
+}
+
+
+def outcomes_of_suite(env, folder, *options):
+    done = subprocess.run(
+        ["python", "-m", "pytest", "-q", "-rA", "--tb=no", *options]
+        + ["tests/cloudpickle_test.py", "-k", "CloudPickleTest and not Protocol2"],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    lines = (line.split() for line in done.stdout.splitlines())
+    return {line[1].split("::")[-1]: line[0] for line in lines if "::" in str(line)}
+
+
+def check_cloudpickle(env, folder, endpoint):
+    """cloudpickle's own tests, with a job where they pickle and load."""
+    version = "2.2.0"  # whose source still needs nothing to be looked at
+    wanted = [f"cloudpickle=={version}", "psutil", "pytest"]
+    subprocess.run([*PIP, "install", "-q", *wanted], env=env, check=True)
+    source = [*PIP, "download", "-q", "--no-deps", "--no-binary", ":all:", wanted[0]]
+    subprocess.run([*source, "-d", folder], env=env, check=True)
+    suite = folder / f"cloudpickle-{version}"
+    subprocess.run(["tar", "xzf", f"{suite}.tar.gz", "-C", folder], check=True)
+    shutil.rmtree(suite / "cloudpickle")  # the installed one is meant
+    (suite / "through.py").write_text(THROUGH)
+    places = [ROOT / "build/python", suite, suite / "tests/cloudpickle_testpkg"]
+    env = {**env, "PYTHONPATH": ":".join(map(str, places)), "THROUGH": endpoint}
+    there = outcomes_of_suite(env, suite)
+    here = outcomes_of_suite(env, suite, "-p", "through")
+    passed = {name for name, outcome in there.items() if outcome == "PASSED"}
+    failed = {name for name in passed if here[name] != "PASSED"}
+    assert len(passed) > 100 and failed == set(NOT_THROUGH)
+
+
+ARRAYS = """
+import numpy as np
+from understudy import Executor
+
+
+def scaled(array, by):
+    array *= by  # in the worker's own copy of the memory
+    return array
+
+
+one = np.arange(500_000.0).reshape(500, 1000)
+with Executor("calculator", packages=["numpy"]) as pool:
+    two = pool.submit(scaled, one, 2).result(240)
+    two[0, 0] = 7
+    flags = two.flags
+    print((two[1:] == one[1:] * 2).all(), one[0, 1], flags.owndata, flags.writeable)
+    turned = pool.submit(scaled, one.T, 3).result(240)
+    print((turned == one.T * 3).all(), turned.flags.f_contiguous)
+"""
+
+
+def check_arrays(env, folder, endpoint):
+    """An array lies in the memory that came, and may be written to."""
+    subprocess.run([*PIP, "install", "-q", "numpy"], env=env, check=True)
+    (folder / "arrays.py").write_text(ARRAYS)
+    places = f"{ROOT / 'build/python'}:/usr/lib/python3/dist-packages"
+    env = {**env, "PYTHONPATH": places, "UNDERSTUDY_BROKER": endpoint}
+    said = subprocess.run(
+        ["python", "arrays.py"], cwd=folder, env=env, capture_output=True, text=True
+    )
+    assert said.stdout == "True 1.0 False True\nTrue True\n", said.stderr
+
+
 def check_pip_install(env, folder, endpoint):
     done = subprocess.run(
         [*PIP, "install", "-q", ROOT / "client/python"],
@@ -166,4 +260,6 @@ def test_with_the_real_index(virtualenv, directory, broker, node, client):
     check_package(user)
     check_picture(user)
     check_one_worker(user)
+    check_arrays(virtualenv, directory, endpoint)
+    check_cloudpickle(virtualenv, directory, endpoint)
     check_pip_install(virtualenv, directory, endpoint)
