@@ -104,6 +104,11 @@ def check(sizes: Iterable[int], limits: Limits, what: str) -> None:
         )
 
 
+def are_small(objects: Iterable[Any]) -> bool:
+    """Whether all are numbers, str and the like, which is soon said."""
+    return _PLAIN.issuperset(map(type, objects))
+
+
 def holds_bytes(obj: Any) -> bool:
     """Whether there are large bytes in what a call is given or returns: directly, or in
     lists, tuples, sets and dicts."""

@@ -89,6 +89,11 @@ def encode_apart(data: bytes, has_code: bool, buffers: Sequence[memoryview]) -> 
     return packb(["b", PYTHON, has_code, data, sizes])
 
 
+def has_buffers(data: bytes) -> bool:
+    """Whether a value takes buffers."""
+    return data[:3] == b"\x95\xa1b"
+
+
 def plain_pickle(
     obj: Any, apart: Optional[_buffers.Apart] = None
 ) -> Tuple[bytes, bool]:

@@ -258,7 +258,7 @@ class Result(Future[T]):
 
     def _decode(self) -> Tuple[Any, Optional[BaseException]]:
         job = self._job
-        code, body, buffers = job.code, job.body, job.buffers
+        code, body = job.code, job.body
         if self._outcome is not None:  # by another thread, which dropped the body
             return self._outcome
         if code:
@@ -270,6 +270,7 @@ class Result(Future[T]):
             return None, _failures.rebuild(body, code, job.text, self._trust)
         try:
             loads = _load_pickle if self._trust else _refuse_pickle
+            buffers = job.buffers if _envelope.has_buffers(body) else ()
             return _envelope.decode_value(body, loads, "result", buffers), None
         except UnderstudyError as error:
             return None, error

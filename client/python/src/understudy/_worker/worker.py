@@ -307,9 +307,9 @@ class Worker:
         began = time.monotonic()
         seq, flags, _, _, self._soft_ms, number, name_len = _JOB.unpack_from(message)
         body = message[_JOB.size + name_len :]
-        descriptors = list(descriptors)
         if flags & _BODY_IN_MEMFD:
-            body = _read_all(descriptors.pop(0))
+            body = _read_all(descriptors[0])
+            descriptors = descriptors[1:]
         outcome, code, answer, apart = self._run(seq, flags, number, body, descriptors)
         if self._leaving:
             return
