@@ -498,7 +498,13 @@ static void s_encode_spec (us_job_t *job, usi_bytes_t key)
     const us_blob_t *body = job->body_blob;
     uint8_t own_key[USI_DIGEST_LEN];
     usi_fields_t spec = {0};
-    usi_buf_t code = {0}, buffers = {0};
+    usi_buf_t buffers = {0};
+    s_gather (job);
+    usi_list_t all = s_list (job->all, job->all_len, &job->digests);
+    /* Those of its code come first, and each takes as much. */
+    usi_list_t code = {.count = job->blobs_len, .raw = all.raw};
+    if (all.count > code.count)
+        code.raw.len = all.raw.len / all.count * code.count;
     USI_SET (&spec, KIND, kind, usi_bytes_of (job->kind));
     s_make_key (job, key, own_key);
     USI_SET (&spec, KEY, key, usi_bytes (own_key, key.len));
@@ -523,7 +529,7 @@ static void s_encode_spec (us_job_t *job, usi_bytes_t key)
     if (job->fresh)
         USI_SET (&spec, ISOLATION, isolation, usi_bytes_of ("fresh"));
     if (job->blobs_len)
-        USI_SET (&spec, BLOBS, blobs, s_list (job->blobs, job->blobs_len, &code));
+        USI_SET (&spec, BLOBS, blobs, code);
     if (job->buffers_len)
         USI_SET (&spec, BUFFERS, buffers,
                  s_list (job->buffers, job->buffers_len, &buffers));
@@ -533,10 +539,7 @@ static void s_encode_spec (us_job_t *job, usi_bytes_t key)
     }
     job->spec.len = 0;
     usi_fields_encode (&spec, &job->spec);
-    s_gather (job);
-    s_list (job->all, job->all_len, &job->digests);
-    job->spec.failed |= code.failed | buffers.failed | job->digests.failed;
-    usi_buf_free (&code);
+    job->spec.failed |= buffers.failed | job->digests.failed;
     usi_buf_free (&buffers);
 }
 

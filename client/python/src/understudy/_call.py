@@ -186,11 +186,12 @@ class Caller:
         options = self.options
         if self._equipment is not None:
             self._equipment.check(client.max_payload)
+        if body.buffers:
+            more["buffers"] = body.buffers
         job = client.core.submit(
             options.channel,
             body.data,
             blobs=body.blobs,
-            buffers=body.buffers,
             setup=body.setup,
             python=body.python,
             name=name,

@@ -176,17 +176,19 @@ class Result(Future[T]):
         return error
 
     def _await_end(self, timeout: Optional[float]) -> None:
-        left = timeout
-        if timeout is None or timeout > _waiting.PATIENCE:
+        patience = _waiting.PATIENCE
+        is_short = timeout is not None and timeout <= patience
+        if self._has_ended(timeout if is_short else patience):
+            return
+        if not is_short:
             began = time.monotonic()
-            if self._has_ended(_waiting.PATIENCE):
-                return
             if self.status == "QUEUED":
                 _waiting.tell(self._client, self._job.id, self._name)
-            if timeout is not None:
-                left = max(0.0, timeout - (time.monotonic() - began))
-        if not self._has_ended(left):
-            raise WaitTimeout(self._still(timeout))
+            asked = time.monotonic() - began
+            left = None if timeout is None else max(0.0, timeout - patience - asked)
+            if self._has_ended(left):
+                return
+        raise WaitTimeout(self._still(timeout))
 
     def _has_ended(self, timeout: Optional[float]) -> bool:
         if not _client.is_green() or self.done():
