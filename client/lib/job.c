@@ -55,6 +55,7 @@ void us_job_destroy (us_job_t **job)
         blob_unref (self->blobs[i]);
     for (uint32_t i = 0; i < self->buffers_len; i++)
         blob_unref (self->buffers[i]);
+    free (self->buffers);
     blob_unref (self->body_blob);
     free (self->body);
     free (self->name);
@@ -205,6 +206,10 @@ us_err_t us_job_add_buffer (us_job_t *job, const us_blob_t *blob)
 {
     if (!job)
         return US_ERR_INVALID;
+    if (!job->buffers)
+        job->buffers = calloc (USI_MAX_BLOBS, sizeof *job->buffers);
+    if (!job->buffers)
+        return US_ERR_NOMEM;
     return s_add_to (job, job->buffers, &job->buffers_len, USI_MAX_BLOBS, blob);
 }
 

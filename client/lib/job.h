@@ -38,7 +38,8 @@ struct us_job {
     us_blob_t *setup;                /* NULL: none; also among the blobs */
     us_blob_t *blobs[JOB_BLOBS_MAX]; /* of its code */
     uint32_t blobs_len;
-    us_blob_t *buffers[USI_MAX_BLOBS]; /* of its arguments; one may come twice */
+    us_blob_t *
+        *buffers; /* of its arguments, USI_MAX_BLOBS at most; one may come twice */
     uint32_t buffers_len;
     us_blob_t *body_blob;
     char error[200];
