@@ -173,9 +173,9 @@ class Code:
         code, apart = self, _NOTHING
         if not args and not kwargs:
             data = _NO_ARGUMENTS
-        elif not (
-            _buffers.are_small(args) and _buffers.are_small(kwargs.values())
-        ) and _buffers.holds_bytes((args, kwargs)):
+        elif (kwargs or not _buffers.are_small(args)) and _buffers.holds_bytes(
+            (args, kwargs)
+        ):
             code, data, apart = self._pickled(args, kwargs, True)
         else:
             try:
