@@ -146,3 +146,14 @@ def test_whoever_sends_source_gets_a_whole_value():
         outcome, _, _, answer, _ = forked.run(source_call(text, "f"))
         assert outcome == 1 and forked.buffers == []
         assert _envelope.decode_value(answer) == bytes(2 * MIB)
+
+
+def test_a_job_that_never_loads_its_arguments_leaves_nothing_open(files):
+    with module() as (forked, digest):
+        body, buffers = call(digest, "m:no_such_function", LARGE, bytearray(LARGE))
+        paths = files(buffers)
+        opened = set()
+        for _ in range(3):
+            assert forked.failure(body, buffers=paths).type == "AttributeError"
+            opened.add(len(os.listdir(f"/proc/{forked.pid}/fd")))
+        assert len(opened) == 1

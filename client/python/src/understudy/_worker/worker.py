@@ -303,7 +303,7 @@ class Worker:
 
     # --- One job ----------------------------------------------------------------------
 
-    def _serve_job(self, message: bytes, descriptors: Sequence[int]) -> None:
+    def _serve_job(self, message: bytes, descriptors: List[int]) -> None:
         began = time.monotonic()
         seq, flags, _, _, self._soft_ms, number, name_len = _JOB.unpack_from(message)
         body = message[_JOB.size + name_len :]
@@ -311,6 +311,8 @@ class Worker:
             body = _read_all(descriptors[0])
             descriptors = descriptors[1:]
         outcome, code, answer, apart = self._run(seq, flags, number, body, descriptors)
+        if descriptors:  # the job did not come to load its arguments
+            _close(descriptors)
         if self._leaving:
             return
         self._raised = None  # it holds on to the job's frames
@@ -361,10 +363,11 @@ class Worker:
         flags: int,
         number: int,
         body: bytes,
-        descriptors: Sequence[int],
+        descriptors: List[int],
     ) -> Tuple[int, int, bytes, _Apart]:
         """Outcome, code and body of RESULT, and the buffers that go apart.
-        descriptors: of those that belong to the job's body."""
+        descriptors: of those that belong to the job's body; what is left in the list
+        is still open."""
         dumps: Dumps = plain_pickle
         loads: Loads = plain_loads
         limits = self._limits
@@ -507,14 +510,18 @@ def _read_all(fd: int) -> bytes:
         os.close(fd)
 
 
-def _mapped(descriptors: Sequence[int]) -> List[mmap.mmap]:
+def _mapped(descriptors: List[int]) -> List[mmap.mmap]:
     """The buffers in these files, which may be written to: what is written stays here.
     Closes the descriptors."""
     try:
         return [mmap.mmap(fd, 0, access=mmap.ACCESS_COPY) for fd in descriptors]
     finally:
-        for fd in descriptors:
-            os.close(fd)
+        _close(descriptors)
+
+
+def _close(descriptors: List[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())
 
 
 def _memory_file(data: Union[bytes, memoryview], is_buffer: bool) -> int:
