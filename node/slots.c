@@ -294,12 +294,14 @@ static bool s_has_to_go (slots_t *self, const worker_t *worker)
         return false;
     if (self->now_us - worker->turn_since_us >= SPENT_US)
         return true;
+    self->spent_wait = true;
     s_watch_clock (self, SLOW_TICK_MS);
     return false;
 }
 
 static void s_retire_replaced (slots_t *self)
 {
+    self->spent_wait = false;
     for (worker_t *worker = self->workers, *next; worker; worker = next) {
         next = worker->next;
         if (worker_is_idle (worker) && s_has_to_go (self, worker))
@@ -402,7 +404,7 @@ static int s_on_tick (zloop_t *loop, int timer, void *arg)
         next_ms = s_sooner (next_ms, SLOW_TICK_MS);
         loop_touch (self->node->loop);
     }
-    if (self->spares_due_us) {
+    if (self->spares_due_us || self->spent_wait) {
         next_ms = s_sooner (next_ms, SLOW_TICK_MS);
         loop_touch (self->node->loop);
     }

@@ -19,6 +19,7 @@ struct slots {
     unsigned taken; /* slots */
     int64_t now_us;
     int64_t spares_due_us;  /* an environment may lack its spare worker; 0: none does */
+    bool spent_wait;        /* to go: see SPENT_US */
     uint64_t ewma_us;       /* of all jobs */
     uint64_t given_credit;  /* not yet spent by the broker */
     int tick_timer;         /* 0: none */
