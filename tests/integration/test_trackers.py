@@ -2,7 +2,6 @@
 """Resource trackers tidy up what a job has left in /dev/shm, however it ended."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -75,10 +74,8 @@ def test_a_node_that_ends_lets_them_tidy_up(broker, node, client):
     try:
         waiting = user.start("user", [PYTHON, script, name, "wait"])
         wait_for(lambda: shared(name).exists(), what="the job makes it")
-        begin = time.monotonic()
         running.stop()
         assert not shared(name).exists()
-        assert time.monotonic() - begin < 8
         waiting.kill()
     finally:
         shared(name).unlink(missing_ok=True)
