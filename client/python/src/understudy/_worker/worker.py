@@ -80,7 +80,6 @@ _ANCILLARY = socket.CMSG_LEN(17 * struct.calcsize("i"))  # a body and 16 buffers
 _CUT_SHORT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 _END_SECONDS = 5.0
 _CHECK_SECONDS = 0.001
-_ROW_SECONDS = 0.0005
 _PAUSE_SECONDS = 0.0003
 
 _Message = Tuple[bytes, List[int]]
@@ -169,7 +168,7 @@ class Worker:
                 return self._take(socket.MSG_DONTWAIT)
             except BlockingIOError:
                 pass
-        if time.monotonic() - self._checked_at > _ROW_SECONDS:
+        if time.monotonic() - self._checked_at > _CHECK_SECONDS:
             self._check_slowly()
             return self._take()
         ended = time.monotonic()
