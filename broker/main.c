@@ -50,7 +50,7 @@ static const usi_setting_t s_settings[] = {
      false},
     {"data", 'd', "DIR", NULL,
      "data of the private Redis; default $XDG_STATE_HOME/understudy or"
-     " ~/.local/state/understudy",
+     " ~/.local/state/understudy; only its user may enter it (mode 0700)",
      false},
     {"durability", 0x100, "MODE", "always",
      "always: on disk before a job is accepted; everysec: a second may be lost; memory:"
@@ -287,6 +287,11 @@ static int s_start_redis (app_t *self)
 {
     const char *given = usi_config_get (self->config, "data");
     char *dir = given ? usi_strdup (given) : private_redis_default_dir ();
+    if (!dir)
+        return s_wrong (self,
+                        usi_sprintf ("%s", "no place for the jobs: HOME is not set"
+                                           " and this user has no home; give"
+                                           " --data"));
     int rc =
         private_redis_start (&self->redis, dir, self->options.durability, &self->text);
     free (dir);

@@ -3,6 +3,7 @@
  * See private_redis.h. */
 #include "private_redis.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -55,8 +56,10 @@ char *private_redis_default_dir (void)
     const char *home = getenv ("HOME");
     if (!home || home[0] != '/') {
         const struct passwd *entry = getpwuid (getuid ());
-        home = entry ? entry->pw_dir : "/tmp";
+        home = entry ? entry->pw_dir : NULL;
     }
+    if (!home || home[0] != '/')
+        return NULL;
     return usi_sprintf ("%s/.local/state/understudy", home);
 }
 
@@ -82,7 +85,57 @@ static int s_make_dirs (const char *path)
 
 static int s_open_file (const private_redis_t *self, const char *name)
 {
-    return openat (self->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return openat (self->dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* What is wrong with the directory itself: who may write to it can make this broker
+ * overwrite any file of its user, who may read it has everybody's jobs. NULL: nothing. */
+static char *s_wrong_dir (const private_redis_t *self)
+{
+    struct stat st;
+    if (fstat (self->dir_fd, &st) != 0)
+        return usi_strdup (strerror (errno));
+    if (st.st_uid != geteuid ())
+        return usi_sprintf ("it belongs to user %u", (unsigned) st.st_uid);
+    if (st.st_mode & 077)
+        return usi_sprintf ("others may enter it (mode %04o); chmod 700 closes it",
+                            (unsigned) st.st_mode & 07777);
+    return NULL;
+}
+
+/* Redis follows links when it writes: none may stand in its directory. */
+static char *s_wrong_entry (const private_redis_t *self)
+{
+    int fd = openat (self->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+    char *wrong = dir ? NULL : usi_strdup (strerror (errno));
+    const struct dirent *entry;
+    struct stat st;
+    while (!wrong && (entry = readdir (dir))) {
+        if (strcmp (entry->d_name, "..") == 0 ||
+            fstatat (self->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        if (S_ISLNK (st.st_mode) || (S_ISREG (st.st_mode) && st.st_nlink > 1))
+            wrong = usi_sprintf ("%s in it is a link", entry->d_name);
+        else if (st.st_uid != geteuid ())
+            wrong = usi_sprintf ("%s in it belongs to user %u", entry->d_name,
+                                 (unsigned) st.st_uid);
+    }
+    if (dir)
+        closedir (dir);
+    else if (fd >= 0)
+        close (fd);
+    return wrong;
+}
+
+static int s_refuse_dir (const char *dir, char *why, char **text)
+{
+    *text = usi_sprintf (
+        "the data directory %s cannot be used: %s; name another with --data,"
+        " or a Redis of yours with --redis",
+        dir, why);
+    free (why);
+    return EXIT_DATA;
 }
 
 static int s_open_dir (private_redis_t *self, const char *dir, char **text)
@@ -91,19 +144,20 @@ static int s_open_dir (private_redis_t *self, const char *dir, char **text)
     if (rc == 0) {
         self->dir = realpath (dir, NULL);
         self->dir_fd = open (dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (self->dir && self->dir_fd >= 0) {
-            self->broker_fd = s_open_file (self, "broker");
-            self->lock_fd = s_open_file (self, "lock");
-        }
-        rc = self->broker_fd < 0 || self->lock_fd < 0 ? errno : 0;
+        rc = !self->dir || self->dir_fd < 0 ? errno : 0;
     }
-    if (rc == 0)
-        return 0;
-    *text = usi_sprintf (
-        "the data directory %s cannot be used: %s; name another with --data,"
-        " or a Redis of yours with --redis",
-        dir, strerror (rc));
-    return EXIT_DATA;
+    if (rc != 0)
+        return s_refuse_dir (dir, usi_strdup (strerror (rc)), text);
+    char *wrong = s_wrong_dir (self);
+    if (!wrong)
+        wrong = s_wrong_entry (self);
+    if (wrong)
+        return s_refuse_dir (dir, wrong, text);
+    self->broker_fd = s_open_file (self, "broker");
+    self->lock_fd = self->broker_fd < 0 ? -1 : s_open_file (self, "lock");
+    if (self->lock_fd < 0)
+        return s_refuse_dir (dir, usi_strdup (strerror (errno)), text);
+    return 0;
 }
 
 static long s_broker_pid (const private_redis_t *self)
@@ -233,6 +287,7 @@ static int s_find_program (private_redis_t *self, char **text)
 /* Descriptors that stay open: the log as output, and the lock. */
 static void s_child_files (const private_redis_t *self)
 {
+    umask (077);
     int null = open ("/dev/null", O_RDONLY);
     int log = openat (self->dir_fd, LOG_NAME, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (fchdir (self->dir_fd) < 0 || null < 0 || log < 0)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Daemons that cannot start end with one line that says what and how to mend it."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -106,6 +107,69 @@ def test_a_data_directory_that_is_not_writable(broker, directory):
     assert code == 73
 
 
+def test_a_data_directory_that_others_may_enter(broker, directory):
+    data = directory / "open"
+    data.mkdir()
+    data.chmod(0o755)
+    assert refused(lambda: broker(data=data), "chmod 700") == 73
+    assert list(data.iterdir()) == []
+    data.chmod(0o700)
+    assert broker(data=data).running
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_data_directory_of_somebody_else(broker, directory):
+    data = directory / "theirs"
+    data.mkdir(mode=0o700)
+    os.chown(data, 65534, 65534)
+    assert refused(lambda: broker(data=data), "belongs to user 65534") == 73
+    os.chown(data, 0, 0)
+    (data / "dump.rdb").write_text("")
+    os.chown(data / "dump.rdb", 65534, 65534)
+    assert refused(lambda: broker(data=data), "dump.rdb") == 73
+
+
+@pytest.mark.parametrize("name", ["broker", "lock", "redis.log", "dump.rdb"])
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_data_directory_with_links(broker, directory, name, link):
+    """Nothing outside is written through a link that somebody has put there."""
+    victim = directory / "victim"
+    victim.write_text("precious")
+    data = directory / "data"
+    data.mkdir(mode=0o700)
+    link(victim, data / name)
+    assert refused(lambda: broker(data=data), f"{name} in it is a link") == 73
+    assert victim.read_text() == "precious"
+
+
+def test_what_the_broker_writes_is_for_its_user_only(broker, directory):
+    before = os.umask(0)
+    try:
+        assert broker(data=directory / "data").running
+    finally:
+        os.umask(before)
+    places = [directory / "data", *(directory / "data").rglob("*")]
+    assert len(places) > 3
+    for place in places:
+        assert place.stat().st_mode & 0o077 == 0 or place.is_socket(), place
+
+
+def test_no_home_and_no_data_directory():
+    """A user without a home, as in a container: nothing goes to a shared directory."""
+    stranger = ["unshare", "--user", "--map-user=54321"]
+    if subprocess.run([*stranger, "true"], capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+    done = subprocess.run(
+        [*stranger, str(BIN / "understudy-broker"), "--bind", "tcp://127.0.0.1:*"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 78, done.stderr
+    assert "--data" in done.stderr
+
+
 def test_beyond_loopback_needs_insecure(broker):
     for address in ("tcp://*:*", "tcp://0.0.0.0:*", "tcp://[::]:*"):
         code = refused(lambda address=address: broker(bind=address), "--insecure")
@@ -117,7 +181,7 @@ def test_beyond_loopback_needs_insecure(broker):
 def test_a_deep_data_directory(broker, directory):
     """Paths of unix sockets end at 107 bytes; the data directory may be deeper."""
     deep = directory / ("d" * 60) / ("e" * 60)
-    deep.mkdir(parents=True)
+    deep.mkdir(parents=True, mode=0o700)
     assert broker(data=deep).running
 
 
