@@ -108,10 +108,12 @@ static char *s_wrong_entry (const private_redis_t *self)
 {
     int fd = openat (self->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir (fd);
-    char *wrong = dir ? NULL : usi_strdup (strerror (errno));
+    char *wrong = NULL;
     const struct dirent *entry;
     struct stat st;
-    while (!wrong && (entry = readdir (dir))) {
+    if (!dir)
+        wrong = usi_strdup (strerror (errno));
+    while (dir && !wrong && (entry = readdir (dir))) {
         if (strcmp (entry->d_name, "..") == 0 ||
             fstatat (self->dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
             continue;

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,6 +25,7 @@
 #include "core/schedule.h"
 #include "core/slow_peers.h"
 #include "handlers/dispatch.h"
+#include "unix_socket.h"
 
 #define TURN_MAX       256   /* messages read in one turn */
 #define SEND_MARK      128   /* messages queued to a peer, 1 MiB each at most */
@@ -56,6 +58,8 @@ struct server {
     unsigned quiet_beats;  /* beats to come that PING nobody */
     int64_t idle_since_ms; /* no node since then; -1: there is one */
     int64_t end_at_ms;
+    unix_socket_t *unix_sockets[ENDPOINTS_MAX];
+    size_t unix_sockets_len;
 };
 
 static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg);
@@ -401,6 +405,13 @@ static void s_set_options (void *socket)
     US_ASSERT (zmq_setsockopt (socket, ZMQ_MAXMSGSIZE, &most, sizeof most) == 0);
 }
 
+/* The filter is of the system: it looks at who has opened the connection. */
+static void s_admit_own_user (void *socket)
+{
+    uid_t own = geteuid ();
+    US_ASSERT (zmq_setsockopt (socket, ZMQ_IPC_FILTER_UID, &own, sizeof own) == 0);
+}
+
 server_t *server_new (void)
 {
     server_t *self = usi_new (server_t);
@@ -420,6 +431,7 @@ server_t *server_new (void)
                                   .arg = self};
     core->outbox = outbox_new (self->socket, &hooks);
     s_set_options (self->socket);
+    s_admit_own_user (self->socket);
     zloop_set_nonstop (self->loop, true);
     return self;
 }
@@ -441,6 +453,8 @@ void server_destroy (server_t **self_p)
     follows_destroy (core);
     zloop_destroy (&self->loop);
     zsock_destroy (&self->router);
+    for (size_t i = 0; i < self->unix_sockets_len; i++)
+        unix_socket_destroy (&self->unix_sockets[i]);
     usi_msg_free (&self->msg);
     endpoints_clear (&core->endpoints);
     if (self->signals.fd >= 0)
@@ -449,8 +463,24 @@ void server_destroy (server_t **self_p)
     *self_p = NULL;
 }
 
+static int s_bind_unix (server_t *self, const char *endpoint, char **text)
+{
+    unix_socket_t *place = unix_socket_new (endpoint, text);
+    if (!place)
+        return EXIT_OS;
+    self->unix_sockets[self->unix_sockets_len++] = place;
+    if (zmq_bind (self->socket, unix_socket_address (place)) == 0) {
+        endpoints_add_bound (&self->core.endpoints, unix_socket_endpoint (place));
+        return 0;
+    }
+    *text = usi_sprintf ("cannot listen on %s: %s", endpoint, zmq_strerror (errno));
+    return EXIT_OS;
+}
+
 int server_bind (server_t *self, const char *endpoint, char **text)
 {
+    if (unix_socket_is_meant (endpoint))
+        return s_bind_unix (self, endpoint, text);
     char *address = endpoint_to_bind (endpoint);
     char bound[256];
     /* Not where nobody asks for IPv6: libzmq would show IPv4 addresses as IPv4-mapped ones. */

@@ -76,6 +76,13 @@ static void s_say_unreachable (const engine_t *self, char *text, size_t size)
     const us_options_t *options = &self->client->options;
     const char *why = usi_conn_why (self->conn);
     char shown[300];
+    if (!options->redis && usi_conn_is_foreign (self->conn)) {
+        snprintf (text, size,
+                  "the socket at %s belongs to another user, whose broker serves only "
+                  "that one; start your own with: understudy-broker",
+                  options->endpoints);
+        return;
+    }
     if (!options->redis) {
         snprintf (text, size,
                   "no broker answers at %s; start one with: understudy-broker",

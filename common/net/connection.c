@@ -23,7 +23,8 @@ struct usi_conn {
     usi_conn_options_t options;
     usi_conn_events_t events;
     usi_conn_state_t state;
-    bool patient; /* was told to be, or has been connected: never gives up */
+    bool is_foreign; /* the last socket belongs to another user */
+    bool patient;    /* was told to be, or has been connected: never gives up */
     usi_discovery_t *discovery;
     bool new_round; /* to be begun by the next service */
     void *context;
@@ -159,7 +160,10 @@ static void s_seek (usi_conn_t *self)
     self->attempt_until = usi_now_ms () + s_attempt_ms (self);
     bool open = usi_dealer_open (&self->dealer, self->context, self->address,
                                  self->options.receive_max);
-    const char *why = open ? NULL : zmq_strerror (errno);
+    self->is_foreign = !open && errno == EACCES;
+    const char *why = open               ? NULL
+                      : self->is_foreign ? "the socket belongs to another user"
+                                         : zmq_strerror (errno);
     s_apply (self, USI_CONN_ON_ADDRESS, NULL, NULL);
     if (open)
         s_send_hello (self);
@@ -396,6 +400,11 @@ const char *usi_conn_address (const usi_conn_t *self)
 const char *usi_conn_why (const usi_conn_t *self)
 {
     return self->why;
+}
+
+bool usi_conn_is_foreign (const usi_conn_t *self)
+{
+    return self->is_foreign;
 }
 
 bool usi_conn_is_misconfigured (const usi_conn_t *self)

@@ -97,6 +97,8 @@ bool usi_conn_is_ready (const usi_conn_t *self);
 const char *usi_conn_address (const usi_conn_t *self);
 /* Why there is no broker: the last reason, "" where none is known. */
 const char *usi_conn_why (const usi_conn_t *self);
+/* The last address was a unix socket of another user, whose broker serves only that one. */
+bool usi_conn_is_foreign (const usi_conn_t *self);
 /* Redis refuses us, or its URL is wrong: no broker that is started would help. */
 bool usi_conn_is_misconfigured (const usi_conn_t *self);
 

@@ -4,13 +4,20 @@
 #include "net/dealer.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "proto/limits.h"
 
+#define IPC "ipc://"
 #define TROUBLES                                                                       \
     (ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |           \
      ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
@@ -36,7 +43,10 @@ void usi_dealer_close (usi_dealer_t *self, int linger_ms)
     }
     if (self->monitor)
         zmq_close (self->monitor);
+    if (self->dir_fd > 0)
+        close (self->dir_fd);
     self->socket = self->monitor = NULL;
+    self->dir_fd = 0;
 }
 
 static void s_set_options (const usi_dealer_t *self, int receive_max)
@@ -52,10 +62,45 @@ static void s_set_options (const usi_dealer_t *self, int receive_max)
     zmq_setsockopt (self->socket, ZMQ_MAXMSGSIZE, &longest, sizeof longest);
 }
 
+/* What libzmq connects to: the address, or for a unix socket with a path over the system's
+ * limit the same by the descriptor of its directory, written into the room. NULL, and
+ * errno: it cannot be. */
+static const char *s_reachable (usi_dealer_t *self, const char *address, char *room,
+                                size_t size)
+{
+    const char *path = address + strlen (IPC);
+    struct stat st;
+    if (strncmp (address, IPC, strlen (IPC)) != 0 || *path == '@')
+        return address;
+    if (stat (path, &st) == 0 && st.st_uid != geteuid ()) {
+        errno = EACCES;
+        return NULL;
+    }
+    if (strlen (path) < sizeof ((struct sockaddr_un *) 0)->sun_path)
+        return address;
+    const char *slash = strrchr (path, '/');
+    char dir[PATH_MAX];
+    int len = slash ? (int) (slash - path) : 0;
+    if (len >= (int) sizeof dir || !slash) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    snprintf (dir, sizeof dir, "%.*s/", len, path);
+    int fd = open (dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    self->dir_fd = fd;
+    snprintf (room, size, IPC "/proc/self/fd/%d%s", fd, slash);
+    return room;
+}
+
 bool usi_dealer_open (usi_dealer_t *self, void *context, const char *address,
                       int receive_max)
 {
-    char monitor[48];
+    char monitor[48], room[160];
+    const char *at = s_reachable (self, address, room, sizeof room);
+    if (!at)
+        return false;
     snprintf (monitor, sizeof monitor, "inproc://monitor-%u", ++self->opened);
     self->socket = zmq_socket (context, ZMQ_DEALER);
     self->monitor = zmq_socket (context, ZMQ_PAIR);
@@ -67,7 +112,7 @@ bool usi_dealer_open (usi_dealer_t *self, void *context, const char *address,
          * read once, before there is anything to tell. */
         if (zmq_socket_monitor (self->socket, monitor, TROUBLES) == 0 &&
             zmq_connect (self->monitor, monitor) == 0 && !usi_dealer_trouble (self) &&
-            zmq_connect (self->socket, address) == 0)
+            zmq_connect (self->socket, at) == 0)
             return true;
     }
     int error = errno;

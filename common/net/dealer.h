@@ -15,10 +15,12 @@
 typedef struct usi_dealer {
     void *socket, *monitor;
     int socket_fd, monitor_fd;
+    int dir_fd;      /* of a unix socket whose path is long; 0: none */
     unsigned opened; /* so many times; numbers the monitors of a context */
 } usi_dealer_t;
 
-/* receive_max: messages that may wait to be read. False, and errno: nothing is open. */
+/* receive_max: messages that may wait to be read. False, and errno: nothing is open.
+ * EACCES: a unix socket of another user, whose broker serves only that one. */
 bool usi_dealer_open (usi_dealer_t *self, void *context, const char *address,
                       int receive_max);
 /* linger_ms: what has been sent may take so long to leave. */

@@ -5,6 +5,8 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 
 import pytest
 
@@ -273,3 +275,86 @@ def test_descriptors_do_not_grow(broker, node, client):
     # The last client goes, and the last worker comes, a moment after the burst.
     wait_for(lambda: served.descriptors <= before[0] + 2)
     wait_for(lambda: listening.descriptors <= before[1] + 2)
+
+
+# --- unix sockets ---------------------------------------------------------------------
+
+
+def test_a_unix_socket_is_its_brokers_alone(broker, directory):
+    """A second bind would take it over without a word."""
+    place = f"ipc://{directory}/sock"
+    first = broker(bind=place, data=directory / "one")
+    code = refused(lambda: broker(bind=place, data=directory / "two"), "another broker")
+    assert code == 71
+    assert first.endpoint == place
+    assert first.running
+    assert first.stop() == 0
+    assert not list(directory.glob("sock*"))
+    assert broker(bind=place, data=directory / "two").running
+
+
+def test_a_unix_socket_after_kill_9(broker, directory):
+    place = f"ipc://{directory}/sock"
+    broker(bind=place, data=directory / "one").kill()
+    assert broker(bind=place, data=directory / "two").running
+
+
+def test_a_file_is_never_removed_for_a_socket(broker, directory):
+    (directory / "sock").write_text("precious")
+    assert refused(lambda: broker(bind=f"ipc://{directory}/sock"), "not a socket") == 71
+    assert (directory / "sock").read_text() == "precious"
+
+
+def test_a_socket_of_another_program_stays(broker, directory):
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(directory / "sock"))
+        other.listen()
+        text = "another program"
+        assert refused(lambda: broker(bind=f"ipc://{directory}/sock"), text) == 71
+
+
+def test_a_long_path_of_a_unix_socket(stage, directory):
+    deep = directory / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    started = stage.broker(bind=f"ipc://{deep}/sock")
+    assert started.endpoint == f"ipc://{deep}/sock"
+    done = subprocess.run(
+        [BIN / "understudy-ctl", "--broker", started.endpoint, "status"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_another_user_is_not_heard(stage, directory):
+    """The system says who connects; whatever the mode of the socket may be."""
+    with tempfile.TemporaryDirectory() as open_to_all:
+        os.chmod(open_to_all, 0o755)
+        started = stage.broker(bind=f"ipc://{open_to_all}/sock")
+        os.chmod(f"{open_to_all}/sock", 0o777)
+        with socket.socket(socket.AF_UNIX) as own:
+            own.settimeout(10)
+            own.connect(f"{open_to_all}/sock")
+            assert own.recv(1) == b"\xff"  # ZMTP's greeting
+        script = f"""if True:
+            import os, socket
+            os.setuid(54321)
+            peer = socket.socket(socket.AF_UNIX)
+            peer.settimeout(10)
+            peer.connect("{open_to_all}/sock")
+            try:
+                raise SystemExit(len(peer.recv(1)))
+            except ConnectionResetError:
+                pass
+            """
+        done = subprocess.run([sys.executable, "-c", script], timeout=60)
+        assert done.returncode == 0
+        os.chown(f"{open_to_all}/sock", 54321, 54321)
+        asked = subprocess.run(
+            [BIN / "understudy-ctl", "--broker", started.endpoint, "status"],
+            capture_output=True,
+            text=True,
+        )
+        assert asked.returncode != 0
+        assert "belongs to another user" in asked.stderr
