@@ -14,8 +14,10 @@
 #endif
 
 #include "base/config.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/place.h"
 #include "proto/limits.h"
 #include "redis/url.h"
 #include "server.h"
@@ -24,7 +26,7 @@ static const char s_doc[] =
     "Takes jobs from clients, keeps them in Redis and gives them to nodes.\v"
     "Examples:\n"
     "  understudy-broker\n"
-    "      serves this machine, with a Redis of its own\n"
+    "      serves this user on this machine, with a Redis of its own\n"
     "  understudy-broker --redis redis://10.0.0.5 --bind tcp://127.0.0.1:7420\n"
     "      keeps the jobs in that Redis, which it may share with other brokers\n\n"
     "Without --redis the broker starts a redis-server (or valkey-server) of its own in"
@@ -41,9 +43,12 @@ static const char s_doc[] =
     "  78  a setting is wrong\n";
 
 static const usi_setting_t s_settings[] = {
-    {"bind", 'b', "ENDPOINT", USI_DEFAULT_BROKER,
-     "listen here: tcp://HOST:PORT (port * is a free one) or ipc://PATH; may be "
-     "repeated",
+    {"bind", 'b', "ENDPOINT", NULL,
+     "listen here: ipc://PATH (path * is a free one of this user) or tcp://HOST:PORT "
+     "(port"
+     " * is a free one); may be repeated. Without it: a unix socket in "
+     "/run/user/UID/understudy"
+     " or the state directory, which serves this user alone",
      true},
     {"redis", 'r', "URL", NULL,
      "use this Redis: redis://[user:password@]host[:port][/db] or unix:///path[?db=N]",
@@ -168,8 +173,8 @@ static int s_check_endpoints (app_t *self)
 {
     bool insecure = usi_config_switch (self->config, "insecure");
     size_t count = usi_config_count (self->config, "bind");
-    if (count == 0 || count > ENDPOINTS_MAX)
-        return s_wrong (self, usi_sprintf ("%s", "bind needs 1 to 16 addresses"));
+    if (count > ENDPOINTS_MAX)
+        return s_wrong (self, usi_sprintf ("%s", "bind takes at most 16 addresses"));
     for (size_t i = 0; i < count; i++) {
         const char *endpoint = usi_config_item (self->config, "bind", i);
         if (!endpoint_is_valid (endpoint))
@@ -272,21 +277,37 @@ static void s_tell_ready (server_t *server, void *arg)
     free (redis);
 }
 
+/* The place of this user's sockets. name: of the socket, NULL: one of its own. */
+static int s_bind_own (app_t *self, const char *name)
+{
+    char *folder = usi_place_sockets ();
+    US_ASSERT (folder);
+    char *endpoint =
+        name ? usi_sprintf ("ipc://%s/%s", folder, name)
+             : usi_sprintf ("ipc://%s/broker-%08x.sock", folder, usi_random32 ());
+    int rc = server_bind (self->server, endpoint, &self->text);
+    free (endpoint);
+    free (folder);
+    return rc;
+}
+
 static int s_bind_all (app_t *self)
 {
-    for (size_t i = 0; i < usi_config_count (self->config, "bind"); i++) {
+    size_t count = usi_config_count (self->config, "bind");
+    int rc = count == 0 ? s_bind_own (self, "broker.sock") : 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
         const char *endpoint = usi_config_item (self->config, "bind", i);
-        int rc = server_bind (self->server, endpoint, &self->text);
-        if (rc)
-            return rc;
+        rc = strcmp (endpoint, "ipc://*") == 0
+                 ? s_bind_own (self, NULL)
+                 : server_bind (self->server, endpoint, &self->text);
     }
-    return 0;
+    return rc;
 }
 
 static int s_start_redis (app_t *self)
 {
     const char *given = usi_config_get (self->config, "data");
-    char *dir = given ? usi_strdup (given) : private_redis_default_dir ();
+    char *dir = given ? usi_strdup (given) : usi_place_state ();
     if (!dir)
         return s_wrong (self,
                         usi_sprintf ("%s", "no place for the jobs: HOME is not set"

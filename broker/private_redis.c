@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -20,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/place.h"
 #include "redis/url.h"
 
 #define LOCK_WAIT_MS   10000 /* for a server that is just ending */
@@ -47,41 +47,6 @@ struct private_redis {
 };
 
 /* --- the directory ------------------------------------------------------------------ */
-
-char *private_redis_default_dir (void)
-{
-    const char *state = getenv ("XDG_STATE_HOME");
-    if (state && state[0] == '/')
-        return usi_sprintf ("%s/understudy", state);
-    const char *home = getenv ("HOME");
-    if (!home || home[0] != '/') {
-        const struct passwd *entry = getpwuid (getuid ());
-        home = entry ? entry->pw_dir : NULL;
-    }
-    if (!home || home[0] != '/')
-        return NULL;
-    return usi_sprintf ("%s/.local/state/understudy", home);
-}
-
-/* mkdir -p; 0 or an errno. */
-static int s_make_dirs (const char *path)
-{
-    char *copy = usi_strdup (path);
-    int rc = 0;
-    for (char *at = copy + 1; rc == 0; at++) {
-        if (*at && *at != '/')
-            continue;
-        char end = *at;
-        *at = '\0';
-        if (mkdir (copy, 0700) < 0 && errno != EEXIST)
-            rc = errno;
-        *at = end;
-        if (!end)
-            break;
-    }
-    free (copy);
-    return rc;
-}
 
 static int s_open_file (const private_redis_t *self, const char *name)
 {
@@ -142,7 +107,7 @@ static int s_refuse_dir (const char *dir, char *why, char **text)
 
 static int s_open_dir (private_redis_t *self, const char *dir, char **text)
 {
-    int rc = s_make_dirs (dir);
+    int rc = usi_place_make (dir);
     if (rc == 0) {
         self->dir = realpath (dir, NULL);
         self->dir_fd = open (dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

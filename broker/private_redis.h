@@ -36,9 +36,6 @@ void private_redis_ending (private_redis_t *self);
  * timers start it again. */
 void private_redis_destroy (private_redis_t **self_p);
 
-/* $XDG_STATE_HOME/understudy or ~/.local/state/understudy; the caller frees it. NULL: this
- * user has no home. Never a place that others can name before us, such as /tmp. */
-char *private_redis_default_dir (void);
 /* Major version in the words of `redis-server --version`; 0 where there is none. */
 int private_redis_major (const char *words);
 

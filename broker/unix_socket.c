@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/place.h"
 
 #define IPC     "ipc://"
 #define LONGEST (sizeof ((struct sockaddr_un *) 0)->sun_path - 1)
@@ -104,16 +105,17 @@ static char *s_take (unix_socket_t *self)
               : s_find_obstacle (self);
 }
 
-/* Its directory, opened; path: with a slash in it. */
+/* Its directory, made where it is missing and opened; path: with a slash in it. */
 static int s_open_dir (unix_socket_t *self, char *path)
 {
     char *slash = strrchr (path, '/');
     *slash = '\0';
-    char *real = realpath (slash == path ? "/" : path, NULL);
+    int made = slash == path ? 0 : usi_place_make (path);
+    char *real = made ? NULL : realpath (slash == path ? "/" : path, NULL);
     self->name = usi_strdup (slash + 1);
     self->lock = usi_sprintf ("%s.lock", self->name);
     if (!real)
-        return errno;
+        return made ? made : errno;
     self->dir_fd = open (real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = self->dir_fd < 0 ? errno : 0;
     self->endpoint = usi_sprintf (IPC "%s/%s", real[1] ? real : "", self->name);

@@ -15,6 +15,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/place.h"
 #include "daemon.h"
 #include "host/process.h"
 #include "redis/url.h"
@@ -25,8 +26,11 @@
 #define PYTHON_MAX 16
 
 static const usi_setting_t s_settings[] = {
-    {"broker", 'b', "ENDPOINT", USI_DEFAULT_BROKER,
-     "brokers to connect to, one at a time; may be repeated", true},
+    {"broker", 'b', "ENDPOINT", NULL,
+     "brokers to connect to, one at a time; may be repeated. Without it: the unix "
+     "socket of"
+     " this user's broker on this machine",
+     true},
     {"redis", 'r', "URL", NULL,
      "find brokers in the registry of this Redis, instead of --broker", false},
     {"channel", 'c', "NAME", USI_DEFAULT_CHANNEL,
@@ -88,7 +92,7 @@ typedef struct setup {
     node_options_t options;
     const char *brokers[LIST_MAX], *channels[LIST_MAX];
     python_t pythons[PYTHON_MAX];
-    char *cache, *name, *runtime, *directory;
+    char *cache, *name, *runtime, *directory, *own_broker;
     pid_t parent;
 } setup_t;
 
@@ -123,6 +127,10 @@ static int s_read_lists (setup_t *self)
                        self->brokers[i]);
             return EX_CONFIG;
         }
+    }
+    if (options->brokers_len == 0) {
+        self->own_broker = usi_place_endpoint ();
+        self->brokers[options->brokers_len++] = self->own_broker;
     }
     for (size_t i = 0; i < options->channels_len; i++) {
         self->channels[i] = usi_config_item (self->config, "channel", i);
@@ -375,6 +383,7 @@ int main (int argc, char **argv)
     for (size_t i = 0; i < self.options.pythons_len; i++)
         python_clear (&self.pythons[i]);
     free (self.cache);
+    free (self.own_broker);
     free (self.name);
     free (self.runtime);
     free (self.directory);

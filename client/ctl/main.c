@@ -59,7 +59,8 @@ static const char s_doc_tail[] =
     "\n"
     "Options are read before and after the command. Addresses come from --broker or "
     "--redis, else from the variable UNDERSTUDY_BROKER, else from the first "
-    "understudy.conf that is there, else they are tcp://127.0.0.1:7420. The file is:\n"
+    "understudy.conf that is there, else it is the unix socket of your own broker on "
+    "this machine. The file is:\n"
     "  the one that --config names, or else $UNDERSTUDY_CONFIG\n"
     "  ~/.config/understudy/understudy.conf ($XDG_CONFIG_HOME where that is set)\n"
     "  /etc/understudy/understudy.conf";

@@ -67,7 +67,7 @@ bool parse_state (const char *text, int *state)
 
 static const struct argp_option s_global_options[] = {
     {"broker", KEY_BROKER, "ADDRESS[,...]", 0,
-     "the brokers, like tcp://127.0.0.1:7420 (default: UNDERSTUDY_BROKER, then "
+     "the brokers, like tcp://10.0.0.1:7420 (default: UNDERSTUDY_BROKER, then "
      "understudy.conf(5))",
      100},
     {"redis", KEY_REDIS, "URL", 0,

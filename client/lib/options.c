@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/place.h"
 #include "base/sum.h"
 #include "proto/limits.h"
 #include "proto/pack.h"
@@ -23,7 +24,7 @@
 #define NAME_MAX_LEN 256
 
 static const usi_setting_t s_settings[] = {
-    {.name = "broker", .arg = "ENDPOINT", .initial = USI_DEFAULT_BROKER, .list = true},
+    {.name = "broker", .arg = "ENDPOINT", .list = true},
     {.name = "redis", .arg = "URL"},
     {.name = "connect-timeout", .arg = "TIME", .initial = "5s"},
     {.name = "max-payload", .arg = "SIZE", .initial = "64M"},
@@ -66,12 +67,22 @@ static bool s_endpoints_valid (const char *text)
     return any;
 }
 
+static us_err_t s_set_own_broker (us_options_t *self)
+{
+    char *endpoint = usi_place_endpoint ();
+    us_err_t err = endpoint ? us_options_set_broker (self, endpoint) : US_ERR_NOMEM;
+    free (endpoint);
+    return err;
+}
+
 static us_err_t s_load (us_options_t *self, usi_config_t *config)
 {
     uint64_t bytes;
     us_err_t err = usi_config_load (config, NULL);
     if (err == US_OK)
-        err = us_options_set_broker (self, usi_config_get (config, "broker"));
+        err = usi_config_is_set (config, "broker")
+                  ? us_options_set_broker (self, usi_config_get (config, "broker"))
+                  : s_set_own_broker (self);
     if (err == US_OK && !usi_config_is_set (config, "broker") &&
         usi_config_is_set (config, "redis"))
         err = us_options_set_redis (self, usi_config_get (config, "redis"));

@@ -30,7 +30,6 @@
 #define USI_MAX_DEPTH     8      /* of msgpack in headers */
 
 #define USI_DEFAULT_PORT       7420
-#define USI_DEFAULT_BROKER     "tcp://127.0.0.1:7420"
 #define USI_DEFAULT_CHANNEL    "default"
 #define USI_DEFAULT_LEASE_MS   15000
 #define USI_HEARTBEAT_MS       1000

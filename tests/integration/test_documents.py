@@ -59,6 +59,7 @@ def test_operations_several_brokers(operator):
             ("broker.ready", "broker.ready", "broker.connected"),
         )
     )
+    operator.env["UNDERSTUDY_BROKER"] = "tcp://127.0.0.1:7420"
     assert submit(operator, "echo one") == "one\n"
     allow, line = OPERATIONS.block("sh", "user").strip().splitlines()
     operator.run(["sh", "-ec", allow.replace("redis-cli", REDIS_CLI)])
@@ -125,6 +126,7 @@ def test_the_units_start_and_stop(operator):
     node = start_unit(
         operator, "understudy-node.service", CACHE_DIRECTORY=str(folder / "cache")
     )
+    operator.env["UNDERSTUDY_BROKER"] = "tcp://127.0.0.1:7420"
     assert submit(operator, "echo unit") == "unit\n"
     for daemon in (node, broker):
         daemon.signal(signal.SIGTERM)

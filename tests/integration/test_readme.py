@@ -63,7 +63,7 @@ def test_the_commands(hosts, stage):
     host = hosts.add("readme")
     user = stage.client(prefix=host.prefix)
     user.env["PATH"] = f"{BIN}:{user.env['PATH']}"
-    daemons = shell_block("understudy-node --broker").strip().splitlines()
+    daemons = shell_block("understudy-node --channel").strip().splitlines()
     started = [user.start("daemon", ["sh", "-c", f"exec {line}"]) for line in daemons]
     wait_for(lambda: "ready" in started[0].output, 20)
     for line in shell_block("understudy-ctl status").strip().splitlines():

@@ -358,3 +358,37 @@ def test_another_user_is_not_heard(stage, directory):
         )
         assert asked.returncode != 0
         assert "belongs to another user" in asked.stderr
+
+
+def test_without_addresses_all_meet_at_the_socket_of_the_user(stage, directory):
+    """/run/user/UID/understudy, here by another name, is private and has no port."""
+    env = {"XDG_RUNTIME_DIR": str(directory / "run")}
+    (directory / "run").mkdir(mode=0o700)
+    broker = stage.broker(env=env, bind=[])
+    assert broker.endpoint == f"ipc://{directory}/run/understudy/broker.sock"
+    assert broker.endpoints == [broker.endpoint]
+    assert (directory / "run" / "understudy").stat().st_mode & 0o777 == 0o700
+    ctl = subprocess.run(
+        [BIN / "understudy-ctl", "status", "--json"],
+        env=clean_environment(directory, **env),
+        capture_output=True,
+        text=True,
+    )
+    assert ctl.returncode == 0, ctl.stderr
+
+
+def test_a_runtime_directory_that_others_may_enter_is_not_used(stage, directory):
+    (directory / "run").mkdir()
+    (directory / "run").chmod(0o755)
+    env = {"XDG_RUNTIME_DIR": str(directory / "run")}
+    broker = stage.broker(env=env, bind=[])
+    assert f"/understudy/at-{socket.gethostname()}/broker.sock" in broker.endpoint or (
+        broker.endpoint.startswith("ipc:///run/user/")
+    )
+    assert not list((directory / "run").iterdir())
+
+
+def test_a_free_name_for_a_socket(stage, directory):
+    first, second = stage.broker(bind="ipc://*"), stage.broker(bind="ipc://*")
+    assert first.endpoint != second.endpoint
+    assert first.endpoint.startswith("ipc:///")

@@ -154,7 +154,7 @@ def test_with_the_redis_that_was_named(programs):
     ((*_, broker, brokers),) = programs("understudy-broker")
     ((*_, node, nodes),) = programs("understudy-node")
     assert brokers == nodes == "redis://:secret@redis.example:6379/2"
-    assert "--bind tcp://127.0.0.1:*" in " ".join(broker)
+    assert "--bind ipc://*" in " ".join(broker)
     assert "--broker" not in node
     assert "secret" not in " ".join([*broker, *node])  # everybody can read flags
     running.stop()
@@ -170,7 +170,7 @@ def test_with_the_redis_of_the_variable(programs, monkeypatch):
     ((*_, broker, brokers),) = programs("understudy-broker")
     ((*_, node, nodes),) = programs("understudy-node")
     assert brokers == nodes == "redis://:secret@redis.example:6379/0"
-    assert "--bind tcp://127.0.0.1:*" in " ".join(broker)
+    assert "--bind ipc://*" in " ".join(broker)
     assert "--broker" not in node
     running.stop()
 

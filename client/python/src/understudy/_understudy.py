@@ -144,7 +144,7 @@ class Understudy:
         which unlike a flag is not for everybody to read: ours, or the user's own."""
         broker, redis = self._settings.broker, self._settings.redis
         where: List[str] = []
-        bind = "tcp://127.0.0.1:*"
+        bind = "ipc://*"
         addresses = redis or broker or _default_broker()
         listed = addresses.startswith(_REDIS)
         if not listed:
