@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import builtins
+import json
+import os
 import pickle
+import sys
 import traceback
+import types
 
 import pytest
 
@@ -136,6 +140,9 @@ def test_source_lines_are_filled_in(tmp_path, monkeypatch):
     monkeypatch.setitem(
         _failures._bundle._files, "pkg/jobs.py", str(tmp_path / "jobs.py")
     )
+    main = types.ModuleType("main")
+    main.__file__ = str(tmp_path / "main.py")
+    monkeypatch.setitem(sys.modules, "main", main)
     text = TEXT.format(main=tmp_path / "main.py")
     error = rebuild(envelope(ValueError("why"), traceback=text), -24, "")
     assert type(error.__cause__) is RemoteTraceback
@@ -155,6 +162,32 @@ def test_source_lines_are_filled_in(tmp_path, monkeypatch):
     assert "The above exception was the direct cause" in shown
 
 
-def test_only_python_source_is_read():
-    text = 'Traceback\n  File "/etc/passwd", line 1, in f\nX: y\n'
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "../../../../../../../../etc/passwd",
+        "../../../../../../../../dev/zero",
+        "/dev/zero",
+        "{here}/pipe",
+        "{here}/pipe.py",
+        "{here}/secret.py",
+        "secret.py",
+        "nul\0.py",
+    ],
+)
+def test_only_source_of_the_program_is_read(name, tmp_path, monkeypatch):
+    """A node may name any file: a pipe would hang, a device would fill the memory."""
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "secret.py").write_text("PASSWORD = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    name = name.format(here=tmp_path)
+    text = f'Traceback\n  File "{name}", line 1, in f\nX: y\n'
     assert _failures.fill_in(text) == text.rstrip("\n")
+
+
+def test_source_of_a_loaded_module_is_read():
+    text = f'Traceback\n  File "{json.__file__}", line 1, in f\nX: y\n'
+    assert _failures.fill_in(text).count("\n") == text.count("\n")

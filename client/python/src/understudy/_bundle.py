@@ -30,6 +30,7 @@ import types
 import warnings
 from typing import (
     Any,
+    Collection,
     Dict,
     FrozenSet,
     Iterable,
@@ -408,6 +409,11 @@ def _data_files(package: Module) -> Dict[str, bytes]:
 def file_of(path: str) -> Optional[str]:
     """The file here that travelled under this path."""
     return _files.get(path)
+
+
+def local_files() -> Collection[str]:
+    """The files here that have travelled."""
+    return _files.values()
 
 
 # --- what has changed since -----------------------------------------------------------

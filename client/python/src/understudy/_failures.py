@@ -13,12 +13,15 @@ import builtins
 import linecache
 import os
 import re
-from typing import Any, Dict, List, Optional, Type
+import stat
+import sys
+from typing import Any, Dict, List, Optional, Set, Type
 
 from understudy import _bundle, _envelope, _pickler, exceptions
 from understudy.exceptions import RemoteError, UnderstudyError, _from_code
 
 _FRAME = re.compile(r'^( *(?:[|+] *)*)  File "(.*)", line (\d+)(?:, in .*)?$')
+_LARGEST_SOURCE = 16 << 20
 
 # A class that cannot be made from a message alone (UnicodeDecodeError, ExceptionGroup)
 # stays a RemoteError where its pickle is not loaded.
@@ -144,6 +147,28 @@ def fill_in(text: str) -> str:
 
 
 def _source_line(path: str, number: int) -> str:
-    if os.path.isabs(path) and not path.endswith(".py"):
-        return ""  # only what is Python source is read because a node names it
+    """The node, which names the file, is not believed: only source of this program is
+    read, never a device, a pipe or a file that happens to be here."""
+    if path not in linecache.cache and not _is_source(path):
+        return ""
     return linecache.getline(path, number).strip()
+
+
+def _is_source(path: str) -> bool:
+    if path not in _bundle.local_files() and path not in _module_files():
+        return False
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST_SOURCE
+
+
+def _module_files() -> Set[str]:
+    """Of all modules that are loaded; vars, since a lazy module would load now."""
+    files: Set[str] = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if isinstance(file, str):
+            files.update((file, os.path.abspath(file)))
+    return files
