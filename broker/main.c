@@ -2,11 +2,13 @@
  *
  * understudy-broker: reads the settings, starts the parts in order, and says in one line
  * what is wrong. Stands on server.h and private_redis.h. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifdef US_HAVE_SYSTEMD
@@ -21,6 +23,8 @@
 #include "proto/limits.h"
 #include "redis/url.h"
 #include "server.h"
+
+#define DESCRIPTORS_MOST ((rlim_t) 1 << 16)
 
 static const char s_doc[] =
     "Takes jobs from clients, keeps them in Redis and gives them to nodes.\v"
@@ -304,6 +308,20 @@ static int s_bind_all (app_t *self)
     return rc;
 }
 
+/* Each peer takes a descriptor: the usual 1,024 are for programs that use select(), which
+ * nothing here does. */
+static void s_raise_descriptors (void)
+{
+    struct rlimit limit;
+    if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_MOST)
+        return;
+    limit.rlim_cur =
+        limit.rlim_max < DESCRIPTORS_MOST ? limit.rlim_max : DESCRIPTORS_MOST;
+    if (setrlimit (RLIMIT_NOFILE, &limit) != 0)
+        usi_warning ("broker.descriptors",
+                     "the limit of descriptors stays as it is: %s", strerror (errno));
+}
+
 static int s_start_redis (app_t *self)
 {
     const char *given = usi_config_get (self->config, "data");
@@ -352,6 +370,7 @@ int main (int argc, char **argv)
     int rc = s_configure (&self, argc, argv);
     if (rc == 0) {
         s_take_signals ();
+        s_raise_descriptors ();
         rc = s_start (&self);
     }
     if (rc == 0)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -392,3 +393,9 @@ def test_a_free_name_for_a_socket(stage, directory):
     first, second = stage.broker(bind="ipc://*"), stage.broker(bind="ipc://*")
     assert first.endpoint != second.endpoint
     assert first.endpoint.startswith("ipc:///")
+
+
+def test_the_limit_of_descriptors_is_raised_to_the_hard_one(stage):
+    broker = stage.broker(prefix=["prlimit", "--nofile=256:3000"])
+    limits = Path(f"/proc/{broker.pid}/limits").read_text()
+    assert limits.split("Max open files")[1].split()[:2] == ["3000", "3000"]
