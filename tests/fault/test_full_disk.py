@@ -38,7 +38,7 @@ def small_disk(directory):
     if os.geteuid() != 0:
         pytest.fail("a small file system needs root: run the tests as root")
     path = directory / "disk"
-    path.mkdir()
+    path.mkdir(mode=0o700)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "understudy-test", path]
     subprocess.run(mount, check=True)
     yield path
@@ -108,7 +108,7 @@ def test_the_broker_ends_on_a_full_disk(small_disk, broker, client):
 
 def test_a_disk_that_is_full_from_the_start(small_disk, broker):
     """redis-server takes connections, cannot write its first file, and ends."""
-    (small_disk / "data").mkdir()
+    (small_disk / "data").mkdir(mode=0o700)
     fill(small_disk)
     with pytest.raises(StartError, match=f"does not start in {small_disk}.*no space"):
         broker(data=small_disk / "data")

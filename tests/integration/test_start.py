@@ -330,7 +330,7 @@ def test_a_long_path_of_a_unix_socket(stage, directory):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_another_user_is_not_heard(stage, directory):
     """The system says who connects; whatever the mode of the socket may be."""
-    with tempfile.TemporaryDirectory() as open_to_all:
+    with tempfile.TemporaryDirectory(dir="/tmp") as open_to_all:
         os.chmod(open_to_all, 0o755)
         started = stage.broker(bind=f"ipc://{open_to_all}/sock")
         os.chmod(f"{open_to_all}/sock", 0o777)

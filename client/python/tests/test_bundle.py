@@ -254,9 +254,7 @@ def test_what_may_swallow_or_leave(project):
     assert files("jobs", (), "early") == ["jobs.py"]
 
 
-def test_generations(project):
-    import time
-
+def test_generations(project, monkeypatch):
     project("jobs.py", "import helper\n")
     project("helper.py", "def f(): return 1\n")
     jobs = importlib.import_module("jobs")
@@ -268,12 +266,12 @@ def test_generations(project):
     gather([Need("jobs")], ())
     number = _bundle.generation()
     project("helper.py", "def f(): return 22\n")
-    time.sleep(0.1)  # files are looked at now and then
+    monkeypatch.setattr(_bundle, "_next_look", 0.0)  # as after a while
     assert _bundle.generation() == number  # edited, and not loaded
     exec(
         compile("def f(): return 333", jobs.helper.__file__, "exec"), vars(jobs.helper)
     )
     project("helper.py", "def f(): return 333\n")
-    time.sleep(0.1)
+    monkeypatch.setattr(_bundle, "_next_look", 0.0)
     assert _bundle.generation() != number
     assert b"333" in gather([Need("jobs")], ()).files["helper.py"]

@@ -82,7 +82,7 @@ def test_default_broker(monkeypatch):
     assert "tcp://127.0.0.1:9" in _core.default_broker()
     assert "tcp://127.0.0.1:10" in _core.default_broker()
     monkeypatch.delenv("UNDERSTUDY_BROKER")
-    assert _core.default_broker().startswith("tcp://")
+    assert _core.default_broker().startswith("ipc:///")
 
 
 def test_blobs_are_hashed():
