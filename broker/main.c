@@ -48,11 +48,9 @@ static const char s_doc[] =
 
 static const usi_setting_t s_settings[] = {
     {"bind", 'b', "ENDPOINT", NULL,
-     "listen here: ipc://PATH (path * is a free one of this user) or tcp://HOST:PORT "
-     "(port"
-     " * is a free one); may be repeated. Without it: a unix socket in "
-     "/run/user/UID/understudy"
-     " or the state directory, which serves this user alone",
+     "listen here: ipc://PATH (path * is a free one of this user) or tcp://HOST:PORT"
+     " (port * is a free one); may be repeated. Without it: a unix socket in"
+     " /run/user/UID/understudy or the state directory, which serves this user alone",
      true},
     {"redis", 'r', "URL", NULL,
      "use this Redis: redis://[user:password@]host[:port][/db] or unix:///path[?db=N]",

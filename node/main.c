@@ -27,9 +27,8 @@
 
 static const usi_setting_t s_settings[] = {
     {"broker", 'b', "ENDPOINT", NULL,
-     "brokers to connect to, one at a time; may be repeated. Without it: the unix "
-     "socket of"
-     " this user's broker on this machine",
+     "brokers to connect to, one at a time; may be repeated. Without it: the unix"
+     " socket of this user's broker on this machine",
      true},
     {"redis", 'r', "URL", NULL,
      "find brokers in the registry of this Redis, instead of --broker", false},
@@ -213,20 +212,6 @@ static int s_read_texts (setup_t *self)
 
 /* --- files ------------------------------------------------------------------------ */
 
-static int s_make_dirs (char *path)
-{
-    for (char *at = path + 1; *at; at++) {
-        if (*at != '/')
-            continue;
-        *at = 0;
-        int rc = mkdir (path, 0700);
-        *at = '/';
-        if (rc != 0 && errno != EEXIST)
-            return -1;
-    }
-    return mkdir (path, 0700) != 0 && errno != EEXIST ? -1 : 0;
-}
-
 static int s_find_cache (setup_t *self)
 {
     const char *given = usi_config_get (self->config, "cache");
@@ -242,8 +227,8 @@ static int s_find_cache (setup_t *self)
         return s_refuse (EX_CONFIG,
                          "no place for the cache: HOME is not set; give --cache");
     /* Scripts in environments carry their path: it has to be the real one. */
-    bool made = s_make_dirs (path) == 0;
-    self->cache = made ? realpath (path, NULL) : NULL;
+    errno = usi_place_make (path);
+    self->cache = errno == 0 ? realpath (path, NULL) : NULL;
     int code = 0;
     if (!self->cache || access (self->cache, W_OK | X_OK) != 0) {
         usi_error ("start", "the cache %s cannot be written: %s; give --cache", path,

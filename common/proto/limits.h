@@ -29,7 +29,6 @@
 #define USI_MAX_SHELL     131071 /* what Linux takes as one argument: 32 pages of 4 KiB */
 #define USI_MAX_DEPTH     8      /* of msgpack in headers */
 
-#define USI_DEFAULT_PORT       7420
 #define USI_DEFAULT_CHANNEL    "default"
 #define USI_DEFAULT_LEASE_MS   15000
 #define USI_HEARTBEAT_MS       1000
