@@ -19,27 +19,50 @@ void children_reap (children_ended_fn *ended, void *arg)
         ended (arg, pid, status);
 }
 
-/* Whether it is a tracker that has not had its time yet. Where there are too many, or the
- * process id is that of an earlier one, it has. */
+/* Forgets the trackers that are no children any more: the kernel reuses process ids. */
+static void s_forget_trackers (children_t *self, const pid_t *pids, size_t count)
+{
+    for (unsigned i = 0; i < TRACKERS; i++) {
+        bool is_there = false;
+        for (size_t j = 0; j < count && !is_there; j++)
+            is_there = pids[j] == self->trackers[i].pid;
+        if (!is_there)
+            self->trackers[i].pid = 0;
+    }
+}
+
+/* Its place among the trackers, a new one if need be; -1: there are too many. */
+static int s_place_of_tracker (children_t *self, pid_t pid)
+{
+    int free_at = -1;
+    for (int i = 0; i < TRACKERS; i++) {
+        if (self->trackers[i].pid == pid)
+            return i;
+        if (self->trackers[i].pid == 0)
+            free_at = i;
+    }
+    if (free_at >= 0) {
+        self->trackers[free_at].pid = pid;
+        self->trackers[free_at].since_us = usi_now_us ();
+    }
+    return free_at;
+}
+
+/* Whether it is a tracker that has not had its time yet. */
 static bool s_tidies (children_t *self, pid_t pid)
 {
-    int64_t now_us = usi_now_us ();
-    unsigned at = (unsigned) pid % TRACKERS;
     if (!process_is_tracker (pid))
         return false;
-    if (self->trackers[at].pid != pid &&
-        now_us - self->trackers[at].since_us >= PROCESS_TIDY_MS * 1000) {
-        self->trackers[at].pid = pid;
-        self->trackers[at].since_us = now_us;
-    }
-    return self->trackers[at].pid == pid &&
-           now_us - self->trackers[at].since_us < PROCESS_TIDY_MS * 1000;
+    int at = s_place_of_tracker (self, pid);
+    return at >= 0 &&
+           usi_now_us () - self->trackers[at].since_us < PROCESS_TIDY_MS * 1000;
 }
 
 void children_end_orphans (children_t *self, children_ours_fn *is_ours, void *arg)
 {
     static pid_t pids[ORPHANS_MAX];
     size_t count = process_children (pids, ORPHANS_MAX);
+    s_forget_trackers (self, pids, count);
     for (size_t i = 0; i < count; i++) {
         if (is_ours (arg, pids[i]) || s_tidies (self, pids[i]))
             continue;

@@ -12,14 +12,14 @@
 #include <sys/types.h>
 
 #define EARLY_EXITS 16
-#define TRACKERS    16
+#define TRACKERS    64
 
 /* Zero-initialise. */
 typedef struct children {
     struct {
         pid_t pid;
         int64_t since_us; /* it has been an orphan */
-    } trackers[TRACKERS];
+    } trackers[TRACKERS]; /* pid 0: free */
     struct {
         pid_t pid;
         int status;

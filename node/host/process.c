@@ -99,13 +99,14 @@ static size_t s_children_of (pid_t pid, pid_t *pids, size_t max)
 
 bool process_is_tracker (pid_t pid)
 {
-    char path[64], text[256];
+    char path[64], text[8192];
     snprintf (path, sizeof path, "/proc/%d/cmdline", (int) pid);
     int fd = open (path, O_RDONLY | O_CLOEXEC);
     ssize_t len = fd < 0 ? -1 : read (fd, text, sizeof text);
     if (fd >= 0)
         close (fd);
-    return len > 0 && memmem (text, (size_t) len, TRACKER, strlen (TRACKER)) != NULL;
+    return len == 0 ||
+           (len > 0 && memmem (text, (size_t) len, TRACKER, strlen (TRACKER)));
 }
 
 /* true: it is a tracker, and goes on. */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROCESS_TIDY_MS 1000 /* what a resource tracker gets to tidy up */
+#define PROCESS_TIDY_MS 3000 /* what a resource tracker gets to tidy up */
 
 typedef struct process {
     char *const *argv; /* argv[0] is the file; no PATH search */
@@ -33,7 +33,8 @@ void process_become_child (pid_t parent, const int *keep);
 void process_kill_tree (pid_t pid);
 /* The same for what is left of a group whose leader has ended. */
 void process_kill_group (pid_t group);
-/* A resource tracker, or what says of itself that it is one. */
+/* A resource tracker, or what says of itself that it is one. So does what shows no command
+ * line: a process does so for a moment while it becomes another program. */
 bool process_is_tracker (pid_t pid);
 /* Children of this process now, at most max. */
 size_t process_children (pid_t *pids, size_t max);

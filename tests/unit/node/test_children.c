@@ -124,6 +124,31 @@ static void test_a_tracker_has_a_moment (void **state)
     assert_int_equal (ended.pid, tracker);
 }
 
+/* Each has its time, whatever the ids of the others are: process ids of jobs that follow
+ * each other closely once met in one place. */
+static void test_many_trackers_have_a_moment (void **state)
+{
+    enum { MANY = 20 };
+    ended_t ended = {0};
+    children_t children = {0};
+    pid_t nobody = -1, trackers[MANY];
+    (void) state;
+    for (int i = 0; i < MANY; i++)
+        trackers[i] = s_tracker ();
+    children_end_orphans (&children, s_is_ours, &nobody);
+    for (int i = 0; i < MANY; i++)
+        assert_true (s_runs (trackers[i]));
+    for (int i = 0; i < MANY; i++) {
+        kill (trackers[i], SIGKILL);
+        s_await (trackers[i]);
+    }
+    children_reap (s_on_ended, &ended);
+    assert_int_equal (ended.count, MANY);
+    children_end_orphans (&children, s_is_ours, &nobody);
+    for (int i = 0; i < TRACKERS; i++)
+        assert_int_equal (children.trackers[i].pid, 0);
+}
+
 static void test_early_exits (void **state)
 {
     children_t children = {0};
@@ -152,6 +177,7 @@ int main (void)
         cmocka_unit_test (test_reap),
         cmocka_unit_test (test_orphans),
         cmocka_unit_test (test_a_tracker_has_a_moment),
+        cmocka_unit_test (test_many_trackers_have_a_moment),
         cmocka_unit_test (test_early_exits),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
