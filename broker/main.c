@@ -15,6 +15,7 @@
 #    include <systemd/sd-daemon.h>
 #endif
 
+#include "auth/trust.h"
 #include "base/config.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -31,7 +32,9 @@ static const char s_doc[] =
     "Examples:\n"
     "  understudy-broker\n"
     "      serves this user on this machine, with a Redis of its own\n"
-    "  understudy-broker --redis redis://10.0.0.5 --bind tcp://127.0.0.1:7420\n"
+    "  understudy-broker --bind tcp://0.0.0.0:7420\n"
+    "      serves other hosts too: whoever has a key (understudy-ctl keygen)\n"
+    "  understudy-broker --redis redis://10.0.0.5\n"
     "      keeps the jobs in that Redis, which it may share with other brokers\n\n"
     "Without --redis the broker starts a redis-server (or valkey-server) of its own in"
     " the data directory and stops it when it ends: nothing else is needed on one"
@@ -49,9 +52,16 @@ static const char s_doc[] =
 static const usi_setting_t s_settings[] = {
     {"bind", 'b', "ENDPOINT", NULL,
      "listen here: ipc://PATH (path * is a free one of this user) or tcp://HOST:PORT"
-     " (port * is a free one); may be repeated. Without it: a unix socket in"
+     " (port * is a free one); may be repeated. Always also a unix socket in"
      " /run/user/UID/understudy or the state directory, which serves this user alone",
      true},
+    {"key", 0x10b, "FILE", NULL,
+     "the key of this broker (understudy-ctl keygen), for tcp; default: the only "
+     "broker's"
+     " key in ~/.config/understudy; none: without keys",
+     false},
+    {"cluster", 0x10c, "FILE", NULL,
+     "the public file of the cluster; default ~/.config/understudy/cluster.pub", false},
     {"redis", 'r', "URL", NULL,
      "use this Redis: redis://[user:password@]host[:port][/db] or unix:///path[?db=N]",
      false},
@@ -79,8 +89,15 @@ static const usi_setting_t s_settings[] = {
      false},
     {"exit-when-idle", 0x105, "TIME", NULL,
      "end when no node was connected for so long", false},
+    {"reachable", 0x10d, NULL, NULL,
+     "listen also on a free port of every interface, where there is a key; without one "
+     "say"
+     " why not",
+     false},
     {"insecure", 0x106, NULL, NULL,
-     "allow addresses that others can reach: there are no keys", false},
+     "serve whoever can connect by tcp, without keys: anybody there can run code as the"
+     " nodes' users, on this machine too",
+     false},
     {"ready-fd", 0x107, "FD", NULL,
      "write the addresses and a newline to this descriptor", false},
     {"log-level", 0x108, "LEVEL", "info", "error, warning, notice, info or debug",
@@ -93,6 +110,9 @@ typedef struct app {
     server_options_t options;
     private_redis_t *redis;
     server_t *server;
+    usi_identity_t *identity; /* NULL: without keys */
+    char *no_key;             /* then why, in words; NULL: nothing to say */
+    char *state_dir;
     int ready_fd; /* -1: nobody waits */
     char *text;   /* what is wrong */
 } app_t;
@@ -184,14 +204,44 @@ static int s_check_endpoints (app_t *self)
                 self,
                 usi_sprintf ("bind is %s, but must be tcp://HOST:PORT or ipc://PATH",
                              endpoint));
-        if (!endpoint_is_local (endpoint) && !insecure)
+        if (!self->identity && !insecure && !endpoint_is_unix (endpoint))
             return s_wrong (
-                self, usi_sprintf (
-                          "bind is %s, which others can reach, and there are no keys:"
-                          " whoever can connect can run code; bind to 127.0.0.1, or"
-                          " give --insecure on a network that you trust",
-                          endpoint));
+                self,
+                usi_sprintf ("bind is %s, and %s; without keys whoever can connect can"
+                             " run code, from this machine too: only --insecure allows"
+                             " that",
+                             endpoint,
+                             self->no_key ? self->no_key : "keys are turned off"));
     }
+    return 0;
+}
+
+static int s_read_keys (app_t *self)
+{
+    usi_config_t *config = self->config;
+    char *wrong =
+        usi_trust_find (&self->identity, &self->no_key, usi_config_get (config, "key"),
+                        usi_config_get (config, "cluster"), USI_ROLE_BROKER);
+    if (wrong)
+        return s_wrong (self, wrong);
+    if (self->identity && usi_config_switch (config, "insecure"))
+        return s_wrong (self,
+                        usi_sprintf ("%s",
+                                     "there is a key, and insecure asks for none:"
+                                     " give --key none with it, or leave it out"));
+    return 0;
+}
+
+/* Where what is kept of keys stands: with the jobs. */
+static int s_find_state (app_t *self)
+{
+    const char *given = usi_config_get (self->config, "data");
+    self->state_dir = given ? usi_strdup (given) : usi_place_state ();
+    if (self->identity && !self->state_dir)
+        return s_wrong (self,
+                        usi_sprintf ("%s", "no place for what is kept of keys: HOME"
+                                           " is not set; give --data"));
+    self->options.state_dir = self->state_dir;
     return 0;
 }
 
@@ -221,7 +271,11 @@ static int s_configure (app_t *self, int argc, char **argv)
     if (rc == 0)
         rc = s_read_words (self);
     if (rc == 0)
+        rc = s_read_keys (self);
+    if (rc == 0)
         rc = s_check_endpoints (self);
+    if (rc == 0)
+        rc = s_find_state (self);
     return rc ? rc : s_take_ready_fd (self);
 }
 
@@ -263,6 +317,19 @@ static void s_tell_ready_fd (app_t *self, const char *endpoints)
     self->ready_fd = -1;
 }
 
+/* Loud, for whoever looks at the log later. */
+static void s_warn (const app_t *self)
+{
+    bool is_open = false;
+    for (size_t i = 0; i < usi_config_count (self->config, "bind"); i++)
+        is_open |= !endpoint_is_unix (usi_config_item (self->config, "bind", i));
+    if (is_open && !self->identity)
+        usi_warning (
+            "broker.insecure",
+            "INSECURE: whoever can connect to this broker can run code as the"
+            " users of its nodes, and read all jobs; see understudy-ctl keygen");
+}
+
 static void s_tell_ready (server_t *server, void *arg)
 {
     app_t *self = arg;
@@ -275,6 +342,7 @@ static void s_tell_ready (server_t *server, void *arg)
 #ifdef US_HAVE_SYSTEMD
     sd_notifyf (0, "READY=1\nSTATUS=listening on %s", endpoints);
 #endif
+    s_warn (self);
     free (endpoints);
     free (redis);
 }
@@ -293,6 +361,33 @@ static int s_bind_own (app_t *self, const char *name)
     return rc;
 }
 
+/* The user of this broker finds it at the usual place also where others meet it elsewhere.
+ * Another broker may be there already; then that one is found. */
+static int s_bind_own_too (app_t *self)
+{
+    bool is_there = usi_config_count (self->config, "bind") == 0;
+    for (size_t i = 0; i < usi_config_count (self->config, "bind"); i++)
+        is_there |= strcmp (usi_config_item (self->config, "bind", i), "ipc://*") == 0;
+    if (is_there || s_bind_own (self, "broker.sock") == 0)
+        return 0;
+    usi_notice ("broker.own-socket", "%s", self->text);
+    free (self->text);
+    self->text = NULL;
+    return 0;
+}
+
+/* For a broker that start() brings up beside a Redis of several hosts. */
+static int s_bind_reachable (app_t *self)
+{
+    if (self->identity)
+        return server_bind (self->server, "tcp://0.0.0.0:*", &self->text);
+    usi_warning ("broker.unreachable",
+                 "only this user on this machine finds this broker: %s; with keys other"
+                 " machines would",
+                 self->no_key ? self->no_key : "keys are turned off");
+    return 0;
+}
+
 static int s_bind_all (app_t *self)
 {
     size_t count = usi_config_count (self->config, "bind");
@@ -303,7 +398,9 @@ static int s_bind_all (app_t *self)
                  ? s_bind_own (self, NULL)
                  : server_bind (self->server, endpoint, &self->text);
     }
-    return rc;
+    if (rc == 0 && usi_config_switch (self->config, "reachable"))
+        rc = s_bind_reachable (self);
+    return rc ? rc : s_bind_own_too (self);
 }
 
 /* Each peer takes a descriptor: the usual 1,024 are for programs that use select(), which
@@ -322,16 +419,13 @@ static void s_raise_descriptors (void)
 
 static int s_start_redis (app_t *self)
 {
-    const char *given = usi_config_get (self->config, "data");
-    char *dir = given ? usi_strdup (given) : usi_place_state ();
-    if (!dir)
+    if (!self->state_dir)
         return s_wrong (self,
                         usi_sprintf ("%s", "no place for the jobs: HOME is not set"
                                            " and this user has no home; give"
                                            " --data"));
-    int rc =
-        private_redis_start (&self->redis, dir, self->options.durability, &self->text);
-    free (dir);
+    int rc = private_redis_start (&self->redis, self->state_dir,
+                                  self->options.durability, &self->text);
     if (rc == 0)
         self->options.redis_url = private_redis_url (self->redis);
     return rc;
@@ -339,7 +433,8 @@ static int s_start_redis (app_t *self)
 
 static int s_start (app_t *self)
 {
-    self->server = server_new ();
+    self->server =
+        server_new (self->identity, usi_config_switch (self->config, "insecure"));
     self->options.ready = s_tell_ready;
     self->options.arg = self;
     int rc = s_bind_all (self);
@@ -378,6 +473,9 @@ int main (int argc, char **argv)
     server_destroy (&self.server);
     private_redis_destroy (&self.redis);
     usi_config_destroy (&self.config);
+    usi_identity_free (&self.identity);
+    free (self.no_key);
+    free (self.state_dir);
     free (self.text);
     zsys_shutdown ();
     return rc;

@@ -18,14 +18,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/entries.h"
+#include "connections.h"
 #include "core/fanout.h"
 #include "core/follows.h"
+#include "core/keys.h"
 #include "core/orders.h"
 #include "core/presence.h"
 #include "core/schedule.h"
 #include "core/slow_peers.h"
 #include "handlers/dispatch.h"
 #include "unix_socket.h"
+#include "zap.h"
 
 #define TURN_MAX       256   /* messages read in one turn */
 #define SEND_MARK      128   /* messages queued to a peer, 1 MiB each at most */
@@ -39,14 +42,17 @@
 #define END_TICK_MS    10
 #define END_WAIT_MS    3000 /* for the store to answer what is under way */
 #define QUIET_BEATS    4    /* without PINGs, after a pause in reading */
+#define DENIED_MS      1000 /* between two lines about who was turned away */
 
 struct server {
     broker_t core;
     zloop_t *loop;
-    void *socket; /* the raw ROUTER */
+    zsock_t *routers[DOORS];
+    void *sockets[DOORS]; /* the raw ROUTERs; NULL: no keys, no such door */
+    connections_t *connections;
+    zap_t *zap; /* NULL: no keys */
     server_options_t options;
     private_redis_t *redis;
-    zsock_t *router;
     zmq_pollitem_t signals;
     usi_msg_t msg; /* received */
     bool begun;    /* the store has been ready once */
@@ -120,12 +126,18 @@ static void s_on_gone (peer_t *peer, const usi_msg_t *msg, void *arg)
 
 /* --- receiving ---------------------------------------------------------------------------- */
 
-/* Takes one message; false where there is none. */
-static bool s_receive (server_t *self)
+/* Takes one message; false where there is none. A routing id that libzmq has made begins
+ * with a zero and is never made again; one that a peer has chosen may be another's. */
+static bool s_receive (server_t *self, uint8_t door)
 {
-    routing_t routing;
-    int rc = usi_msg_recv (&self->msg, self->socket, routing.bytes, &routing.len);
-    if (rc == 0)
+    routing_t routing = {.door = door};
+    int rc =
+        usi_msg_recv (&self->msg, self->sockets[door], routing.bytes, &routing.len);
+    bool is_chosen = routing.len == 0 || routing.bytes[0] != 0;
+    if ((rc == 0 || rc == EPROTO || rc == ENOTSUP) && is_chosen)
+        dispatch_refused (&self->core, &routing, &self->msg,
+                          "a peer sets no routing id of its own");
+    else if (rc == 0)
         dispatch (&self->core, &routing, &self->msg);
     else if (rc == EPROTO)
         dispatch_malformed (&self->core, &routing, &self->msg, US_ERR_PROTOCOL);
@@ -147,15 +159,19 @@ static bool s_is_over (const server_t *self, unsigned part)
 
 static void s_start_reading (server_t *self)
 {
-    zloop_reader (self->loop, self->router, s_on_readable, self);
-    zloop_reader_set_tolerant (self->loop, self->router);
+    for (int door = 0; door < DOORS; door++)
+        if (self->routers[door]) {
+            zloop_reader (self->loop, self->routers[door], s_on_readable, self);
+            zloop_reader_set_tolerant (self->loop, self->routers[door]);
+        }
     self->reading = true;
 }
 
 static void s_stop_reading (server_t *self)
 {
-    if (self->reading)
-        zloop_reader_end (self->loop, self->router);
+    for (int door = 0; self->reading && door < DOORS; door++)
+        if (self->routers[door])
+            zloop_reader_end (self->loop, self->routers[door]);
     self->reading = false;
     self->quiet_beats = QUIET_BEATS;
 }
@@ -186,9 +202,9 @@ static void s_check_backlog (server_t *self)
 static int s_on_readable (zloop_t *loop, zsock_t *reader, void *arg)
 {
     server_t *self = arg;
+    uint8_t door = reader == self->routers[DOOR_KEYED] ? DOOR_KEYED : DOOR_PLAIN;
     (void) loop;
-    (void) reader;
-    for (int i = 0; i < TURN_MAX && !s_is_over (self, 1) && s_receive (self); i++)
+    for (int i = 0; i < TURN_MAX && !s_is_over (self, 1) && s_receive (self, door); i++)
         ;
     store_flush (self->core.store);
     s_end_turn (self);
@@ -219,6 +235,14 @@ static bool s_is_idle_for_long (server_t *self)
            usi_now_ms () - self->idle_since_ms >= self->options.exit_when_idle_ms;
 }
 
+static void s_cut_silent (server_t *self)
+{
+    size_t cut = connections_cut_silent (self->connections, usi_now_ms ());
+    if (cut > 0)
+        usi_notice ("connections.silent", "cut %zu connections that said no HELLO",
+                    cut);
+}
+
 static void s_begin_end (server_t *self);
 
 /* Fires once and is started anew: a timer of czmq that repeats runs once for each time that
@@ -234,6 +258,9 @@ static int s_on_beat (zloop_t *loop, int timer, void *arg)
     if (store_is_ready (self->core.store))
         presence_ask_announce (&self->core, false);
     s_beat_peers (self);
+    keys_refresh (&self->core);
+    keys_enforce (&self->core);
+    s_cut_silent (self);
     schedule_look (&self->core);
     s_end_turn (self);
     if (s_is_idle_for_long (self)) {
@@ -264,6 +291,9 @@ static void s_begin (server_t *self)
 {
     self->begun = true;
     self->idle_since_ms = usi_now_ms ();
+    keys_refresh (&self->core);
+    if (self->zap)
+        zap_start (self->zap, self->loop);
     s_start_reading (self);
     entries_refresh (&self->core);
     if (self->options.ready)
@@ -412,14 +442,71 @@ static void s_admit_own_user (void *socket)
     US_ASSERT (zmq_setsockopt (socket, ZMQ_IPC_FILTER_UID, &own, sizeof own) == 0);
 }
 
-server_t *server_new (void)
+static void s_set_keys (void *socket, const usi_keys_t *keys)
+{
+    int mechanism = ZMQ_NULL;
+    size_t len = sizeof mechanism;
+    s_set (socket, ZMQ_CURVE_SERVER, 1);
+    US_ASSERT (zmq_setsockopt (socket, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN,
+                               sizeof ZAP_DOMAIN - 1) == 0 &&
+               zmq_setsockopt (socket, ZMQ_CURVE_SECRETKEY, keys->transport_secret,
+                               USI_KEY_LEN) == 0 &&
+               zmq_getsockopt (socket, ZMQ_MECHANISM, &mechanism, &len) == 0 &&
+               mechanism == ZMQ_CURVE);
+}
+
+static void s_on_greeted (void *arg, const handle_t *handle)
+{
+    connections_greeted (((server_t *) arg)->connections, handle);
+}
+
+/* A line a second at most, as for messages that are refused. */
+static void s_on_turned_away (void *arg, const member_t *member, const char *address,
+                              const char *why)
+{
+    broker_t *core = &((server_t *) arg)->core;
+    int64_t now_ms = usi_now_ms ();
+    core->counters.denied++;
+    if (now_ms - core->denied_ms < DENIED_MS)
+        return;
+    core->denied_ms = now_ms;
+    usi_notice ("peer.denied", "%s key=%s address=%s denied=%llu", why,
+                member ? member->certificate.name : "?", address,
+                (unsigned long long) core->counters.denied);
+}
+
+static void s_open_door (server_t *self, int door)
+{
+    self->routers[door] = zsock_new (ZMQ_ROUTER);
+    self->sockets[door] = zsock_resolve (self->routers[door]);
+    s_set_options (self->sockets[door]);
+    if (door == DOOR_KEYED)
+        s_set_keys (self->sockets[door], &self->core.identity->keys);
+    else
+        s_admit_own_user (self->sockets[door]);
+    connections_watch (self->connections, self->loop, self->sockets[door]);
+}
+
+server_t *server_new (const usi_identity_t *identity, bool insecure)
 {
     server_t *self = usi_new (server_t);
     broker_t *core = &self->core;
-    self->router = zsock_new (ZMQ_ROUTER);
     self->signals.fd = -1;
     self->loop = zloop_new ();
-    self->socket = zsock_resolve (self->router);
+    self->connections = connections_new ();
+    core->identity = identity;
+    core->insecure = insecure;
+    core->greeted = s_on_greeted;
+    core->greeted_arg = self;
+    /* libzmq lets everybody in while nobody is there to be asked: so that is first. Nobody
+     * is answered before the store has been read: see s_begin. */
+    if (identity) {
+        core->members = members_new (identity->cluster.key);
+        self->zap = zap_new (core->members,
+                             &(zap_events_t){.refused = s_on_turned_away, .arg = self});
+    }
+    for (int door = 0; door < (identity ? DOORS : DOOR_KEYED); door++)
+        s_open_door (self, door);
     core->peers = peers_new ();
     core->nodes = nodes_new ();
     core->id = usi_random32 ();
@@ -429,9 +516,7 @@ server_t *server_new (void)
                                   .gone = s_on_gone,
                                   .filled = s_on_filled,
                                   .arg = self};
-    core->outbox = outbox_new (self->socket, &hooks);
-    s_set_options (self->socket);
-    s_admit_own_user (self->socket);
+    core->outbox = outbox_new (self->sockets, &hooks);
     zloop_set_nonstop (self->loop, true);
     return self;
 }
@@ -451,8 +536,12 @@ void server_destroy (server_t **self_p)
     nodes_destroy (&core->nodes);
     peers_destroy (&core->peers);
     follows_destroy (core);
+    connections_destroy (&self->connections);
+    for (int door = 0; door < DOORS; door++)
+        zsock_destroy (&self->routers[door]);
+    zap_destroy (&self->zap);
     zloop_destroy (&self->loop);
-    zsock_destroy (&self->router);
+    keys_close (core);
     for (size_t i = 0; i < self->unix_sockets_len; i++)
         unix_socket_destroy (&self->unix_sockets[i]);
     usi_msg_free (&self->msg);
@@ -469,7 +558,7 @@ static int s_bind_unix (server_t *self, const char *endpoint, char **text)
     if (!place)
         return EXIT_OS;
     self->unix_sockets[self->unix_sockets_len++] = place;
-    if (zmq_bind (self->socket, unix_socket_address (place)) == 0) {
+    if (zmq_bind (self->sockets[DOOR_PLAIN], unix_socket_address (place)) == 0) {
         endpoints_add_bound (&self->core.endpoints, unix_socket_endpoint (place));
         return 0;
     }
@@ -477,20 +566,39 @@ static int s_bind_unix (server_t *self, const char *endpoint, char **text)
     return EXIT_OS;
 }
 
+/* With the key that whoever connects has to expect. */
+static void s_add_bound (server_t *self, const char *bound)
+{
+    endpoints_t *endpoints = &self->core.endpoints;
+    size_t first = endpoints->count;
+    char key[USI_KEY_TEXT_LEN + 1];
+    endpoints_add_bound (endpoints, bound);
+    if (!self->core.identity)
+        return;
+    usi_key_text (self->core.identity->keys.transport_public, key);
+    for (size_t i = first; i < endpoints->count; i++) {
+        char *keyed = usi_sprintf ("%s#%s", endpoints->texts[i], key);
+        free (endpoints->texts[i]);
+        endpoints->texts[i] = keyed;
+    }
+}
+
 int server_bind (server_t *self, const char *endpoint, char **text)
 {
     if (unix_socket_is_meant (endpoint))
         return s_bind_unix (self, endpoint, text);
+    void *socket = self->sockets[self->core.identity ? DOOR_KEYED : DOOR_PLAIN];
+    US_ASSERT (self->core.identity || self->core.insecure);
     char *address = endpoint_to_bind (endpoint);
     char bound[256];
     /* Not where nobody asks for IPv6: libzmq would show IPv4 addresses as IPv4-mapped ones. */
-    s_set (self->socket, ZMQ_IPV6, strchr (endpoint, '[') != NULL);
+    s_set (socket, ZMQ_IPV6, strchr (endpoint, '[') != NULL);
     size_t len = sizeof bound;
-    int rc = zmq_bind (self->socket, address);
+    int rc = zmq_bind (socket, address);
     int reason = errno;
     free (address);
-    if (rc == 0 && zmq_getsockopt (self->socket, ZMQ_LAST_ENDPOINT, bound, &len) == 0) {
-        endpoints_add_bound (&self->core.endpoints, bound);
+    if (rc == 0 && zmq_getsockopt (socket, ZMQ_LAST_ENDPOINT, bound, &len) == 0) {
+        s_add_bound (self, bound);
         return 0;
     }
     bool wrong = reason == EINVAL || reason == EPROTONOSUPPORT;
@@ -550,6 +658,12 @@ static void s_watch_signals (server_t *self)
     zloop_poller_set_tolerant (self->loop, &self->signals);
 }
 
+static int s_open_keys (server_t *self, char **text)
+{
+    *text = keys_open (&self->core, self->options.state_dir);
+    return *text ? EXIT_OS : 0;
+}
+
 int server_open (server_t *self, const server_options_t *options,
                  private_redis_t *redis, char **text)
 {
@@ -560,6 +674,8 @@ int server_open (server_t *self, const server_options_t *options,
     self->core.max_buffer = options->max_buffer;
     self->core.max_buffers = options->max_buffers;
     int rc = s_open_store (self, text);
+    if (rc == 0 && self->core.identity)
+        rc = s_open_keys (self, text);
     if (rc)
         return rc;
     s_watch_signals (self);

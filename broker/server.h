@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The broker as a whole: one ROUTER socket, one loop, one thread. It is made, bound, opened,
- * run and destroyed, in this order. Stands on all other parts of the broker. */
+ * The broker as a whole: two ROUTER sockets (one plain, for its own user's unix socket, and
+ * one with keys, for TCP), one loop, one thread. It is made, bound, opened, run and destroyed,
+ * in this order. Stands on all other parts of the broker. */
 #ifndef BROKER_SERVER_H
 #define BROKER_SERVER_H
 
+#include "auth/keyfile.h"
 #include "core/endpoints.h"
 #include "private_redis.h"
 
@@ -20,12 +22,14 @@ typedef struct server_options {
     int64_t keep_jobs;
     uint64_t max_payload, max_buffer, max_buffers;
     int64_t exit_when_idle_ms; /* -1: never */
+    const char *state_dir;     /* of what is kept of keys; needed where there are any */
     /* Called once, when the store answers and peers are served. */
     void (*ready) (server_t *server, void *arg);
     void *arg;
 } server_options_t;
 
-server_t *server_new (void);
+/* identity: NULL without keys; borrowed. insecure: TCP without keys. */
+server_t *server_new (const usi_identity_t *identity, bool insecure);
 void server_destroy (server_t **self_p);
 
 /* 0, or an exit code and a line for the operator in *text, which the caller frees. */

@@ -133,13 +133,16 @@ static void s_up (node_conn_t *self, const usi_fields_t *head)
 /* Says so once, until there is a broker again. */
 static void s_down (node_conn_t *self, bool was_ready, const char *why)
 {
+    const char *no_key = self->node->options.no_key;
+    bool is_refused = usi_conn_is_refused (self->conn);
     s_unwatch (self);
     if (was_ready)
         usi_warning ("broker.lost", "the broker is gone: %s endpoint=%s", why,
                      usi_conn_address (self->conn));
     else if (!self->told)
-        usi_warning ("broker.unreachable", "no answer: %s endpoint=%s", why,
-                     usi_conn_address (self->conn));
+        usi_warning ("broker.unreachable", "no answer: %s%s%s endpoint=%s", why,
+                     is_refused && no_key ? "; " : "",
+                     is_refused && no_key ? no_key : "", usi_conn_address (self->conn));
     self->told = true;
     self->events.down (self->events.arg);
 }
@@ -246,6 +249,7 @@ node_conn_t *node_conn_new (node_t *node, const node_conn_events_t *events)
     usi_conn_options_t conn = {
         .role = "node",
         .name = options->name,
+        .identity = options->identity,
         .brokers = {.endpoints = options->redis ? NULL : self->endpoints,
                     .redis = options->redis,
                     .look_ms = LOOK_MS,

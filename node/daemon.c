@@ -353,6 +353,10 @@ static void s_open (daemon_state_t *self, const node_options_t *options)
     node_t *node = &self->node;
     node->options = *options;
     node->id = usi_random64 ();
+    /* A node id belongs to the key that it is used with (docs/protocol.md): nobody else can
+     * take the place of this node. */
+    if (options->identity)
+        node->id = usi_certificate_node (options->identity->certificate.name, node->id);
     node->boot = usi_random32 ();
     node->limits = (node_limits_t){.max_body = USI_MAX_BODY,
                                    .max_payload = USI_MAX_PAYLOAD,

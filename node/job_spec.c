@@ -62,6 +62,7 @@ static void s_decode (job_spec_t *spec)
                                       why ? why : ""));
         return;
     }
+    USI_SET (&fields, OWNER, owner, spec->owner); /* never what the job says itself */
     s_take (spec, &fields);
     if (spec->error == US_OK)
         events->decoded (events->arg, spec, &fields);
@@ -124,12 +125,12 @@ static job_spec_t *s_push (job_specs_t *self, job_spec_t *spec)
     return spec;
 }
 
-job_spec_t *job_specs_get (job_specs_t *self, usi_bytes_t bytes)
+job_spec_t *job_specs_get (job_specs_t *self, usi_bytes_t bytes, uint64_t owner)
 {
     unsigned seen = 0;
     for (job_spec_t **at = &self->first; *at; at = &(*at)->next, seen++) {
         job_spec_t *spec = *at;
-        if (!usi_bytes_equal (spec->bytes, bytes))
+        if (spec->owner != owner || !usi_bytes_equal (spec->bytes, bytes))
             continue;
         *at = spec->next; /* to the front: the next job is likely one of these */
         spec->refs++;
@@ -139,6 +140,7 @@ job_spec_t *job_specs_get (job_specs_t *self, usi_bytes_t bytes)
     spec->table = self;
     spec->refs = 2;
     spec->bytes = usi_bytes_dup (bytes);
+    spec->owner = owner;
     s_decode (spec);
     s_push (self, spec);
     if (seen >= TABLE_MAX)

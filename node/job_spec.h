@@ -14,6 +14,7 @@ struct job_spec {
     job_specs_t *table;
     unsigned refs; /* jobs, and the table */
     usi_bytes_t bytes;
+    uint64_t owner; /* of its jobs: other owners' jobs are apart, whatever they say */
     us_err_t error; /* not US_OK: such jobs fail at once, with why */
     char *why;
     bool shell;
@@ -43,8 +44,8 @@ typedef struct job_spec_events {
 job_specs_t *job_specs_new (const job_spec_events_t *events);
 /* All jobs have dropped theirs before. */
 void job_specs_destroy (job_specs_t **self_p);
-/* Finds or decodes the specification; the caller becomes one more owner. */
-job_spec_t *job_specs_get (job_specs_t *self, usi_bytes_t bytes);
+/* Finds or decodes the specification for jobs of this owner; the caller holds it, too. */
+job_spec_t *job_specs_get (job_specs_t *self, usi_bytes_t bytes, uint64_t owner);
 void job_spec_drop (job_spec_t *spec);
 /* All jobs of this specification fail with this; takes over why. */
 void job_spec_refuse (job_spec_t *spec, us_err_t code, char *why);

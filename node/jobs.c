@@ -116,7 +116,7 @@ job_t *jobs_add (jobs_t *self, const usi_fields_t *item, usi_bytes_t body)
     job->bases[1] = item->build_end;
     job->order = ++self->order;
     job->since_us = usi_now_us ();
-    job->spec = job_specs_get (self->node->specs, item->spec);
+    job->spec = job_specs_get (self->node->specs, item->spec, item->owner);
     if (!job->spec->has_blob)
         usi_buf_append (&job->body, body.data, body.len);
     zhashx_insert (self->table, &job->id, job);

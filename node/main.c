@@ -32,6 +32,13 @@ static const usi_setting_t s_settings[] = {
      true},
     {"redis", 'r', "URL", NULL,
      "find brokers in the registry of this Redis, instead of --broker", false},
+    {"key", 0x110, "FILE", NULL,
+     "the key of this node (understudy-ctl keygen), for brokers on TCP; default: the "
+     "only"
+     " node's key in ~/.config/understudy; none: without keys",
+     false},
+    {"cluster", 0x111, "FILE", NULL,
+     "the public file of the cluster; default ~/.config/understudy/cluster.pub", false},
     {"channel", 'c', "NAME", USI_DEFAULT_CHANNEL,
      "listen on this channel; may be repeated", true},
     {"slots", 's', "N", NULL, "jobs that run at the same time (default: the cores)",
@@ -92,6 +99,8 @@ typedef struct setup {
     const char *brokers[LIST_MAX], *channels[LIST_MAX];
     python_t pythons[PYTHON_MAX];
     char *cache, *name, *runtime, *directory, *own_broker;
+    usi_identity_t *identity;
+    char *no_key;
     pid_t parent;
 } setup_t;
 
@@ -208,6 +217,19 @@ static int s_read_texts (setup_t *self)
                      : usi_sprintf ("%.200s-%d", host, (int) getpid ());
     self->options.name = self->name;
     return 0;
+}
+
+static int s_read_keys (setup_t *self)
+{
+    char *wrong =
+        usi_trust_find (&self->identity, &self->no_key,
+                        usi_config_get (self->config, "key"),
+                        usi_config_get (self->config, "cluster"), USI_ROLE_NODE);
+    int code = wrong ? s_refuse (EX_CONFIG, wrong) : 0;
+    free (wrong);
+    self->options.identity = self->identity;
+    self->options.no_key = self->no_key;
+    return code;
 }
 
 /* --- files ------------------------------------------------------------------------ */
@@ -343,9 +365,9 @@ static int s_prepare (setup_t *self)
 {
     int code;
     if ((code = s_read_texts (self)) || (code = s_read_lists (self)) ||
-        (code = s_read_numbers (self)) || (code = s_find_cache (self)) ||
-        (code = s_find_directory (self)) || (code = s_find_runtime (self)) ||
-        (code = s_find_pythons (self)))
+        (code = s_read_keys (self)) || (code = s_read_numbers (self)) ||
+        (code = s_find_cache (self)) || (code = s_find_directory (self)) ||
+        (code = s_find_runtime (self)) || (code = s_find_pythons (self)))
         return code;
     return 0;
 }
@@ -369,6 +391,8 @@ int main (int argc, char **argv)
         python_clear (&self.pythons[i]);
     free (self.cache);
     free (self.own_broker);
+    usi_identity_free (&self.identity);
+    free (self.no_key);
     free (self.name);
     free (self.runtime);
     free (self.directory);

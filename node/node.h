@@ -24,6 +24,7 @@
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
+#include "auth/trust.h"
 #include "base/bytes.h"
 #include "host/children.h"
 #include "host/loop.h"
@@ -47,6 +48,8 @@ typedef struct worker worker_t;
 typedef struct slots slots_t;
 
 typedef struct node_options {
+    const usi_identity_t *identity; /* NULL: without keys */
+    const char *no_key;             /* then why, in words; NULL: nothing to say */
     const char *name;
     const char *const *brokers; /* endpoints */
     size_t brokers_len;

@@ -11,6 +11,8 @@
 static void s_write (const usi_fields_t *spec, usi_buf_t *words)
 {
     usi_fields_t fields = {0};
+    if (spec->owner)
+        USI_SET (&fields, OWNER, owner, spec->owner);
     if (usi_has (spec, USI_F_KEY))
         USI_SET (&fields, KEY, key, spec->key);
     if (usi_has (spec, USI_F_ENV))

@@ -30,21 +30,23 @@ FLOORS = {
     "include": "",
     "common/base": "include",
     "common/proto": "include common/base",
+    "common/auth": "include common/base common/proto",
     "common/redis": "include common/base common/proto",
-    "common/net": "include common/base common/proto common/redis",
+    "common/net": "include common/base common/proto common/auth common/redis",
     "broker/store": "include common/base common/proto common/redis",
-    "broker/peers": "include common/base common/proto",
-    "broker/core": "include common/base common/proto broker/store broker/peers",
-    "broker/handlers": "include common/base common/proto"
+    "broker/peers": "include common/base common/proto common/auth",
+    "broker/core": "include common/base common/proto common/auth"
+    " broker/store broker/peers",
+    "broker/handlers": "include common/base common/proto common/auth"
     " broker/store broker/peers broker/core",
-    "broker": "include common/base common/proto common/redis"
+    "broker": "include common/base common/proto common/auth common/redis"
     " broker/store broker/peers broker/core broker/handlers",
     "node/host": "include common/base common/proto",
     "node/venv": "include common/base common/proto node/host",
-    "node": "include common/base common/proto common/redis common/net"
+    "node": "include common/base common/proto common/auth common/redis common/net"
     " node/host node/venv",
-    "client/lib": "include common/base common/proto common/net",
-    "client/ctl": "include common/base common/proto",
+    "client/lib": "include common/base common/proto common/auth common/net",
+    "client/ctl": "include common/base common/proto common/auth",
     "client/python/ext": "include",
 }
 

@@ -111,6 +111,8 @@ class Stage:
         else:
             options.setdefault("data", folder / "data")
         options.setdefault("bind", "tcp://127.0.0.1:*")
+        if "key" not in options:
+            options.setdefault("insecure", "tcp:" in str(options["bind"]))
         broker = Broker(folder, options, env, prefix or ())
         self.brokers.append(broker)
         self._services.append(broker)

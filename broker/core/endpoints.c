@@ -57,19 +57,9 @@ bool endpoint_is_valid (const char *endpoint)
     return s_host (endpoint, host, sizeof host);
 }
 
-bool endpoint_is_local (const char *endpoint)
+bool endpoint_is_unix (const char *endpoint)
 {
-    char host[256];
-    struct in_addr address;
-    if (s_begins (endpoint, IPC))
-        return true;
-    if (!s_host (endpoint, host, sizeof host))
-        return false;
-    if (strcmp (host, "localhost") == 0 || strcmp (host, "lo") == 0 ||
-        strcmp (host, "::1") == 0)
-        return true;
-    return inet_pton (AF_INET, host, &address) == 1 &&
-           ntohl (address.s_addr) >> 24 == 127;
+    return s_begins (endpoint, IPC);
 }
 
 char *endpoint_to_bind (const char *endpoint)

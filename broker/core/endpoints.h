@@ -17,8 +17,7 @@ typedef struct endpoints {
     char *texts[ENDPOINTS_MAX];
 } endpoints_t; /* zero-initialise */
 
-/* tcp on a loopback address, or ipc. */
-bool endpoint_is_local (const char *endpoint);
+bool endpoint_is_unix (const char *endpoint);
 /* tcp://HOST:PORT or ipc://PATH. */
 bool endpoint_is_valid (const char *endpoint);
 /* The endpoint as libzmq wants it: port 0 becomes *. The caller frees it. */

@@ -17,7 +17,7 @@ static void s_beat (broker_t *self, peer_t *peer)
     case PEER_GONE:
         usi_notice ("peer.silent", "does not answer name=%s peer=%u", peer->name,
                     peer->index);
-        peers_mark_gone (self->peers, peer);
+        peers_cut (self->peers, peer);
         break;
     default: break;
     }

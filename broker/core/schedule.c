@@ -53,6 +53,8 @@ static void s_send_job (broker_t *self, node_t *node, const store_claimed_t *job
     USI_SET (item, ATTEMPT, attempt, record->attempt);
     USI_SET (item, NONCE, nonce, record->nonce);
     USI_SET (item, SPEC, spec, arena_copy (arena, record->spec));
+    if (record->owner)
+        USI_SET (item, OWNER, owner, record->owner);
     if (record->blobs.len > 0)
         USI_SET (item, BLOBS, blobs, arena_digests (arena, record->blobs));
     if (job->log_len)

@@ -36,9 +36,17 @@ answer_t *answer_new (broker_t *broker, const peer_t *peer, const usi_fields_t *
     s_copy_text (self->channel, sizeof self->channel, query->channel);
     s_copy_text (self->name, sizeof self->name, query->name);
     s_copy_text (self->asked, sizeof self->asked, query->cursor);
+    usi_bytes_t bytes =
+        query->certificate.len > 0 ? query->certificate : query->revoked;
+    usi_buf_append (&self->signed_bytes, bytes.data, bytes.len);
     self->skip = (size_t) strtoul (self->asked, NULL, 10);
     usi_msg_begin (&self->msg, USI_ANSWER);
     return self;
+}
+
+const peer_t *answer_peer (const answer_t *self)
+{
+    return peers_get (self->broker->peers, self->peer);
 }
 
 static void s_send (answer_t **self_p, us_err_t code, const char *text, uint64_t count)
@@ -56,6 +64,7 @@ static void s_send (answer_t **self_p, us_err_t code, const char *text, uint64_t
     if (peer)
         outbox_send (self->broker->outbox, peer, &self->msg);
     usi_msg_free (&self->msg);
+    usi_buf_free (&self->signed_bytes);
     free (self);
     *self_p = NULL;
 }

@@ -28,7 +28,11 @@ typedef struct answer {
     uint8_t prefix[US_ID_LEN];
     size_t prefix_len;
     bool has_id;
+    usi_buf_t signed_bytes; /* a certificate, or a list of revoked keys */
 } answer_t;
+
+/* Who has asked; NULL: gone. */
+const peer_t *answer_peer (const answer_t *self);
 
 answer_t *answer_new (broker_t *broker, const peer_t *peer, const usi_fields_t *query);
 /* Answers with this error; on a NULL text its own is used. Consumes. */

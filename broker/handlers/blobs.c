@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "core/access.h"
 #include "core/limits.h"
 #include "core/notify.h"
 #include "proto/chunk.h"
@@ -75,12 +76,14 @@ static void s_on_kept (us_err_t code, void *arg)
 }
 
 /* Every chunk but the last has the full size. */
-static us_err_t s_check_chunk (const broker_t *self, const usi_fields_t *item,
-                               size_t len)
+static us_err_t s_check_chunk (const broker_t *self, const peer_t *peer,
+                               const usi_fields_t *item, size_t len)
 {
     size_t expected = usi_chunk_len (item->size, item->index);
     if (item->size > limit_blob (self))
         return US_ERR_TOO_LARGE;
+    if (access_blob (peer, item->size))
+        return US_ERR_DENIED;
     return expected > 0 && len == expected ? US_OK : US_ERR_INVALID;
 }
 
@@ -90,7 +93,7 @@ void handle_blob_put (broker_t *self, peer_t *peer, usi_msg_t *msg)
         const usi_fields_t *item = &msg->items[i];
         usi_bytes_t chunk = usi_msg_item_body (msg, i);
         uint32_t index = (uint32_t) item->index;
-        us_err_t code = s_check_chunk (self, item, chunk.len);
+        us_err_t code = s_check_chunk (self, peer, item, chunk.len);
         if (code)
             s_kept (self, peer, item->blob.data, index, code);
         else

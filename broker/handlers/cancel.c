@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "core/access.h"
 #include "core/fanout.h"
 #include "core/orders.h"
 
@@ -14,6 +15,7 @@ typedef struct cancel_request {
     broker_t *broker;
     uint32_t peer;
     usi_id_t id;
+    int mode;
 } cancel_request_t;
 
 static void s_reply (broker_t *self, peer_t *peer, const usi_id_t *id, us_err_t code,
@@ -44,6 +46,26 @@ static void s_on_cancelled (us_err_t code, const store_cancelled_t *reply, void 
     free (request);
 }
 
+static void s_cancel (broker_t *self, cancel_request_t *request)
+{
+    store_cancel (self->store, &request->id, request->mode, s_on_cancelled, request);
+}
+
+/* Whose job it is has been looked up. */
+static void s_on_found (us_err_t code, const store_job_t *job, void *arg)
+{
+    cancel_request_t *request = arg;
+    broker_t *self = request->broker;
+    peer_t *peer = peers_get (self->peers, request->peer);
+    if (peer && !code && access_job (self, peer, USI_MAY_CANCEL, job->record.owner)) {
+        s_cancel (self, request);
+        return;
+    }
+    if (peer)
+        s_reply (self, peer, &request->id, code ? code : US_ERR_DENIED, 0);
+    free (request);
+}
+
 void handle_cancel (broker_t *self, peer_t *peer, usi_msg_t *msg)
 {
     for (size_t i = 0; i < msg->items_len; i++) {
@@ -51,7 +73,10 @@ void handle_cancel (broker_t *self, peer_t *peer, usi_msg_t *msg)
         request->broker = self;
         request->peer = peer->index;
         request->id = msg->items[i].id;
-        store_cancel (self->store, &request->id, (int) msg->items[i].mode,
-                      s_on_cancelled, request);
+        request->mode = (int) msg->items[i].mode;
+        if (access_all (peer, USI_MAY_CANCEL))
+            s_cancel (self, request);
+        else
+            store_get (self->store, &request->id, false, s_on_found, request);
     }
 }

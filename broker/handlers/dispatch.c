@@ -84,6 +84,13 @@ void dispatch_malformed (broker_t *self, const routing_t *routing, const usi_msg
     s_refuse (self, routing, msg, code, msg->why);
 }
 
+void dispatch_refused (broker_t *self, const routing_t *routing, const usi_msg_t *msg,
+                       const char *why)
+{
+    self->counters.messages++;
+    s_refuse (self, routing, msg, US_ERR_PROTOCOL, why);
+}
+
 /* --- messages -------------------------------------------------------------------- */
 
 void dispatch (broker_t *self, const routing_t *routing, usi_msg_t *msg)

@@ -6,6 +6,7 @@
 #include "handlers/handlers.h"
 
 #include "base/log.h"
+#include "core/access.h"
 #include "core/entries.h"
 #include "core/limits.h"
 #include "understudy/version.h"
@@ -13,6 +14,17 @@
 static bool s_is (usi_bytes_t text, const char *word)
 {
     return usi_bytes_equal (text, usi_bytes_of (word));
+}
+
+/* Who has come with a key may look at ours, and at what was revoked. */
+static void s_show_keys (const broker_t *self, const peer_t *peer, usi_fields_t *head)
+{
+    if (!peer->member)
+        return;
+    const usi_certificate_t *own = &self->identity->certificate;
+    USI_SET (head, CERTIFICATE, certificate, usi_bytes (own->bytes, own->len));
+    if (members_revoked_number (self->members) > 0)
+        USI_SET (head, REVOKED, revoked, members_revoked (self->members));
 }
 
 static void s_welcome (broker_t *self, peer_t *peer)
@@ -32,6 +44,7 @@ static void s_welcome (broker_t *self, peer_t *peer)
     USI_SET (head, MAX_PAYLOAD, max_payload, self->max_payload);
     USI_SET (head, MAX_BUFFER, max_buffer, limit_buffer (self));
     USI_SET (head, MAX_BUFFERS, max_buffers, limit_buffers (self));
+    s_show_keys (self, peer, head);
     if (peer->node) {
         store_wake_topic (self->store, peer->node->id, topic);
         USI_SET (head, REDIS, redis, usi_bytes_of (store_wake_url (self->store)));
@@ -67,21 +80,71 @@ static bool s_make_node (broker_t *self, peer_t *peer, const usi_msg_t *msg)
     return true;
 }
 
+/* Whose key the handshake proved. False: nobody's that is known any more. */
+static bool s_find_member (const broker_t *self, const routing_t *routing,
+                           const usi_msg_t *msg, member_t **member)
+{
+    uint8_t key[USI_KEY_LEN];
+    char text[USI_KEY_TEXT_LEN + 1] = "";
+    usi_bytes_t user = usi_msg_user (msg);
+    *member = NULL;
+    if (routing->door == DOOR_PLAIN)
+        return true;
+    if (user.len == USI_KEY_TEXT_LEN)
+        memcpy (text, user.data, user.len);
+    if (usi_key_parse (text, key))
+        *member = members_find (self->members, key);
+    return *member != NULL;
+}
+
+static void s_deny (broker_t *self, const routing_t *routing, const usi_msg_t *msg,
+                    const member_t *member, const char *why)
+{
+    self->counters.denied++;
+    usi_notice ("peer.denied", "%s key=%s", why,
+                member ? member->certificate.name : "?");
+    outbox_refuse (self->outbox, routing, msg, US_ERR_DENIED, why);
+}
+
+/* NULL, or what is wrong with this greeting. */
+static const char *s_check (broker_t *self, const routing_t *routing,
+                            const usi_msg_t *msg, member_t **member, us_err_t *code)
+{
+    bool is_node = s_is (msg->head.role, "node");
+    *code = US_ERR_INVALID;
+    if (!is_node && !s_is (msg->head.role, "client"))
+        return "role is client or node";
+    *code = US_ERR_DENIED;
+    if (!s_find_member (self, routing, msg, member))
+        return "nobody has brought the certificate of this key";
+    return access_greet (self, *member, &msg->head, is_node);
+}
+
 void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *msg)
 {
     const usi_fields_t *head = &msg->head;
     bool is_node = s_is (head->role, "node");
+    member_t *member = NULL;
+    us_err_t code;
     peer_t *known = peers_find (self->peers, routing);
     if (known)
         peers_mark_gone (self->peers, known);
-    if (!is_node && !s_is (head->role, "client")) {
-        outbox_refuse (self->outbox, routing, msg, US_ERR_INVALID,
-                       "role is client or node");
+    const char *why = s_check (self, routing, msg, &member, &code);
+    if (why && code == US_ERR_DENIED) {
+        s_deny (self, routing, msg, member, why);
+        return;
+    }
+    if (why) {
+        outbox_refuse (self->outbox, routing, msg, code, why);
         return;
     }
     peer_t *peer =
         peers_add (self->peers, routing, is_node ? USI_BY_NODE : USI_BY_CLIENT,
                    head->name, head->host, head->pid);
+    peer_set_member (peer, member);
+    peer->handle = handle_of (usi_msg_fd (msg));
+    if (self->greeted)
+        self->greeted (self->greeted_arg, &peer->handle);
     if (is_node && !s_make_node (self, peer, msg)) {
         peers_mark_gone (self->peers, peer);
         return;

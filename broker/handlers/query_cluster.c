@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "core/access.h"
 #include "core/entries.h"
 #include "core/limits.h"
 #include "core/orders.h"
@@ -28,12 +29,21 @@ static void s_count_rows (row_t *row, const broker_t *self)
     row_uint (row, "backlog_bytes", bytes);
     row_uint (row, "messages", counters->messages);
     row_uint (row, "malformed", counters->malformed);
+    row_uint (row, "denied", counters->denied);
     row_uint (row, "submitted", counters->submitted);
     row_uint (row, "claimed", counters->claimed);
     row_uint (row, "results", counters->results);
     row_uint (row, "log_chunks", counters->log_chunks);
     row_uint (row, "parked", counters->slow); /* its name in the JSON */
     row_uint (row, "forgotten", counters->forgotten);
+}
+
+/* Who may come in by tcp. */
+static const char *s_security (const broker_t *self)
+{
+    return self->identity   ? "keys"
+           : self->insecure ? "INSECURE: anybody"
+                            : "own user only";
 }
 
 static void s_status_row (row_t *row, const broker_t *self)
@@ -44,6 +54,7 @@ static void s_status_row (row_t *row, const broker_t *self)
     row_text (row, "host", usi_host ());
     row_uint (row, "pid", (uint64_t) getpid ());
     row_list (row, "endpoints", &self->endpoints);
+    row_text (row, "security", s_security (self));
     row_text (row, "durability", store_durability (self->store));
     row_uint (row, "lease_ms", (uint64_t) self->lease_ms);
     row_uint (row, "max_payload", self->max_payload);
@@ -120,6 +131,28 @@ static void s_channel_row (row_t *row, const broker_t *self,
     s_queues (row_array (row, "queues", channel->queues_len), channel);
 }
 
+/* A channel, and who listens on it, is seen by who may use it. */
+static bool s_may_see (const answer_t *answer, usi_bytes_t channel)
+{
+    const peer_t *peer = answer_peer (answer);
+    return peer && access_channel (peer, channel);
+}
+
+static bool s_may_see_node (const answer_t *answer, usi_bytes_t entry)
+{
+    usi_fields_t node;
+    size_t position = 0;
+    const peer_t *peer = answer_peer (answer);
+    if (peer && access_is_admin (peer))
+        return true;
+    if (usi_fields_decode (&node, entry, NULL))
+        return false;
+    for (usi_bytes_t channel; usi_list_next (&node.channels, &position, &channel);)
+        if (s_may_see (answer, channel))
+            return true;
+    return false;
+}
+
 static void s_on_channels (us_err_t code, const store_channel_t *channels, size_t count,
                            void *arg)
 {
@@ -133,6 +166,8 @@ static void s_on_channels (us_err_t code, const store_channel_t *channels, size_
     }
     for (size_t i = 0; i < count && more; i++) {
         if (answer->channel[0] && strcmp (answer->channel, channels[i].name) != 0)
+            continue;
+        if (!s_may_see (answer, usi_bytes_of (channels[i].name)))
             continue;
         s_channel_row (&row, answer->broker, &channels[i]);
         more = answer_end_row (answer, number++, &row);
@@ -184,6 +219,7 @@ static void s_broker_row (row_t *row, const broker_t *self, usi_bytes_t value)
 /* A row for each entry of the registry. */
 static void s_answer_entries (answer_t *answer, us_err_t code,
                               const usi_bytes_t *values, size_t count,
+                              bool (*may_see) (const answer_t *, usi_bytes_t),
                               void (*fill) (row_t *, const broker_t *, usi_bytes_t))
 {
     row_t row = {0};
@@ -192,17 +228,20 @@ static void s_answer_entries (answer_t *answer, us_err_t code,
         answer_fail (&answer, code, NULL);
         return;
     }
+    size_t number = 0;
     for (size_t i = 0; i < count && more; i++) {
+        if (may_see && !may_see (answer, values[i]))
+            continue;
         fill (&row, answer->broker, values[i]);
-        more = answer_end_row (answer, i, &row);
+        more = answer_end_row (answer, number++, &row);
     }
-    answer_send (&answer, count);
+    answer_send (&answer, number);
 }
 
 static void s_on_nodes (us_err_t code, const usi_bytes_t *values, size_t count,
                         void *arg)
 {
-    s_answer_entries (arg, code, values, count, s_node_row);
+    s_answer_entries (arg, code, values, count, s_may_see_node, s_node_row);
 }
 
 void query_nodes (answer_t *answer)
@@ -213,7 +252,7 @@ void query_nodes (answer_t *answer)
 static void s_on_brokers (us_err_t code, const usi_bytes_t *values, size_t count,
                           void *arg)
 {
-    s_answer_entries (arg, code, values, count, s_broker_row);
+    s_answer_entries (arg, code, values, count, NULL, s_broker_row);
 }
 
 void query_brokers (answer_t *answer)
@@ -255,7 +294,8 @@ static void s_on_envs (us_err_t code, const usi_bytes_t *values, size_t count,
         return;
     }
     for (size_t i = 0; i < count; i++)
-        if (!s_env_rows (answer, values[i], &number))
+        if (s_may_see_node (answer, values[i]) &&
+            !s_env_rows (answer, values[i], &number))
             break;
     answer_send (&answer, number);
 }

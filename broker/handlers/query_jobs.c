@@ -6,9 +6,17 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "core/access.h"
 #include "core/fanout.h"
 #include "core/schedule.h"
 #include "proto/pack.h"
+
+/* Whether who asks may do this with a job of that owner; no longer where it has gone. */
+static bool s_may (const answer_t *answer, usi_verb_t verb, uint64_t owner)
+{
+    const peer_t *peer = answer_peer (answer);
+    return peer && access_job (answer->broker, peer, verb, owner);
+}
 
 /* --- rows -------------------------------------------------------------------------------------- */
 
@@ -76,10 +84,14 @@ static void s_on_list (us_err_t code, const store_record_t *records, size_t coun
         answer_fail (&answer, code, NULL);
         return;
     }
+    size_t shown = 0;
     for (size_t i = 0; i < count; i++)
-        s_job_row (answer, &records[i]);
+        if (s_may (answer, USI_MAY_SEE, records[i].owner)) {
+            s_job_row (answer, &records[i]);
+            shown++;
+        }
     snprintf (answer->cursor, sizeof answer->cursor, "%s", cursor ? cursor : "");
-    answer_send (&answer, count);
+    answer_send (&answer, shown);
 }
 
 /* A row can be as large as its specification: so few fit in every case. */
@@ -132,6 +144,8 @@ static void s_on_show (us_err_t code, const store_job_t *job, void *arg)
     usi_buf_t blobs = {0};
     usi_fields_t fields;
     row_t row = {0};
+    if (!code && !s_may (answer, USI_MAY_SEE, job->record.owner))
+        code = US_ERR_DENIED;
     if (code) {
         answer_fail (&answer, code, NULL);
         return;
@@ -215,6 +229,7 @@ static void s_resubmit (answer_t *answer, const store_job_t *job)
                              .detached = true, /* who asks looks for it by its new id */
                              .expire_ms = record->expire_ms,
                              .peer = answer->peer,
+                             .owner = access_owner (answer_peer (answer)),
                              .channel = answer->channel,
                              .blobs = record->blobs,
                              .spec = usi_buf_bytes (&spec),
@@ -226,9 +241,24 @@ static void s_resubmit (answer_t *answer, const store_job_t *job)
     usi_buf_free (&spec);
 }
 
+/* A job that is handed in again is handed in: under the rights of who does that. */
+static us_err_t s_check_retry (const answer_t *answer, const store_record_t *record)
+{
+    const peer_t *peer = answer_peer (answer);
+    const char *text;
+    usi_fields_t job = {0};
+    USI_SET (&job, CHANNEL, channel, record->channel);
+    USI_SET (&job, SPEC, spec, record->spec);
+    if (!s_may (answer, USI_MAY_RETRY, record->owner))
+        return US_ERR_DENIED;
+    return access_submit (peer, &job, record->body, &text);
+}
+
 static void s_on_old (us_err_t code, const store_job_t *job, void *arg)
 {
     answer_t *answer = arg;
+    if (!code)
+        code = s_check_retry (answer, &job->record);
     if (code)
         answer_fail (&answer, code, NULL);
     else if (answer->prefix[US_ID_LEN - 1] != usi_id_partition (&answer->id))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "core/access.h"
 #include "core/fanout.h"
 #include "core/follows.h"
 #include "core/schedule.h"
@@ -119,6 +120,7 @@ static void s_store (broker_t *self, peer_t *peer, const job_t *job)
                              .detached = item->flags & USI_SUBMIT_DETACHED,
                              .expire_ms = (uint32_t) item->expire_ms,
                              .peer = peer->index,
+                             .owner = access_owner (peer),
                              .channel = job->channel,
                              .blobs = usi_digests_of_list (&item->blobs, room),
                              .spec = item->spec,
@@ -218,6 +220,8 @@ void handle_submit (broker_t *self, peer_t *peer, usi_msg_t *msg)
         us_err_t code = s_resolve (&job, item, &text);
         job.item = item;
         job.body = usi_msg_item_body (msg, i);
+        if (!code)
+            code = access_submit (peer, item, job.body, &text);
         if (code)
             s_reply (self, peer, &item->id, code, 0, text);
         else if (s_must_ask (self, &job))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "core/access.h"
 #include "core/follows.h"
 #include "core/notify.h"
 
@@ -16,6 +17,7 @@ typedef struct watch_request {
     usi_id_t id;
     unsigned flags;
     int state; /* as far as the client knows */
+    uint64_t offset;
 } watch_request_t;
 
 static void s_tell (broker_t *self, peer_t *peer, const watch_request_t *request,
@@ -53,9 +55,38 @@ static void s_on_watched (us_err_t code, const store_job_t *job, void *arg)
     free (request);
 }
 
-void handle_watch (broker_t *self, peer_t *peer, usi_msg_t *msg)
+/* Consumes the request. */
+static void s_watch (broker_t *self, peer_t *peer, watch_request_t *request)
 {
     const unsigned stored = USI_WATCH_LOG | USI_WATCH_BUILD | USI_WATCH_ORIGIN;
+    /* A client repeats its WATCH each second; that must not start a log anew. */
+    bool rewind = !(request->flags & USI_WATCH_CHANGED);
+    if (request->flags & (USI_WATCH_LOG | USI_WATCH_BUILD))
+        follow_open (self, peer, &request->id, request->flags, request->offset, rewind);
+    store_watch (self->store, &request->id, peer->index, request->flags & stored,
+                 s_on_watched, request);
+}
+
+/* Whose job it is has been looked up first: nothing is told of one that the peer may not
+ * read. */
+static void s_on_found (us_err_t code, const store_job_t *job, void *arg)
+{
+    watch_request_t *request = arg;
+    broker_t *self = request->broker;
+    peer_t *peer = peers_get (self->peers, request->peer);
+    if (peer && !code && access_job (self, peer, USI_MAY_READ, job->record.owner)) {
+        s_watch (self, peer, request);
+        return;
+    }
+    if (peer && code == US_ERR_STORE)
+        peer_must_announce (peer);
+    else if (peer)
+        notify_state (self, peer, &request->id, code ? code : US_ERR_DENIED, 0, 0);
+    free (request);
+}
+
+void handle_watch (broker_t *self, peer_t *peer, usi_msg_t *msg)
+{
     for (size_t i = 0; i < msg->items_len; i++) {
         const usi_fields_t *item = &msg->items[i];
         watch_request_t *request = usi_new (watch_request_t);
@@ -63,14 +94,12 @@ void handle_watch (broker_t *self, peer_t *peer, usi_msg_t *msg)
                                      .peer = peer->index,
                                      .id = item->id,
                                      .flags = (unsigned) item->flags,
-                                     .state = (int) item->state};
-        /* A client repeats its WATCH each second; that must not start a log anew. */
-        bool rewind = !(item->flags & USI_WATCH_CHANGED);
-        if (item->flags & (USI_WATCH_LOG | USI_WATCH_BUILD))
-            follow_open (self, peer, &item->id, (unsigned) item->flags, item->offset,
-                         rewind);
-        store_watch (self->store, &item->id, peer->index,
-                     (unsigned) item->flags & stored, s_on_watched, request);
+                                     .state = (int) item->state,
+                                     .offset = item->offset};
+        if (access_all (peer, USI_MAY_READ))
+            s_watch (self, peer, request);
+        else
+            store_get (self->store, &item->id, false, s_on_found, request);
     }
 }
 

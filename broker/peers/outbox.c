@@ -21,7 +21,7 @@ typedef struct outmsg {
 } outmsg_t;
 
 struct outbox {
-    void *socket;
+    void *sockets[DOORS];
     outbox_hooks_t hooks;
     list_t dirty; /* peers with gathered messages */
     outmsg_t *pool[POOL_MAX];
@@ -45,10 +45,10 @@ static size_t s_kind (usi_type_t type)
     return kind;
 }
 
-outbox_t *outbox_new (void *socket, const outbox_hooks_t *hooks)
+outbox_t *outbox_new (void *const sockets[DOORS], const outbox_hooks_t *hooks)
 {
     outbox_t *self = usi_new (outbox_t);
-    self->socket = socket;
+    memcpy (self->sockets, sockets, sizeof self->sockets);
     self->hooks = *hooks;
     return self;
 }
@@ -100,7 +100,7 @@ static bool s_send (outbox_t *self, peer_t *peer, usi_msg_t *msg)
     if (peer->slow)
         rc = EAGAIN;
     else if (!peer->gone)
-        rc = usi_msg_send (msg, self->socket,
+        rc = usi_msg_send (msg, self->sockets[peer->routing.door],
                            usi_bytes (peer->routing.bytes, peer->routing.len));
     if (rc == 0)
         return true;
@@ -213,7 +213,8 @@ void outbox_forget (outbox_t *self, peer_t *peer)
 
 void outbox_send_to (outbox_t *self, const routing_t *routing, usi_msg_t *msg)
 {
-    usi_msg_send (msg, self->socket, usi_bytes (routing->bytes, routing->len));
+    usi_msg_send (msg, self->sockets[routing->door],
+                  usi_bytes (routing->bytes, routing->len));
 }
 
 void outbox_refuse (outbox_t *self, const routing_t *routing, const usi_msg_t *refused,

@@ -23,7 +23,8 @@ typedef struct outbox_hooks {
     void *arg;
 } outbox_hooks_t;
 
-outbox_t *outbox_new (void *socket, const outbox_hooks_t *hooks);
+/* sockets: one ROUTER for each door; NULL: there is none. */
+outbox_t *outbox_new (void *const sockets[DOORS], const outbox_hooks_t *hooks);
 void outbox_destroy (outbox_t **self_p);
 
 /* One more item of a gathered type, to be filled at once. What its fields point to must

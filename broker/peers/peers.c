@@ -19,7 +19,7 @@ struct peers {
 static size_t s_hash_routing (const void *key)
 {
     const routing_t *routing = key;
-    size_t hash = 2166136261u;
+    size_t hash = 2166136261u ^ routing->door;
     for (size_t i = 0; i < routing->len; i++)
         hash = (hash ^ routing->bytes[i]) * 16777619u;
     return hash;
@@ -28,7 +28,8 @@ static size_t s_hash_routing (const void *key)
 static int s_compare_routing (const void *a, const void *b)
 {
     const routing_t *x = a, *y = b;
-    return x->len != y->len || memcmp (x->bytes, y->bytes, x->len) != 0;
+    return x->door != y->door || x->len != y->len ||
+           memcmp (x->bytes, y->bytes, x->len) != 0;
 }
 
 static size_t s_hash_index (const void *key)
@@ -143,8 +144,23 @@ void peers_mark_gone (peers_t *self, peer_t *peer)
         return;
     peer->gone = true;
     self->gone++;
+    if (peer->member)
+        peer->member->connections--;
     zhashx_delete (self->by_routing, &peer->routing);
     zhashx_delete (self->by_index, &peer->index);
+}
+
+void peers_cut (peers_t *self, peer_t *peer)
+{
+    peers_mark_gone (self, peer);
+    handle_cut (&peer->handle);
+}
+
+void peer_set_member (peer_t *peer, member_t *member)
+{
+    peer->member = member;
+    if (member)
+        member->connections++;
 }
 
 static void s_remove (peers_t *self, peer_t *peer)

@@ -4,8 +4,8 @@
  * id (what arrives) and by its index (what stands in job records and travels through the
  * store, where a pointer would not last). An index is never used again in the life of a
  * broker. A peer whose connection is closed is only marked as gone; it leaves the table at
- * the end of the turn (peers_reap), so a pointer stays good throughout a handler. Uses
- * nothing else of the broker. */
+ * the end of the turn (peers_reap), so a pointer stays good throughout a handler. Stands on
+ * members.h and handle.h. */
 #ifndef BROKER_PEERS_H
 #define BROKER_PEERS_H
 
@@ -14,10 +14,16 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "peers/handle.h"
+#include "peers/members.h"
 
 #define PEER_ROUTING_MAX 255
 #define PEER_OUT_KINDS   13 /* types of outgoing messages that are gathered, outbox.c */
 #define PEER_UNANSWERED  3  /* PINGs, then the peer is gone */
+
+/* The sockets of a broker: of its own user (and of anybody with --insecure), and the one
+ * where peers have to have keys. */
+enum { DOOR_PLAIN, DOOR_KEYED, DOORS };
 
 /* Other floors keep what they know of a peer in the peer itself. */
 struct node;
@@ -25,6 +31,7 @@ struct outmsg;
 struct missed;
 
 typedef struct routing {
+    uint8_t door; /* routing ids of two sockets may be the same */
     size_t len;
     uint8_t bytes[PEER_ROUTING_MAX + 1];
 } routing_t;
@@ -35,6 +42,8 @@ typedef struct peer {
     unsigned role;     /* USI_BY_CLIENT or USI_BY_NODE */
     char *name, *host; /* of its HELLO, never NULL */
     uint64_t pid;
+    member_t *member;    /* whose key the handshake proved; NULL at the plain door */
+    handle_t handle;     /* of its connection */
     bool heard;          /* something arrived since the last beat */
     unsigned unanswered; /* PINGs sent since something arrived */
     bool slow;           /* does not read: is sent nothing until it does */
@@ -58,6 +67,8 @@ void peers_destroy (peers_t **self_p);
 /* The routing id must not be in the table. Texts are copied. */
 peer_t *peers_add (peers_t *self, const routing_t *routing, unsigned role,
                    usi_bytes_t name, usi_bytes_t host, uint64_t pid);
+/* Whose key it has come with. */
+void peer_set_member (peer_t *peer, member_t *member);
 peer_t *peers_find (const peers_t *self, const routing_t *routing);
 /* NULL: never there, or gone. */
 peer_t *peers_get (const peers_t *self, uint32_t index);
@@ -67,6 +78,8 @@ size_t peers_count (const peers_t *self, unsigned role);
 peer_t **peers_all (const peers_t *self, size_t *count);
 
 void peers_mark_gone (peers_t *self, peer_t *peer);
+/* The same, and ends its connection with all that waits for it there. */
+void peers_cut (peers_t *self, peer_t *peer);
 /* Calls forget for each that is gone, then frees it. forget may mark others gone. */
 typedef void peers_forget_fn (peer_t *peer, void *arg);
 void peers_reap (peers_t *self, peers_forget_fn *forget, void *arg);

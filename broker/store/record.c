@@ -10,6 +10,7 @@
 #define RESULT_LEN     32
 #define RESULT_IS_BLOB 1
 #define NEVER_GIVEN    2 /* a nonce */
+#define OWNER_LEN      8 /* behind the specification, where the flag says so */
 
 static int64_t s_time (const uint8_t *at)
 {
@@ -71,6 +72,12 @@ us_err_t record_parse (store_record_t *record, const usi_id_t *id, usi_bytes_t b
     record->channel = usi_bytes (at, name_len);
     record->blobs = usi_bytes (at + name_len, blobs_len);
     record->spec = usi_bytes (at + name_len + blobs_len, spec_len);
+    if (record->flags & RECORD_FLAG_OWNED) {
+        if (spec_len < OWNER_LEN)
+            return US_ERR_STORE;
+        record->spec.len -= OWNER_LEN;
+        record->owner = usi_get_be (record->spec.data + record->spec.len, OWNER_LEN);
+    }
     if (bytes.len > head_len)
         record->body = usi_bytes (at + head_len - header_len, record->body_len);
     return US_OK;
@@ -139,7 +146,7 @@ static uint8_t *s_append (uint8_t *at, usi_bytes_t bytes)
 size_t record_len (const store_submit_t *job)
 {
     return SHORT_LEN + strlen (job->channel) + job->blobs.len + job->spec.len +
-           job->body.len;
+           (job->owner ? OWNER_LEN : 0) + job->body.len;
 }
 
 void record_write (uint8_t *at, const store_submit_t *job, uint32_t broker)
@@ -147,12 +154,13 @@ void record_write (uint8_t *at, const store_submit_t *job, uint32_t broker)
     usi_bytes_t channel = usi_bytes_of (job->channel);
     memset (at, 0, SHORT_LEN);
     at[0] = SCHEMA;
-    at[2] = FLAG_SHORT | (job->detached ? RECORD_FLAG_DETACHED : 0);
+    at[2] = FLAG_SHORT | (job->detached ? RECORD_FLAG_DETACHED : 0) |
+            (job->owner ? RECORD_FLAG_OWNED : 0);
     at[3] = (uint8_t) channel.len;
     at[4] = job->retries;
     at[5] = (uint8_t) (job->blobs.len / USI_DIGEST_LEN);
     usi_put_be (at + 6, job->class_id, 4);
-    usi_put_be (at + 10, job->spec.len, 4);
+    usi_put_be (at + 10, job->spec.len + (job->owner ? OWNER_LEN : 0), 4);
     usi_put_be (at + 14, job->body.len, 4);
     usi_put_be (at + 18, job->expire_ms, 4);
     usi_put_be (at + 28, broker, 4);
@@ -160,6 +168,10 @@ void record_write (uint8_t *at, const store_submit_t *job, uint32_t broker)
     at = s_append (at + SHORT_LEN, channel);
     at = s_append (at, job->blobs);
     at = s_append (at, job->spec);
+    if (job->owner) {
+        usi_put_be (at, job->owner, OWNER_LEN);
+        at += OWNER_LEN;
+    }
     s_append (at, job->body);
 }
 

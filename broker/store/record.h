@@ -14,6 +14,7 @@
 #define RECORD_FLAG_CANCEL   1
 #define RECORD_FLAG_WATCHERS 2
 #define RECORD_FLAG_DETACHED 4
+#define RECORD_FLAG_OWNED    32
 
 typedef struct store_record {
     usi_id_t id;
@@ -30,6 +31,7 @@ typedef struct store_record {
     uint64_t log_base, build_base;
     usi_bytes_t channel; /* not NUL terminated */
     usi_bytes_t blobs;
+    uint64_t owner; /* 0: the broker's own user */
     usi_bytes_t spec;
     usi_bytes_t body; /* may be cut off: then empty, with body_len set */
     uint32_t body_len;
@@ -54,7 +56,8 @@ typedef struct store_submit {
     uint8_t retries;
     bool detached;
     uint32_t expire_ms;
-    uint32_t peer; /* origin: who is told */
+    uint32_t peer;  /* origin: who is told */
+    uint64_t owner; /* 0: the broker's own user */
     const char *channel;
     usi_bytes_t blobs; /* 32 bytes each */
     usi_bytes_t spec;

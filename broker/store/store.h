@@ -222,6 +222,18 @@ typedef void store_registry_fn (us_err_t code, const usi_bytes_t *values, size_t
 void store_brokers (store_t *self, store_registry_fn *fn, void *arg);
 void store_nodes (store_t *self, store_registry_fn *fn, void *arg);
 
+/* --- keys --------------------------------------------------------------------------- */
+#define STORE_KEY_LEN 32
+
+/* All certificates and the list of revoked keys, where something has changed since this was
+ * last asked; otherwise fn is not called. Nothing that stands in the store is checked. */
+typedef void store_keys_fn (us_err_t code, const usi_bytes_t *certificates,
+                            size_t count, usi_bytes_t revoked, void *arg);
+void store_keys (store_t *self, store_keys_fn *fn, void *arg);
+void store_put_certificate (store_t *self, const uint8_t key[STORE_KEY_LEN],
+                            usi_bytes_t certificate, store_code_fn *fn, void *arg);
+void store_put_revoked (store_t *self, usi_bytes_t list, store_code_fn *fn, void *arg);
+
 /* Another broker is told that its node is to be drained. */
 void store_tell_drain (store_t *self, uint32_t broker, uint64_t node);
 

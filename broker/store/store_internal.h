@@ -51,6 +51,7 @@ struct store {
     char admit[24], apply[24], library[24], hash[9];
     char broker_text[9], lease_text[24], keep_text[24], keep_jobs_text[24];
     char cluster[33];
+    int64_t keys_changes; /* as last looked at; keys.c */
     char wake_password[65];
     char *wake_url;
     health_t health;

@@ -122,3 +122,13 @@ bool ctl_interrupted (void)
 {
     return s_was_interrupted;
 }
+
+int ctl_admit (ctl_t *ctl, const void *certificate, size_t len)
+{
+    us_query_t *query = ctl_query ("admit");
+    us_err_t err = us_query_set_certificate (query, certificate, len);
+    int exit_code =
+        err == US_OK ? ctl_ask (ctl, query) : ctl_fail (ctl, err, "a certificate");
+    us_query_destroy (&query);
+    return exit_code;
+}

@@ -5,9 +5,9 @@
  * returns the exit code of the process.
  *
  * From the lowest to the highest: exit.h, mem, text, json; fail, ask, find, options;
- * output, outcome, call, follow; the commands, each in a file of its own that knows no
- * other; main. Only the API of the library (include/understudy) is used, as any program
- * would. */
+ * rights, output, outcome, call, follow; the commands, each in a file of its own that knows no
+ * other; main. Of the library only its API (include/understudy) is used, as any program
+ * would; keys are made with common/auth. */
 #ifndef CLIENT_CTL_CTL_H
 #define CLIENT_CTL_CTL_H
 
@@ -37,7 +37,7 @@ typedef struct command {
 
 extern const command_t cmd_status, cmd_channels, cmd_brokers, cmd_nodes, cmd_jobs,
     cmd_show, cmd_logs, cmd_cancel, cmd_retry, cmd_purge, cmd_drain, cmd_envs,
-    cmd_submit, cmd_doctor;
+    cmd_submit, cmd_doctor, cmd_keygen, cmd_keys;
 
 /* --- options (options.c) ------------------------------------------------------------- */
 
@@ -76,6 +76,8 @@ us_client_t *ctl_client (ctl_t *ctl, int *exit_code);
 us_query_t *ctl_query (const char *what);
 /* Asks; on failure says why. EXIT_DONE or the exit code. */
 int ctl_ask (ctl_t *ctl, us_query_t *query);
+/* Brings a certificate to the brokers; on failure says why. */
+int ctl_admit (ctl_t *ctl, const void *certificate, size_t len);
 /* The same for a question with one answer about one job. */
 int ctl_ask_job (ctl_t *ctl, const char *what, const us_id_t *id, us_query_t **query);
 /* Opens a job to read its result or log. On failure says why. */

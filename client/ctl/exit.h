@@ -15,6 +15,7 @@ enum {
     EXIT_INTERNAL = 70,
     EXIT_WRITE = 74,
     EXIT_LATE = 75,
+    EXIT_DENIED = 77,
     EXIT_SETTINGS = 78,
     EXIT_INTERRUPTED = 130,
 };

@@ -20,6 +20,7 @@ int ctl_exit_code (us_err_t err)
     case US_ERR_STORE:
     case US_ERR_BUSY: return EXIT_UNREACHABLE;
     case US_ERR_TIMEOUT: return EXIT_LATE;
+    case US_ERR_DENIED: return EXIT_DENIED;
     case US_ERR_CONFIG: return EXIT_SETTINGS;
     case US_ERR_INTERRUPTED: return EXIT_INTERRUPTED;
     case US_ERR_INTERNAL:
@@ -57,6 +58,10 @@ static const char *s_hint (us_err_t err)
     switch (err) {
     case US_ERR_UNREACHABLE:
         return "if it listens elsewhere, name it with --broker or UNDERSTUDY_BROKER";
+    case US_ERR_DENIED:
+        return "`understudy-ctl keys' shows to an admin which keys there are, and what "
+               "they "
+               "may do";
     case US_ERR_UNKNOWN_JOB:
         return "ended jobs are forgotten in time (understudy-broker --keep); "
                "`understudy-ctl jobs' lists what there is";

@@ -26,6 +26,7 @@ static const struct group {
       &cmd_doctor}},
     {"One job", {&cmd_submit, &cmd_show, &cmd_logs, &cmd_cancel, &cmd_retry}},
     {"Keep house", {&cmd_purge, &cmd_drain}},
+    {"Keys", {&cmd_keygen, &cmd_keys}},
 };
 enum { GROUPS = sizeof s_groups / sizeof *s_groups };
 
@@ -54,6 +55,7 @@ static const char s_doc_tail[] =
     "  70   internal error\n"
     "  74   the answer could not be written\n"
     "  75   no answer in time\n"
+    "  77   the key may not do that, or there is none\n"
     "  78   the configuration is wrong\n"
     "  130  interrupted\n"
     "\n"

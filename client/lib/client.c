@@ -94,7 +94,7 @@ us_err_t us_client_connect (us_client_t *client)
             client->options.connect_timeout_ms + (client->ever_connected ? 0 : 2000);
         err = client_wait (client, &client->waiters, s_is_connected, &state, limit);
         if (err == US_OK && !client->connected)
-            err = client_fail (client, US_ERR_UNREACHABLE, "%s", client->failure);
+            err = client_fail (client, client->failure_code, "%s", client->failure);
         else if (err == US_ERR_TIMEOUT)
             err = client_fail (client, US_ERR_UNREACHABLE, "no broker answers at %s",
                                client->endpoint);

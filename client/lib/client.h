@@ -60,7 +60,8 @@ struct us_client {
     waiter_t *waiters; /* wait for a connection, acceptance of all jobs, room */
     bool connected;
     bool ever_connected;
-    unsigned failures;  /* how often the search for a broker was given up */
+    unsigned failures; /* how often the search for a broker was given up */
+    us_err_t failure_code;
     char failure[1024]; /* why, the last time */
     char endpoint[256];
     size_t unaccepted; /* jobs */

@@ -83,6 +83,11 @@ static void s_say_unreachable (const engine_t *self, char *text, size_t size)
                   options->endpoints);
         return;
     }
+    if (usi_conn_is_refused (self->conn)) {
+        snprintf (text, size, "%s: %s%s%s", usi_conn_address (self->conn), why,
+                  options->no_key ? "; " : "", options->no_key ? options->no_key : "");
+        return;
+    }
     if (!options->redis) {
         snprintf (text, size,
                   "no broker answers at %s; start one with: understudy-broker",
@@ -105,14 +110,18 @@ static void s_on_give_up (engine_t *self)
 {
     us_client_t *client = self->client;
     char text[sizeof client->failure];
+    /* No broker that is started would help who is turned away. */
+    us_err_t code =
+        usi_conn_is_refused (self->conn) ? US_ERR_DENIED : US_ERR_UNREACHABLE;
     s_say_unreachable (self, text, sizeof text);
     client_log (client, US_LOG_WARNING, "%s", text);
     upload_free (self);
     engine_lock (self);
-    track_refuse_all (&self->track, US_ERR_UNREACHABLE, text);
-    questions_fail_all (self, US_ERR_UNREACHABLE, text);
+    track_refuse_all (&self->track, code, text);
+    questions_fail_all (self, code, text);
     client->want_connect = false;
     client->failures++;
+    client->failure_code = code;
     memcpy (client->failure, text, strlen (text) + 1);
     waiters_wake (client->waiters);
     engine_unlock (self);
@@ -181,6 +190,7 @@ bool connect_open (engine_t *self)
     usi_conn_options_t conn = {
         .role = "client",
         .name = options->name,
+        .identity = options->identity,
         .brokers = {.endpoints = options->redis ? NULL : options->endpoints,
                     .redis = options->redis,
                     .look_ms = timeout_ms < LOOK_MAX_MS ? timeout_ms : LOOK_MAX_MS},

@@ -29,6 +29,8 @@ static const usi_setting_t s_settings[] = {
     {.name = "connect-timeout", .arg = "TIME", .initial = "5s"},
     {.name = "max-payload", .arg = "SIZE", .initial = "64M"},
     {.name = "owner", .arg = "NAME"},
+    {.name = "key", .arg = "FILE"},
+    {.name = "cluster", .arg = "FILE"},
     {0},
 };
 
@@ -95,6 +97,30 @@ static us_err_t s_load (us_options_t *self, usi_config_t *config)
     if (err == US_OK && usi_config_is_set (config, "owner"))
         err = us_options_set_owner (self, usi_config_get (config, "owner"));
     return err;
+}
+
+/* --- keys ------------------------------------------------------------------------- */
+
+us_err_t us_options_set_key (us_options_t *options, const char *key,
+                             const char *cluster, char *text, size_t text_len)
+{
+    usi_identity_t *identity;
+    char *hint;
+    if (!options)
+        return US_ERR_INVALID;
+    char *wrong = usi_trust_find (&identity, &hint, key, cluster, USI_ROLE_CLIENT);
+    if (wrong) {
+        us_err_t err = *wrong ? US_ERR_CONFIG : US_ERR_NOMEM;
+        if (text && text_len > 0)
+            snprintf (text, text_len, "%s", *wrong ? wrong : us_err_text (err));
+        free (wrong);
+        return err;
+    }
+    usi_identity_free (&options->identity);
+    free (options->no_key);
+    options->identity = identity;
+    options->no_key = hint;
+    return US_OK;
 }
 
 /* --- who submits ------------------------------------------------------------------ */
@@ -196,6 +222,9 @@ us_err_t us_options_new (us_options_t **options, char *text, size_t text_len)
         err = s_load (self, config);
     if (err != US_OK)
         s_say (text, text_len, config, err);
+    else
+        err = us_options_set_key (self, usi_config_get (config, "key"),
+                                  usi_config_get (config, "cluster"), text, text_len);
     if (err == US_ERR_INVALID)
         err = US_ERR_CONFIG;
 out:
@@ -275,8 +304,10 @@ bool options_copy (us_options_t *copy, const us_options_t *options)
     copy->redis = options->redis ? strdup (options->redis) : NULL;
     copy->name = strdup (options->name);
     copy->owner = strdup (options->owner);
+    copy->identity = usi_identity_share (options->identity);
+    copy->no_key = options->no_key ? strdup (options->no_key) : NULL;
     if (copy->endpoints && copy->name && copy->owner &&
-        (copy->redis || !options->redis))
+        (copy->redis || !options->redis) && (copy->no_key || !options->no_key))
         return true;
     options_clear (copy);
     return false;
@@ -288,6 +319,8 @@ void options_clear (us_options_t *options)
     free (options->redis);
     free (options->name);
     free (options->owner);
+    free (options->no_key);
+    usi_identity_free (&options->identity);
     *options = (us_options_t){0};
 }
 

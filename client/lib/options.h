@@ -3,10 +3,11 @@
  * What a client is told at its beginning: set by the caller, from the settings of the
  * process (common/base/config.h) where it sets nothing. A client keeps a copy.
  *
- * A leaf: stands on common/base. */
+ * A leaf: stands on common/base and common/auth. */
 #ifndef CLIENT_LIB_OPTIONS_H
 #define CLIENT_LIB_OPTIONS_H
 
+#include "auth/trust.h"
 #include "base/id.h"
 #include "understudy/understudy.h"
 
@@ -19,6 +20,8 @@ struct us_options {
     size_t max_payload;
     char *name;
     char *owner;
+    usi_identity_t *identity;        /* NULL: without keys */
+    char *no_key;                    /* then why, in words; NULL: nothing to say */
     uint8_t program[USI_DIGEST_LEN]; /* the sum of what names it */
     us_log_fn *log;
     void *log_arg;

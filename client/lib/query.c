@@ -20,6 +20,7 @@ struct us_query {
     uint64_t older_ms;
     uint8_t prefix[US_ID_LEN];
     size_t prefix_len;
+    usi_buf_t certificate, revoked;
     /* The answer. */
     usi_buf_t rows; /* as in question.h */
     size_t *offsets;
@@ -62,6 +63,8 @@ void us_query_destroy (us_query_t **query)
     if (!query || !*query)
         return;
     s_forget (*query);
+    usi_buf_free (&(*query)->certificate);
+    usi_buf_free (&(*query)->revoked);
     free (*query);
     *query = NULL;
 }
@@ -120,6 +123,27 @@ us_err_t us_query_set_prefix (us_query_t *query, const void *bytes, size_t len)
     return US_OK;
 }
 
+static us_err_t s_keep (usi_buf_t *place, const void *bytes, size_t len, size_t max)
+{
+    if (!bytes || len == 0 || len > max)
+        return US_ERR_INVALID;
+    usi_buf_free (place);
+    usi_buf_append (place, bytes, len);
+    return place->failed ? US_ERR_NOMEM : US_OK;
+}
+
+us_err_t us_query_set_certificate (us_query_t *query, const void *bytes, size_t len)
+{
+    return query ? s_keep (&query->certificate, bytes, len, USI_MAX_CERTIFICATE)
+                 : US_ERR_INVALID;
+}
+
+us_err_t us_query_set_revoked (us_query_t *query, const void *bytes, size_t len)
+{
+    return query ? s_keep (&query->revoked, bytes, len, USI_MAX_REVOKED)
+                 : US_ERR_INVALID;
+}
+
 static question_t *s_question (const us_query_t *query, const char *cursor,
                                unsigned limit)
 {
@@ -137,6 +161,9 @@ static question_t *s_question (const us_query_t *query, const char *cursor,
     question->query_state = query->state;
     question->older_ms = query->older_ms;
     question->limit = limit;
+    usi_buf_append (&question->certificate, query->certificate.data,
+                    query->certificate.len);
+    usi_buf_append (&question->revoked, query->revoked.data, query->revoked.len);
     return question;
 }
 

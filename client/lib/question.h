@@ -32,6 +32,7 @@ typedef struct question {
     char what[33], channel[129], name[257], cursor[257];
     uint8_t prefix[US_ID_LEN];
     size_t prefix_len;
+    usi_buf_t certificate, revoked; /* empty: none */
     bool has_id;
     unsigned query_state, limit;
     uint64_t older_ms, count;

@@ -86,6 +86,11 @@ static void s_fill_query (engine_t *self, question_t *question)
         USI_SET (head, OLDER_MS, older_ms, question->older_ms);
     if (question->limit)
         USI_SET (head, LIMIT, limit, question->limit);
+    if (question->certificate.len)
+        USI_SET (head, CERTIFICATE, certificate,
+                 usi_buf_bytes (&question->certificate));
+    if (question->revoked.len)
+        USI_SET (head, REVOKED, revoked, usi_buf_bytes (&question->revoked));
     if (question->prefix_len)
         USI_SET (head, PREFIX, prefix,
                  usi_bytes (question->prefix, question->prefix_len));

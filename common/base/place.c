@@ -20,20 +20,30 @@ static char *s_join (const char *a, const char *b, const char *c)
     return asprintf (&text, "%s%s%s", a, b, c) < 0 ? NULL : text;
 }
 
-char *usi_place_state (void)
+/* The folder that the variable names, else the default below the home; and ours in it. */
+static char *s_ours_in (const char *variable, const char *below_home)
 {
     char room[4096];
     struct passwd entry, *found = NULL;
-    const char *state = getenv ("XDG_STATE_HOME");
+    const char *folder = getenv (variable);
     const char *home = getenv ("HOME");
-    if (state && state[0] == '/')
-        return s_join (state, "/understudy", "");
+    if (folder && folder[0] == '/')
+        return s_join (folder, "/understudy", "");
     if (!home || home[0] != '/') {
         getpwuid_r (geteuid (), &entry, room, sizeof room, &found);
         home = found ? found->pw_dir : NULL;
     }
-    return home && home[0] == '/' ? s_join (home, "/.local/state/understudy", "")
-                                  : NULL;
+    return home && home[0] == '/' ? s_join (home, below_home, "/understudy") : NULL;
+}
+
+char *usi_place_state (void)
+{
+    return s_ours_in ("XDG_STATE_HOME", "/.local/state");
+}
+
+char *usi_place_config (void)
+{
+    return s_ours_in ("XDG_CONFIG_HOME", "/.config");
 }
 
 static bool s_is_ours (const char *path)

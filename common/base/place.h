@@ -13,6 +13,8 @@
 /* $XDG_STATE_HOME/understudy or ~/.local/state/understudy. NULL: this user has no home, or
  * memory has ended. Never a place that others can name before us, such as /tmp. */
 char *usi_place_state (void);
+/* $XDG_CONFIG_HOME/understudy or ~/.config/understudy: settings and keys. NULL: likewise. */
+char *usi_place_config (void);
 /* The folder of the sockets; it may not be there yet. NULL: memory has ended. */
 char *usi_place_sockets (void);
 /* ipc://FOLDER/broker.sock: of a broker that nobody told where to listen. NULL: memory. */

@@ -29,6 +29,9 @@ struct usi_conn {
     bool new_round; /* to be begun by the next service */
     void *context;
     usi_dealer_t dealer;
+    bool is_keyed; /* the connection is; then keys.broker is the broker's */
+    bool is_refused;
+    usi_dealer_keys_t keys;
     usi_msg_t in;
     char address[300]; /* "tcp://", the longest name, a port */
     char why[256];     /* the last reason for a failure */
@@ -100,6 +103,10 @@ static void s_send_hello (usi_conn_t *self)
     USI_SET (&msg.head, NAME, name, usi_bytes_of (self->options.name));
     USI_SET (&msg.head, HOST, host, usi_bytes_of (usi_host ()));
     USI_SET (&msg.head, PID, pid, (uint64_t) getpid ());
+    if (self->is_keyed)
+        USI_SET (&msg.head, CERTIFICATE, certificate,
+                 usi_bytes (self->options.identity->certificate.bytes,
+                            self->options.identity->certificate.len));
     if (self->events.hello)
         self->events.hello (self->events.arg, &msg.head);
     usi_conn_send (self, &msg);
@@ -141,6 +148,41 @@ static void s_pause (usi_conn_t *self)
              none ? usi_discovery_why (self->discovery) : NULL, NULL);
 }
 
+/* Takes address and key apart. NULL, or why it cannot be tried. */
+static const char *s_take_address (usi_conn_t *self, const char *address)
+{
+    const usi_identity_t *identity = self->options.identity;
+    bool is_tcp = strncmp (address, "tcp://", 6) == 0;
+    const char *key = is_tcp ? strchr (address, '#') : NULL;
+    int len = (int) (key ? (size_t) (key - address) : strlen (address));
+    snprintf (self->address, sizeof self->address, "%.*s", len, address);
+    self->is_keyed = is_tcp && identity;
+    self->is_refused = self->is_foreign = false;
+    if (key && !usi_key_parse (key + 1, self->keys.broker))
+        return "what stands behind # is not a broker's key";
+    if (key && !identity)
+        return "this broker wants a key, and there is none here";
+    if (self->is_keyed && !key)
+        return "the cluster file lists no broker, so that its key is not known";
+    self->keys.own = self->is_keyed ? &identity->keys : NULL;
+    return NULL;
+}
+
+static const char *s_open (usi_conn_t *self, const char *address)
+{
+    const char *why = s_take_address (self, address);
+    self->is_refused = why != NULL;
+    if (why)
+        return why;
+    if (usi_dealer_open (&self->dealer, self->context, self->address,
+                         self->is_keyed ? &self->keys : NULL,
+                         self->options.receive_max))
+        return NULL;
+    self->is_foreign = errno == EACCES;
+    return self->is_foreign ? "the socket belongs to another user"
+                            : zmq_strerror (errno);
+}
+
 /* Tries the next address, or ends the round. */
 static void s_seek (usi_conn_t *self)
 {
@@ -156,19 +198,13 @@ static void s_seek (usi_conn_t *self)
         s_pause (self);
         return;
     }
-    snprintf (self->address, sizeof self->address, "%s", address);
+    const char *why = s_open (self, address);
     self->attempt_until = usi_now_ms () + s_attempt_ms (self);
-    bool open = usi_dealer_open (&self->dealer, self->context, self->address,
-                                 self->options.receive_max);
-    self->is_foreign = !open && errno == EACCES;
-    const char *why = open               ? NULL
-                      : self->is_foreign ? "the socket belongs to another user"
-                                         : zmq_strerror (errno);
     s_apply (self, USI_CONN_ON_ADDRESS, NULL, NULL);
-    if (open)
-        s_send_hello (self);
-    else
+    if (why)
         s_lost (self, why);
+    else
+        s_send_hello (self);
 }
 
 /* --- what the broker says --------------------------------------------------------- */
@@ -177,6 +213,15 @@ static void s_on_welcome (usi_conn_t *self, const usi_msg_t *msg)
 {
     if (self->state != USI_CONN_GREETING)
         return;
+    const char *why = self->is_keyed
+                          ? usi_trust_broker (self->options.identity,
+                                              msg->head.certificate, self->keys.broker)
+                          : NULL;
+    if (why) {
+        self->is_refused = true;
+        s_lost (self, why);
+        return;
+    }
     int64_t heartbeat_ms = (int64_t) msg->head.heartbeat_ms;
     self->heartbeat_ms = heartbeat_ms > 0 ? heartbeat_ms : USI_HEARTBEAT_MS;
     self->ping_at = usi_now_ms () + self->heartbeat_ms;
@@ -194,13 +239,22 @@ static void s_on_unknown_peer (usi_conn_t *self)
     s_send_hello (self);
 }
 
+static void s_refused (usi_conn_t *self, const usi_msg_t *msg)
+{
+    char why[sizeof self->why];
+    snprintf (why, sizeof why, "the broker refused the greeting: %.*s",
+              (int) msg->head.text.len, (const char *) msg->head.text.data);
+    self->is_refused = msg->head.code == US_ERR_DENIED;
+    s_lost (self, why);
+}
+
 static void s_on_error (usi_conn_t *self, const usi_msg_t *msg)
 {
     self->events.error (self->events.arg, msg);
     if (msg->head.code == US_ERR_UNKNOWN_PEER)
         s_on_unknown_peer (self);
     else if (self->state == USI_CONN_GREETING)
-        s_lost (self, "the broker refused the greeting");
+        s_refused (self, msg);
     else if (usi_has (&msg->head, USI_F_REF))
         self->events.message (self->events.arg, msg);
 }
@@ -245,8 +299,11 @@ void usi_conn_receive (usi_conn_t *self)
 {
     usi_conn_read (self);
     const char *trouble = usi_dealer_trouble (&self->dealer);
-    if (trouble)
-        s_lost (self, trouble);
+    if (!trouble)
+        return;
+    self->is_refused = strcmp (trouble, USI_DEALER_NOT_ADMITTED) == 0 ||
+                       strcmp (trouble, USI_DEALER_NO_HANDSHAKE) == 0;
+    s_lost (self, trouble);
 }
 
 /* --- what is due ------------------------------------------------------------------ */
@@ -331,7 +388,9 @@ int usi_conn_fds (const usi_conn_t *self, int fds[USI_CONN_FDS_MAX])
 usi_conn_t *usi_conn_new (const usi_conn_options_t *options,
                           const usi_conn_events_t *events)
 {
-    usi_discovery_t *discovery = usi_discovery_new (&options->brokers);
+    usi_brokers_t brokers = options->brokers;
+    brokers.cluster = options->identity ? &options->identity->cluster : NULL;
+    usi_discovery_t *discovery = usi_discovery_new (&brokers);
     void *context = zmq_ctx_new ();
     usi_conn_t *self = discovery && context ? calloc (1, sizeof *self) : NULL;
     if (!self) {
@@ -405,6 +464,11 @@ const char *usi_conn_why (const usi_conn_t *self)
 bool usi_conn_is_foreign (const usi_conn_t *self)
 {
     return self->is_foreign;
+}
+
+bool usi_conn_is_refused (const usi_conn_t *self)
+{
+    return self->is_refused;
 }
 
 bool usi_conn_is_misconfigured (const usi_conn_t *self)

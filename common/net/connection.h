@@ -11,10 +11,15 @@
  * usi_conn_due_ms has come; both after a call that changed something, too. It tells the
  * owner by the calls in usi_conn_events_t, and knows nothing of jobs.
  *
- * Stands on dealer.h, discovery.h, conn_state.h and the messages (common/proto). */
+ * Where it has keys, a TCP connection is made with CURVE, to the broker's key alone, and the
+ * broker has to show a certificate for that key.
+ *
+ * Stands on dealer.h, discovery.h, conn_state.h, the messages (common/proto) and keys
+ * (common/auth). */
 #ifndef COMMON_NET_CONNECTION_H
 #define COMMON_NET_CONNECTION_H
 
+#include "auth/trust.h"
 #include "net/conn_state.h"
 #include "net/discovery.h"
 #include "proto/message.h"
@@ -25,6 +30,7 @@ typedef struct usi_conn usi_conn_t;
 typedef struct usi_conn_options {
     const char *role, *name; /* in HELLO */
     usi_brokers_t brokers;
+    const usi_identity_t *identity; /* NULL: without keys */
     /* The first connection may take so long, then the search is given up. All addresses
      * of a round share this time; each gets a part of it within these bounds, the only
      * one all of it, but the upper bound at least. */
@@ -97,6 +103,8 @@ bool usi_conn_is_ready (const usi_conn_t *self);
 const char *usi_conn_address (const usi_conn_t *self);
 /* Why there is no broker: the last reason, "" where none is known. */
 const char *usi_conn_why (const usi_conn_t *self);
+/* The last address wanted keys and there are none, or those that there are were not admitted. */
+bool usi_conn_is_refused (const usi_conn_t *self);
 /* The last address was a unix socket of another user, whose broker serves only that one. */
 bool usi_conn_is_foreign (const usi_conn_t *self);
 /* Redis refuses us, or its URL is wrong: no broker that is started would help. */

@@ -20,7 +20,8 @@
 #define IPC "ipc://"
 #define TROUBLES                                                                       \
     (ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |           \
-     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |      \
+     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 
 static void s_set (void *socket, int option, int value)
 {
@@ -47,6 +48,24 @@ void usi_dealer_close (usi_dealer_t *self, int linger_ms)
         close (self->dir_fd);
     self->socket = self->monitor = NULL;
     self->dir_fd = 0;
+}
+
+/* CURVE: from then on nothing is sent to who does not have the broker's key. */
+static void s_set_keys (void *socket, const usi_dealer_keys_t *keys)
+{
+    zmq_setsockopt (socket, ZMQ_CURVE_SERVERKEY, keys->broker, USI_KEY_LEN);
+    zmq_setsockopt (socket, ZMQ_CURVE_PUBLICKEY, keys->own->transport_public,
+                    USI_KEY_LEN);
+    zmq_setsockopt (socket, ZMQ_CURVE_SECRETKEY, keys->own->transport_secret,
+                    USI_KEY_LEN);
+}
+
+static bool s_is_curve (void *socket)
+{
+    int mechanism = ZMQ_NULL;
+    size_t len = sizeof mechanism;
+    return zmq_getsockopt (socket, ZMQ_MECHANISM, &mechanism, &len) == 0 &&
+           mechanism == ZMQ_CURVE;
 }
 
 static void s_set_options (const usi_dealer_t *self, int receive_max)
@@ -95,7 +114,7 @@ static const char *s_reachable (usi_dealer_t *self, const char *address, char *r
 }
 
 bool usi_dealer_open (usi_dealer_t *self, void *context, const char *address,
-                      int receive_max)
+                      const usi_dealer_keys_t *keys, int receive_max)
 {
     char monitor[48], room[160];
     const char *at = s_reachable (self, address, room, sizeof room);
@@ -104,7 +123,10 @@ bool usi_dealer_open (usi_dealer_t *self, void *context, const char *address,
     snprintf (monitor, sizeof monitor, "inproc://monitor-%u", ++self->opened);
     self->socket = zmq_socket (context, ZMQ_DEALER);
     self->monitor = zmq_socket (context, ZMQ_PAIR);
-    if (self->socket && self->monitor) {
+    if (self->socket && keys)
+        s_set_keys (self->socket, keys);
+    errno = EPROTO;
+    if (self->socket && self->monitor && (!keys || s_is_curve (self->socket))) {
         s_set_options (self, receive_max);
         self->socket_fd = s_descriptor (self->socket);
         self->monitor_fd = s_descriptor (self->monitor);
@@ -136,12 +158,22 @@ static int s_next_event (void *monitor)
     return event;
 }
 
+static const char *s_trouble (int event)
+{
+    switch (event) {
+    case ZMQ_EVENT_DISCONNECTED: return "the connection was closed";
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return USI_DEALER_NOT_ADMITTED;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: return USI_DEALER_NO_HANDSHAKE;
+    default: return "the connection was refused";
+    }
+}
+
 const char *usi_dealer_trouble (usi_dealer_t *self)
 {
     for (int event; self->monitor && (event = s_next_event (self->monitor)) != 0;)
         if (event & TROUBLES)
-            return event == ZMQ_EVENT_DISCONNECTED ? "the connection was closed"
-                                                   : "the connection was refused";
+            return s_trouble (event);
     return NULL;
 }
 

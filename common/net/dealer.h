@@ -5,11 +5,14 @@
  * never used for a second attempt: a new one has no queue of old messages and no
  * half-known peer.
  *
- * Stands on libzmq alone; knows nothing of what is sent. */
+ * Stands on libzmq and on keys (common/auth); knows nothing of what is sent. */
 #ifndef COMMON_NET_DEALER_H
 #define COMMON_NET_DEALER_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "auth/keys.h"
 
 /* All zero: closed. */
 typedef struct usi_dealer {
@@ -19,12 +22,22 @@ typedef struct usi_dealer {
     unsigned opened; /* so many times; numbers the monitors of a context */
 } usi_dealer_t;
 
-/* receive_max: messages that may wait to be read. False, and errno: nothing is open.
+/* For the handshake: our own keys, and the one that the broker has to have. */
+typedef struct usi_dealer_keys {
+    const usi_keys_t *own;
+    uint8_t broker[USI_KEY_LEN];
+} usi_dealer_keys_t;
+
+/* keys: NULL without. receive_max: messages that may wait to be read. False, and errno:
+ * nothing is open.
  * EACCES: a unix socket of another user, whose broker serves only that one. */
 bool usi_dealer_open (usi_dealer_t *self, void *context, const char *address,
-                      int receive_max);
+                      const usi_dealer_keys_t *keys, int receive_max);
 /* linger_ms: what has been sent may take so long to leave. */
 void usi_dealer_close (usi_dealer_t *self, int linger_ms);
+#define USI_DEALER_NOT_ADMITTED "the broker does not admit this key"
+#define USI_DEALER_NO_HANDSHAKE                                                        \
+    "the handshake failed: one side has keys and the other has none, or another key"
 /* Reads the monitor: what has become of the connection; NULL: it stands, or is still
  * being made. */
 const char *usi_dealer_trouble (usi_dealer_t *self);

@@ -59,13 +59,37 @@ static size_t s_split (char *list)
     return count;
 }
 
+/* Where the key of its broker is not said, an address stands there once for each. */
+static void s_add_address (usi_buf_t *list, const char *address,
+                           const usi_cluster_t *cluster)
+{
+    bool is_open =
+        cluster && strncmp (address, "tcp://", 6) == 0 && !strchr (address, '#');
+    size_t count = is_open ? cluster->brokers_len : 0;
+    if (count == 0)
+        usi_buf_append (list, address, strlen (address) + 1);
+    for (size_t i = 0; i < count; i++) {
+        char key[USI_KEY_TEXT_LEN + 1];
+        usi_key_text (cluster->brokers[i]->transport, key);
+        usi_buf_printf (list, "%s#%s", address, key);
+        usi_buf_append (list, "", 1);
+    }
+}
+
 /* Takes a list, which came from malloc, in place of the addresses of before. */
 static void s_set_list (usi_discovery_t *self, char *list)
 {
+    usi_buf_t all = {0};
+    size_t given = list ? s_split (list) : 0;
+    const char *at = list;
+    for (size_t i = 0; i < given; i++, at += strlen (at) + 1)
+        s_add_address (&all, at, self->brokers.cluster);
+    free (list);
     free (self->addresses);
-    self->addresses = list;
-    self->count = list ? s_split (list) : 0;
-    self->next = 0;
+    self->addresses = all.data ? (char *) all.data : strdup ("");
+    self->count = self->next = 0;
+    for (size_t i = 0; all.data && i < all.len; i++)
+        self->count += all.data[i] == '\0';
 }
 
 const char *usi_discovery_next (usi_discovery_t *self)

@@ -8,7 +8,11 @@
  * usi_discovery_collect tells when the answer is there; usi_discovery_next then gives
  * each address once.
  *
- * One thread at a time uses it. Stands on the registry (common/redis) and common/base;
+ * Where there are keys, an address tcp://host:port#KEY names the broker's; one without is
+ * tried with each that the cluster file lists.
+ *
+ * One thread at a time uses it. Stands on the registry (common/redis), the cluster file
+ * (common/auth) and common/base;
  * knows nothing of sockets. */
 #ifndef COMMON_NET_DISCOVERY_H
 #define COMMON_NET_DISCOVERY_H
@@ -17,15 +21,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth/keyfile.h"
 #include "understudy/error.h"
 
 typedef struct usi_discovery usi_discovery_t;
 
 /* The texts are borrowed for as long as the discovery lives. */
 typedef struct usi_brokers {
-    const char *endpoints; /* a list by comma, blanks allowed; for redis NULL */
-    const char *redis;     /* URL of the registry; NULL: the list counts */
-    int64_t look_ms;       /* the registry may take so long to answer */
+    const char *endpoints;        /* a list by comma, blanks allowed; for redis NULL */
+    const char *redis;            /* URL of the registry; NULL: the list counts */
+    const usi_cluster_t *cluster; /* whose brokers have keys; NULL: without keys */
+    int64_t look_ms;              /* the registry may take so long to answer */
     /* A round begins behind the address that was tried last. Otherwise the first of the
      * list is preferred to the others, and each round begins there. A round from the
      * registry begins anywhere, so that many peers spread over the brokers. */

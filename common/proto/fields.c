@@ -60,6 +60,7 @@ static const uint64_t s_limits[USI_F__COUNT] = {
     [USI_F_ENV] = USI_MAX_VARIABLES, [USI_F_CWD] = 4096,
     [USI_F_BUFFERS] = USI_MAX_BLOBS, [USI_F_MAX_BUFFER] = USI_UINT48,
     [USI_F_MAX_BUFFERS] = USI_UINT48,
+    [USI_F_CERTIFICATE] = USI_MAX_CERTIFICATE, [USI_F_REVOKED] = USI_MAX_REVOKED,
 };
 /* clang-format on */
 

@@ -51,7 +51,8 @@ typedef struct usi_list {
     X (MAX_PAYLOAD, max_payload, UINT) X (REDIS, redis, STR) X (TOPIC, topic, STR)       \
     X (DURABILITY, durability, STR) X (ENDPOINTS, endpoints, STRS) X (COUNT, count, UINT)  \
     X (KEY, key, BIN) X (ENV, env, STRS) X (CWD, cwd, STR) X (BUFFERS, buffers, DIGESTS)   \
-    X (MAX_BUFFER, max_buffer, UINT) X (MAX_BUFFERS, max_buffers, UINT)
+    X (MAX_BUFFER, max_buffer, UINT) X (MAX_BUFFERS, max_buffers, UINT)                  \
+    X (CERTIFICATE, certificate, BIN) X (REVOKED, revoked, BIN) X (OWNER, owner, UINT)
 /* clang-format on */
 
 typedef enum usi_field {

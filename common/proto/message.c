@@ -370,6 +370,17 @@ int usi_msg_recv (usi_msg_t *msg, void *socket, uint8_t *routing, size_t *routin
     return msg->why ? EPROTO : 0;
 }
 
+int usi_msg_fd (const usi_msg_t *msg)
+{
+    return msg->frames_len > 0 ? zmq_msg_get (&msg->frames[0], ZMQ_SRCFD) : -1;
+}
+
+usi_bytes_t usi_msg_user (const usi_msg_t *msg)
+{
+    return usi_bytes_of (msg->frames_len > 0 ? zmq_msg_gets (&msg->frames[0], "User-Id")
+                                             : NULL);
+}
+
 usi_bytes_t usi_msg_item_body (const usi_msg_t *msg, size_t i)
 {
     if (i + 1 >= msg->frames_len)

@@ -114,6 +114,11 @@ int usi_msg_send (usi_msg_t *msg, void *zmq_socket, usi_bytes_t routing);
 int usi_msg_recv (usi_msg_t *msg, void *zmq_socket, uint8_t *routing,
                   size_t *routing_len);
 
+/* Of the connection over which a received message came: its descriptor (-1: not known), and
+ * what its handshake proved, by ZAP (empty: nothing). */
+int usi_msg_fd (const usi_msg_t *msg);
+usi_bytes_t usi_msg_user (const usi_msg_t *msg);
+
 /* The body of item i; empty where there is none. */
 usi_bytes_t usi_msg_item_body (const usi_msg_t *msg, size_t i);
 

@@ -50,7 +50,8 @@ extern "C" {
     X (UNKNOWN_PEER, -33, "say HELLO first", "UnknownPeer")                              \
     X (INTERRUPTED, -34, "interrupted by a signal", "InterruptedWait")                   \
     X (SYSTEM, -35, "the operating system refused", "SystemFailure")                     \
-    X (CONFIG, -36, "the configuration is wrong", "ConfigError")
+    X (CONFIG, -36, "the configuration is wrong", "ConfigError")                         \
+    X (DENIED, -37, "this key may not do that", "AccessDenied")
 /* clang-format on */
 
 typedef enum us_err {

@@ -104,6 +104,15 @@ US_EXPORT us_err_t us_options_set_name (us_options_t *options, const char *name)
 US_EXPORT us_err_t us_options_set_program (us_options_t *options, const void *bytes,
                                            size_t len);
 US_EXPORT us_err_t us_options_set_owner (us_options_t *options, const char *owner);
+/* Reads the files of keys with which brokers on TCP are met (understudy-ctl keygen makes
+ * them): a client's or admin's key, and the public file of the cluster. NULL: the settings
+ * "key" and "cluster" have no say here; the only key of a client in ~/.config/understudy and
+ * cluster.pub there are taken, where they are there. key "none": without keys. Options begin
+ * with what the settings say. US_ERR_CONFIG: a file is missing, damaged, expired or open to
+ * others; text says which and what to do. */
+US_EXPORT us_err_t us_options_set_key (us_options_t *options, const char *key,
+                                       const char *cluster, char *text,
+                                       size_t text_len);
 /* Where the client's log goes; NULL (the default): nowhere. */
 US_EXPORT void us_options_set_log (us_options_t *options, us_log_fn *fn, void *arg);
 
@@ -371,6 +380,12 @@ US_EXPORT us_err_t us_query_set_name (us_query_t *query, const char *name);
 /* Up to 16 first bytes of an id (find), or the new id (retry). */
 US_EXPORT us_err_t us_query_set_prefix (us_query_t *query, const void *bytes,
                                         size_t len);
+/* For "admit" and "revoke": what the cluster's key has signed, copied. US_ERR_INVALID: too
+ * long. */
+US_EXPORT us_err_t us_query_set_certificate (us_query_t *query, const void *bytes,
+                                             size_t len);
+US_EXPORT us_err_t us_query_set_revoked (us_query_t *query, const void *bytes,
+                                         size_t len);
 /* Asks, follows cursors up to the limit, and waits. US_ERR_TIMEOUT, or the broker's
  * reason, with words in us_client_error_text. */
 US_EXPORT us_err_t us_query_run (us_client_t *client, us_query_t *query,

@@ -212,7 +212,7 @@ def machine(redis: Path, count: int) -> Numbers:
 def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
     with ExitStack() as stack:
         data = folder / "data"
-        options = {"bind": "tcp://127.0.0.1:*", "data": data}
+        options = {"bind": "tcp://127.0.0.1:*", "data": data, "insecure": True}
         broker = Broker(folder, {**options, "durability": arguments.durability})
         stack.callback(broker.stop)
         node = Node(

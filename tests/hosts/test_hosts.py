@@ -4,11 +4,21 @@ address of its own."""
 
 import json
 import os
+import re
+import shutil
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from support import PYTHON, wait_for
+from support import BIN, PYTHON, alive, wait_for
+from support.documents import Document
+from support.keys import Keys
+from support.paths import REDIS_SERVER
+from support.processes import descendants
+
+README = Document("README.md")
 
 OWN_MINOR = ".".join(map(str, sys.version_info[:2]))  # that of nodes here, too
 
@@ -217,3 +227,132 @@ def test_by_value_code_for_another_python_is_refused(broker, node, client):
         peer.close()
     (status,) = map(json.loads, client().ctl("--json", "status").stdout.splitlines())
     assert status["nodes"] == 1
+
+
+def test_the_readme_joins_three_hosts(hosts, stage):
+    """As it stands there: keys are made on the broker's host, and copied."""
+    names = ("broker", "node", "client")
+    places = {name: hosts.add(name) for name in names}
+    users = {name: stage.client(prefix=places[name].prefix) for name in names}
+    for user in users.values():
+        user.env["PATH"] = f"{BIN}:{user.env['PATH']}"
+        del user.env["XDG_CONFIG_HOME"]
+    address = places["broker"].address
+
+    def start(name, line):
+        return users[name].start("daemon", ["sh", "-c", f"exec {line}"])
+
+    cluster, key, line = README.block("sh", "broker's host").strip().splitlines()
+    for command in (cluster, key):
+        users["broker"].run(["sh", "-ec", command])
+    broker = start("broker", line)
+    wait_for(lambda: "broker.ready" in broker.output)
+    users["broker"].run(["sh", "-ec", README.block("sh", "more keys")])
+    source = users["broker"].directory / ".config/understudy"
+    for name, key in (("node", "worker.key"), ("client", "alice.key")):
+        there = users[name].directory / ".config/understudy"
+        there.mkdir(parents=True)
+        for file in ("cluster.pub", key):
+            shutil.copy(source / file, there)
+    line = README.block("sh", "node's host").strip().replace("HOST", address)
+    node = start("node", line)
+    wait_for(lambda: "broker.connected" in node.output)
+    said = users["client"].script(
+        """
+        from understudy.decorators import understudy
+
+
+        @understudy("calculator")
+        def add(a, b):
+            return a + b
+
+
+        print(add(1, 2).get(60))
+        """,
+        UNDERSTUDY_BROKER=f"tcp://{address}:7420",
+    )
+    assert said == "3\n"
+    assert node.stop() == broker.stop() == 0
+
+
+START = """
+    from understudy import Understudy
+
+    Understudy("calculator", host="{redis}", port=6379).start()
+    """
+CALL = """
+    from understudy.decorators import understudy
+
+
+    @understudy("calculator", host="{redis}", port=6379)
+    def add(a, b):
+        return a + b
+
+
+    print(add(1, 2).get(60))
+    """
+
+
+@pytest.fixture
+def with_redis_between(hosts, stage):
+    """One host listens with start(), another calls; both know a Redis on a third."""
+    places = {name: hosts.add(name) for name in ("redis", "one", "two")}
+    address = places["redis"].address
+    server = stage.client(prefix=places["redis"].prefix)
+    argv = [REDIS_SERVER, "--bind", address, "--protected-mode", "no"]
+    redis = server.start("redis", argv)
+    wait_for(lambda: "Ready to accept" in redis.output)
+    users = {name: stage.client(prefix=places[name].prefix) for name in ("one", "two")}
+    listening = None
+
+    def start():
+        nonlocal listening
+        path = users["one"].write("listen.py", START.format(redis=address))
+        listening = users["one"].start("listen", [PYTHON, path])
+        wait_for(lambda: "listening on channel" in listening.output)
+        return listening
+
+    yield start, users, CALL.format(redis=address)
+    if listening:
+        children = descendants(listening.pid)
+        listening.signal(signal.SIGINT)
+        listening.wait()
+        wait_for(lambda: not any(alive(pid) for pid in children))
+    redis.stop()
+
+
+def test_a_redis_between_them_and_keys(with_redis_between, directory):
+    start, users, call = with_redis_between
+    keys = Keys(directory / "keys")
+    keys.make("node", "n1")
+    keys.make("client", "alice")
+    for name, files in {
+        "one": ("the-broker.key", "n1.key", "cluster.pub"),
+        "two": ("alice.key", "cluster.pub"),
+    }.items():
+        there = Path(users[name].env["XDG_CONFIG_HOME"]) / "understudy"
+        there.mkdir(parents=True)
+        for file in files:
+            shutil.copy(keys.folder / file, there)
+    start()
+    users["one"].env["UNDERSTUDY_REDIS"] = re.search(r'host="(.*?)"', call)[1].join(
+        ("redis://", ":6379")
+    )
+    for name in ("n1", "alice"):
+        users["one"].ctl(
+            *("keys", "add", str(keys.certificate(name))),
+            *("--dir", str(keys.folder)),
+        )
+    assert users["two"].script(call) == "3\n"
+
+
+def test_a_redis_between_them_and_no_keys(with_redis_between):
+    start, users, call = with_redis_between
+    listening = start()
+    assert "with keys other machines would" in listening.output
+    done = users["two"].run(
+        [PYTHON, users["two"].write("call.py", call)],
+        check=False,
+        UNDERSTUDY_CONNECT_TIMEOUT="1s",
+    )
+    assert "BrokerUnreachable" in done.stderr

@@ -52,13 +52,11 @@ def submit(user, command):
 def test_operations_several_brokers(operator):
     operator.write("redis.conf", OPERATIONS.block("conf", "redis.conf"))
     redis = start(operator, f"{REDIS_SERVER} redis.conf", "Ready to accept")
-    one, two, node = (
-        start(operator, line, ready)
-        for line, ready in zip(
-            OPERATIONS.block("sh", "brokers").strip().splitlines(),
-            ("broker.ready", "broker.ready", "broker.connected"),
-        )
-    )
+    run_lines(operator, OPERATIONS.block("sh", "keys"))
+    brokers = OPERATIONS.block("sh", "brokers").strip().splitlines()
+    one, two = (start(operator, line, "broker.ready") for line in brokers[:2])
+    run_lines(operator, OPERATIONS.block("sh", "admit"))
+    node = start(operator, brokers[2], "broker.connected")
     operator.env["UNDERSTUDY_BROKER"] = "tcp://127.0.0.1:7420"
     assert submit(operator, "echo one") == "one\n"
     allow, line = OPERATIONS.block("sh", "user").strip().splitlines()
@@ -107,6 +105,7 @@ def start_unit(user, name, **env):
     words = shlex.split(service["ExecStart"].replace("%H", "here"))
     argv = [str(BIN / os.path.basename(words[0]))]
     argv += [re.sub(r"\$\{(\w+)\}", lambda match: env[match[1]], w) for w in words[1:]]
+    argv = [word.replace("/etc/understudy", f"{user.directory}/etc") for word in argv]
     path = user.directory / f"{name}.notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(path))
@@ -120,12 +119,25 @@ def start_unit(user, name, **env):
 
 def test_the_units_start_and_stop(operator):
     folder = operator.directory
+
+    def run_there(block):
+        # One user plays all of them.
+        lines = [line for line in block.splitlines() if "chown" not in line]
+        run_lines(
+            operator, "\n".join(lines).replace("/etc/understudy", f"{folder}/etc")
+        )
+
+    run_there(OPERATIONS.block("sh", "unit keys"))
     broker = start_unit(
         operator, "understudy-broker.service", STATE_DIRECTORY=str(folder / "state")
     )
+    run_there(OPERATIONS.block("sh", "unit admit"))
     node = start_unit(
         operator, "understudy-node.service", CACHE_DIRECTORY=str(folder / "cache")
     )
+    run_lines(operator, f"understudy-ctl keygen --dir {folder}/etc client alice")
+    operator.env["UNDERSTUDY_KEY"] = f"{folder}/etc/alice.key"
+    operator.env["UNDERSTUDY_CLUSTER"] = f"{folder}/etc/cluster.pub"
     operator.env["UNDERSTUDY_BROKER"] = "tcp://127.0.0.1:7420"
     assert submit(operator, "echo unit") == "unit\n"
     for daemon in (node, broker):

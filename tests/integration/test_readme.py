@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from support import BIN, PYTHON, free_port, wait_for
+from support import BIN, PYTHON, wait_for
 from support.documents import Document
 from support.paths import ROOT
 from support.processes import alive, descendants
@@ -34,7 +34,7 @@ def user(client, wheel_index):
             "    def __init__(self, zone):\n        self.zone = zone\n"
         },
     )
-    user = client(f"tcp://127.0.0.1:{free_port()}")
+    user = client()
     user.env["UNDERSTUDY_INDEX_URL"] = wheel_index.url
     for kind, title, text in README.all:
         if kind == "python" and title.endswith(".py"):

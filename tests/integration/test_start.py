@@ -162,11 +162,11 @@ def test_what_the_broker_writes_is_for_its_user_only(broker, directory):
         assert place.stat().st_mode & 0o077 == 0 or place.is_socket(), place
 
 
-def test_no_home_and_no_data_directory():
+def test_no_home_and_no_data_directory(directory):
     """A user without a home, as in a container: nothing goes to a shared directory."""
     stranger = ["unshare", "--user", "--map-user=54321"]
     done = subprocess.run(
-        [*stranger, str(BIN / "understudy-broker"), "--bind", "tcp://127.0.0.1:*"],
+        [*stranger, str(BIN / "understudy-broker"), "--bind", f"ipc://{directory}/s"],
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
@@ -176,9 +176,16 @@ def test_no_home_and_no_data_directory():
     assert "--data" in done.stderr
 
 
-def test_beyond_loopback_needs_insecure(broker):
-    for address in ("tcp://*:*", "tcp://0.0.0.0:*", "tcp://[::]:*"):
-        code = refused(lambda address=address: broker(bind=address), "--insecure")
+def test_tcp_needs_keys_or_insecure(broker):
+    for address in (
+        "tcp://*:*",
+        "tcp://0.0.0.0:*",
+        "tcp://[::]:*",
+        "tcp://127.0.0.1:*",
+    ):
+        code = refused(
+            lambda address=address: broker(bind=address, insecure=False), "--insecure"
+        )
         assert code == 78
     started = broker(bind="tcp://0.0.0.0:*", insecure=True)
     assert started.running
@@ -197,7 +204,9 @@ def test_flag_then_variable_then_file(stage, directory):
     config.write_text(
         f'broker\n    bind = "tcp://127.0.0.1:{port}"\n    lease = "7s"\n'
     )
-    broker = stage.broker(env={"UNDERSTUDY_CONFIG": str(config)}, bind=[])
+    broker = stage.broker(
+        env={"UNDERSTUDY_CONFIG": str(config)}, bind=[], insecure=True
+    )
     assert broker.endpoint == f"tcp://127.0.0.1:{port}"
     broker.stop()
     other = free_port()
@@ -205,7 +214,7 @@ def test_flag_then_variable_then_file(stage, directory):
         "UNDERSTUDY_CONFIG": str(config),
         "UNDERSTUDY_BIND": f"tcp://127.0.0.1:{other}",
     }
-    broker = stage.broker(env=env, bind=[])
+    broker = stage.broker(env=env, bind=[], insecure=True)
     assert broker.endpoint == f"tcp://127.0.0.1:{other}"
     broker.stop()
     broker = stage.broker(env=env, bind="tcp://127.0.0.1:*")
@@ -368,7 +377,7 @@ def test_without_addresses_all_meet_at_the_socket_of_the_user(stage, directory):
     """/run/user/UID/understudy, here by another name, is private and has no port."""
     env = {"XDG_RUNTIME_DIR": str(directory / "run")}
     (directory / "run").mkdir(mode=0o700)
-    broker = stage.broker(env=env, bind=[])
+    broker = stage.broker(env=env, bind=[], insecure=True)
     assert broker.endpoint == f"ipc://{directory}/run/understudy/broker.sock"
     assert broker.endpoints == [broker.endpoint]
     assert (directory / "run" / "understudy").stat().st_mode & 0o777 == 0o700
@@ -385,7 +394,7 @@ def test_a_runtime_directory_that_others_may_enter_is_not_used(stage, directory)
     (directory / "run").mkdir()
     (directory / "run").chmod(0o755)
     env = {"XDG_RUNTIME_DIR": str(directory / "run")}
-    broker = stage.broker(env=env, bind=[])
+    broker = stage.broker(env=env, bind=[], insecure=True)
     assert f"/understudy/at-{socket.gethostname()}/broker.sock" in broker.endpoint or (
         broker.endpoint.startswith("ipc:///run/user/")
     )

@@ -58,7 +58,7 @@ static int s_setup (void **state)
     assert_int_equal (zmq_bind (world.router, "inproc://outbox"), 0);
     assert_int_equal (zmq_connect (world.dealer, "inproc://outbox"), 0);
     assert_int_equal (zmq_send (world.dealer, "x", 1, 0), 1);
-    routing_t routing;
+    routing_t routing = {0};
     char byte;
     routing.len =
         (size_t) zmq_recv (world.router, routing.bytes, sizeof routing.bytes, 0);
@@ -70,7 +70,7 @@ static int s_setup (void **state)
                                   .gone = s_gone,
                                   .filled = s_filled,
                                   .arg = &world};
-    world.outbox = outbox_new (world.router, &hooks);
+    world.outbox = outbox_new ((void *[DOORS]){world.router}, &hooks);
     *state = &world;
     return 0;
 }

@@ -61,15 +61,16 @@ static int s_setup (void **state, int mark)
                                   .filled = s_filled,
                                   .arg = self};
     self->store = store_new (NULL, NULL, NULL);
-    self->broker = (broker_t){.store = self->store,
-                              .peers = peers_new (),
-                              .nodes = nodes_new (),
-                              .outbox = outbox_new (self->router, &hooks),
-                              .id = 0xb,
-                              .lease_ms = 15000,
-                              .max_payload = 64 << 20,
-                              .max_buffer = 1 << 30,
-                              .max_buffers = (uint64_t) 4 << 30};
+    self->broker =
+        (broker_t){.store = self->store,
+                   .peers = peers_new (),
+                   .nodes = nodes_new (),
+                   .outbox = outbox_new ((void *[DOORS]){self->router}, &hooks),
+                   .id = 0xb,
+                   .lease_ms = 15000,
+                   .max_payload = 64 << 20,
+                   .max_buffer = 1 << 30,
+                   .max_buffers = (uint64_t) 4 << 30};
     follows_init (&self->broker);
     *state = self;
     return 0;
@@ -180,7 +181,7 @@ usi_fields_t *world_add_attempt (usi_msg_t *msg, const usi_id_t *id)
 
 void world_say (world_t *self, end_t *end, usi_msg_t *msg)
 {
-    routing_t routing;
+    routing_t routing = {0};
     usi_msg_t received = USI_MSG_INIT;
     assert_int_equal (usi_msg_send (msg, end->socket, usi_bytes (NULL, 0)), 0);
     assert_int_equal (usi_msg_recv (&received, self->router, routing.bytes,

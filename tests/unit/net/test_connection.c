@@ -388,7 +388,7 @@ static void test_refused_greeting (void **state)
     s_connect (self, &options);
     s_until_event (self, USI_CONN_ON_NO_ADDRESS, 1);
     assert_int_equal (self->errors, 1);
-    assert_string_equal (self->why, "the broker refused the greeting");
+    assert_string_equal (self->why, "the broker refused the greeting: no");
     self->brokers[0].refuse = 0;
     s_until_event (self, USI_CONN_ON_WELCOME, 1);
 }

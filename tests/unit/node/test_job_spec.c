@@ -53,7 +53,7 @@ static job_spec_t *s_get (table_t *table, const usi_fields_t *fields)
 {
     usi_buf_t bytes = {0};
     usi_fields_encode (fields, &bytes);
-    job_spec_t *spec = job_specs_get (table->specs, usi_buf_bytes (&bytes));
+    job_spec_t *spec = job_specs_get (table->specs, usi_buf_bytes (&bytes), 0);
     usi_buf_free (&bytes);
     return spec;
 }
@@ -112,7 +112,7 @@ static void test_same_bytes_are_decoded_once (void **state)
 static void s_check_refused (table_t *table, usi_bytes_t bytes, us_err_t code,
                              const char *why)
 {
-    job_spec_t *spec = job_specs_get (table->specs, bytes);
+    job_spec_t *spec = job_specs_get (table->specs, bytes, 0);
     assert_int_equal (spec->error, code);
     assert_string_equal (spec->why, why);
     job_spec_drop (spec);
@@ -131,7 +131,7 @@ static void test_refusals (void **state)
     usi_fields_encode (&fields, &bytes);
     s_check_refused (table, usi_buf_bytes (&bytes), US_ERR_UNSUPPORTED,
                      "this node cannot run jobs of kind 'dance'");
-    job_spec_t *spec = job_specs_get (table->specs, usi_bytes_of ("\xc1"));
+    job_spec_t *spec = job_specs_get (table->specs, usi_bytes_of ("\xc1"), 0);
     assert_int_equal (spec->error, US_ERR_PROTOCOL);
     job_spec_drop (spec);
     assert_int_equal (table->decoded, 0); /* nobody was asked for a pool */

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from understudy._options import DEFAULT_CHANNEL
 from understudy._settings import Settings, check_channel, settings_for
 from understudy.exceptions import (
+    AccessDenied,
     BrokerUnreachable,
     InvalidArgument,
     SystemFailure,
@@ -161,7 +162,10 @@ class Understudy:
             f"{'the Redis that was named' if listed else 'a private Redis'}; "
             f"it ends {_IDLE_SECONDS} s after its last node)"
         )
-        started = _Broker(bind, redis, lambda: _answers(broker, redis, bind))
+        # Other machines look for a broker in a Redis that they share.
+        is_shared = listed and not _is_loopback(addresses)
+        flags = ["--bind", bind, *(["--reachable"] if is_shared else [])]
+        started = _Broker(flags, redis, lambda: _answers(broker, redis, bind))
         return where, (started if started.start() else None)
 
     def _watch(self, node: _Child, broker: Optional[_Broker]) -> None:
@@ -278,9 +282,9 @@ class _Child:
 
 class _Broker:
     def __init__(
-        self, bind: str, redis: Optional[str], answers: Callable[[], bool]
+        self, flags: List[str], redis: Optional[str], answers: Callable[[], bool]
     ) -> None:
-        self._flags = ["--bind", bind, "--exit-when-idle", f"{_IDLE_SECONDS}s"]
+        self._flags = [*flags, "--exit-when-idle", f"{_IDLE_SECONDS}s"]
         self._redis = redis
         self._answers = answers
         self.child: _Child
@@ -352,7 +356,8 @@ def _default_broker() -> str:
 
 def _is_loopback(address: str) -> bool:
     parts = urlsplit(address)
-    return parts.scheme == "ipc" or (parts.hostname or "").startswith(_LOOPBACK)
+    host = parts.hostname or ""
+    return parts.scheme in ("ipc", "unix") or host.startswith(_LOOPBACK)
 
 
 def _answers(broker: Optional[str], redis: Optional[str], address: str) -> bool:
@@ -364,7 +369,7 @@ def _answers(broker: Optional[str], redis: Optional[str], address: str) -> bool:
     try:
         client.connect()
         return True
-    except BrokerUnreachable:
+    except (AccessDenied, BrokerUnreachable):
         return False
     finally:
         client.close()

@@ -11,6 +11,7 @@
      +-- EnvironmentBuildError, ShellError, RemoteError
      +-- WorkerDied                       (also concurrent.futures.BrokenExecutor)
      +-- JobCancelled                     (also concurrent.futures.CancelledError)
+     +-- AccessDenied                                    (also PermissionError)
      +-- ClientClosed                                       (also RuntimeError)
      +-- JobNotFound, UnknownChannel, UnknownNode               (also LookupError)
      +-- ... one class for each line of include/understudy/error.h
@@ -341,6 +342,11 @@ class SystemFailure(UnderstudyError, OSError):
 class ConfigError(UnderstudyError, ValueError):
     code = -36
     summary = "the configuration is wrong"
+
+
+class AccessDenied(UnderstudyError, PermissionError):
+    code = -37
+    summary = "this key may not do that"
 
 
 def _reason(output: str) -> str:

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See connections.h. */
+#include "connections.h"
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+#define MONITORS_MAX 2
+#define TURN_MAX     256
+
+/* One that waits, the oldest first in the list. */
+typedef struct waiting {
+    handle_t handle;
+    int64_t since_ms;
+    list_node_t node;
+} waiting_t;
+
+struct connections {
+    list_t waiting;
+    zhashx_t *by_fd; /* descriptor in handle -> waiting_t */
+    zloop_t *loop;
+    zsock_t *monitors[MONITORS_MAX];
+    void *watched[MONITORS_MAX];
+    size_t monitors_len;
+};
+
+static size_t s_hash (const void *key)
+{
+    return (size_t) * (const int *) key * 2654435761u;
+}
+
+static int s_compare (const void *a, const void *b)
+{
+    return *(const int *) a != *(const int *) b;
+}
+
+connections_t *connections_new (void)
+{
+    connections_t *self = usi_new (connections_t);
+    self->by_fd = zhashx_new ();
+    zhashx_set_key_duplicator (self->by_fd, NULL);
+    zhashx_set_key_destructor (self->by_fd, NULL);
+    zhashx_set_key_hasher (self->by_fd, s_hash);
+    zhashx_set_key_comparator (self->by_fd, s_compare);
+    return self;
+}
+
+static void s_forget (connections_t *self, int fd)
+{
+    waiting_t *waiting = zhashx_lookup (self->by_fd, &fd);
+    if (!waiting)
+        return;
+    zhashx_delete (self->by_fd, &fd);
+    list_remove (&waiting->node);
+    free (waiting);
+}
+
+static void s_add (connections_t *self, int fd)
+{
+    s_forget (self, fd); /* the number was another connection's */
+    handle_t handle = handle_of (fd);
+    if (!handle.cookie)
+        return; /* closed already */
+    waiting_t *waiting = usi_new (waiting_t);
+    *waiting = (waiting_t){.handle = handle, .since_ms = usi_now_ms ()};
+    list_append (&self->waiting, &waiting->node);
+    US_ASSERT (zhashx_insert (self->by_fd, &waiting->handle.fd, waiting) == 0);
+}
+
+/* One event, in two frames; 0: none is there. */
+static int s_next_event (void *monitor, int *value)
+{
+    zmq_msg_t frame;
+    uint16_t event = 0;
+    uint32_t number = 0;
+    zmq_msg_init (&frame);
+    bool got = zmq_msg_recv (&frame, monitor, ZMQ_DONTWAIT) >= 0;
+    if (got && zmq_msg_size (&frame) >= sizeof event + sizeof number) {
+        memcpy (&event, zmq_msg_data (&frame), sizeof event);
+        memcpy (&number, (char *) zmq_msg_data (&frame) + sizeof event, sizeof number);
+    }
+    if (got && zmq_msg_more (&frame))
+        zmq_msg_recv (&frame, monitor, ZMQ_DONTWAIT);
+    zmq_msg_close (&frame);
+    *value = (int) number;
+    return event;
+}
+
+static int s_on_event (zloop_t *loop, zsock_t *reader, void *arg)
+{
+    connections_t *self = arg;
+    int fd;
+    (void) loop;
+    for (int i = 0; i < TURN_MAX; i++) {
+        int event = s_next_event (zsock_resolve (reader), &fd);
+        if (event == 0)
+            break;
+        if (event == ZMQ_EVENT_ACCEPTED)
+            s_add (self, fd);
+        else
+            s_forget (self, fd);
+    }
+    return 0;
+}
+
+void connections_watch (connections_t *self, zloop_t *loop, void *socket)
+{
+    char address[64];
+    size_t number = self->monitors_len++;
+    US_ASSERT (number < MONITORS_MAX);
+    snprintf (address, sizeof address, "inproc://connections-%p", socket);
+    zsock_t *monitor = zsock_new (ZMQ_PAIR);
+    zmq_setsockopt (zsock_resolve (monitor), ZMQ_RCVHWM, &(int){0}, sizeof (int));
+    self->loop = loop;
+    self->monitors[number] = monitor;
+    self->watched[number] = socket;
+    int rc = zmq_socket_monitor (socket, address,
+                                 ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |
+                                     ZMQ_EVENT_CLOSED);
+    if (rc == 0)
+        rc = zmq_connect (zsock_resolve (monitor), address);
+    US_ASSERT (rc == 0);
+    zloop_reader (loop, monitor, s_on_event, self);
+    zloop_reader_set_tolerant (loop, monitor);
+}
+
+void connections_greeted (connections_t *self, const handle_t *handle)
+{
+    s_forget (self, handle->fd);
+}
+
+size_t connections_cut_silent (connections_t *self, int64_t now_ms)
+{
+    size_t cut = 0;
+    while (self->waiting.len > 0) {
+        waiting_t *oldest = LIST_ELEMENT (self->waiting.first, waiting_t, node);
+        if (now_ms - oldest->since_ms < CONNECTIONS_GREETING_MS)
+            break;
+        cut += handle_cut (&oldest->handle);
+        s_forget (self, oldest->handle.fd);
+    }
+    return cut;
+}
+
+void connections_destroy (connections_t **self_p)
+{
+    connections_t *self = *self_p;
+    if (!self)
+        return;
+    for (size_t i = 0; i < self->monitors_len; i++) {
+        zmq_socket_monitor (self->watched[i], NULL, 0);
+        zloop_reader_end (self->loop, self->monitors[i]);
+        zsock_destroy (&self->monitors[i]);
+    }
+    while (self->waiting.len > 0)
+        s_forget (self, LIST_ELEMENT (self->waiting.first, waiting_t, node)->handle.fd);
+    zhashx_destroy (&self->by_fd);
+    free (self);
+    *self_p = NULL;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See file.h. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int s_read (int fd, size_t max, usi_buf_t *bytes)
+{
+    struct stat st;
+    if (fstat (fd, &st) < 0)
+        return errno;
+    if (!S_ISREG (st.st_mode))
+        return EINVAL;
+    for (uint8_t part[4096];;) {
+        ssize_t got = read (fd, part, sizeof part);
+        if (got < 0 && errno != EINTR)
+            return errno;
+        if (got == 0)
+            return bytes->failed ? ENOMEM : 0;
+        usi_buf_append (bytes, part, got > 0 ? (size_t) got : 0);
+        if (bytes->len > max)
+            return EFBIG;
+    }
+}
+
+int usi_file_read (const char *path, size_t max, usi_buf_t *bytes)
+{
+    int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return errno;
+    int rc = s_read (fd, max, bytes);
+    close (fd);
+    return rc;
+}
+
+static int s_write (int fd, usi_bytes_t bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t sent = write (fd, bytes.data, bytes.len);
+        if (sent < 0 && errno != EINTR)
+            return errno;
+        bytes.data += sent > 0 ? sent : 0;
+        bytes.len -= sent > 0 ? (size_t) sent : 0;
+    }
+    return fsync (fd) < 0 ? errno : 0;
+}
+
+int usi_file_write (const char *path, usi_bytes_t bytes)
+{
+    char *aside;
+    if (asprintf (&aside, "%s.XXXXXX", path) < 0)
+        return ENOMEM;
+    int fd = mkostemp (aside, O_CLOEXEC);
+    int rc = fd < 0 ? errno : s_write (fd, bytes);
+    if (fd >= 0)
+        close (fd);
+    if (rc == 0 && rename (aside, path) < 0)
+        rc = errno;
+    if (fd >= 0 && rc)
+        unlink (aside);
+    free (aside);
+    return rc;
+}
