@@ -52,7 +52,7 @@ static const char s_doc[] =
 static const usi_setting_t s_settings[] = {
     {"bind", 'b', "ENDPOINT", NULL,
      "listen here: ipc://PATH (path * is a free one of this user) or tcp://HOST:PORT"
-     " (port * is a free one); may be repeated. Always also a unix socket in"
+     " (port * is a free one); may be repeated. Beside tcp, and without it, a unix socket in"
      " /run/user/UID/understudy or the state directory, which serves this user alone",
      true},
     {"key", 0x10b, "FILE", NULL,
@@ -361,14 +361,14 @@ static int s_bind_own (app_t *self, const char *name)
     return rc;
 }
 
-/* The user of this broker finds it at the usual place also where others meet it elsewhere.
+/* The user of this broker finds it at the usual place also where others meet it by tcp.
  * Another broker may be there already; then that one is found. */
 static int s_bind_own_too (app_t *self)
 {
-    bool is_there = usi_config_count (self->config, "bind") == 0;
+    bool is_elsewhere = false;
     for (size_t i = 0; i < usi_config_count (self->config, "bind"); i++)
-        is_there |= strcmp (usi_config_item (self->config, "bind", i), "ipc://*") == 0;
-    if (is_there || s_bind_own (self, "broker.sock") == 0)
+        is_elsewhere |= !endpoint_is_unix (usi_config_item (self->config, "bind", i));
+    if (!is_elsewhere || s_bind_own (self, "broker.sock") == 0)
         return 0;
     usi_notice ("broker.own-socket", "%s", self->text);
     free (self->text);

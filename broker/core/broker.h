@@ -49,6 +49,8 @@ typedef struct broker {
     uint64_t max_payload;
     uint64_t max_buffer, max_buffers; /* as configured: core/limits.h */
     broker_counters_t counters;
+    int64_t told_ms; /* presence_may_log */
+    unsigned told;
     int64_t denied_ms;  /* when a denied handshake was last logged */
     int64_t refused_ms; /* when the refusal of a message was last logged */
     list_t questions;   /* that wait for the registry; served.c */

@@ -3,15 +3,25 @@
  * See presence.h. */
 #include "core/presence.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "core/follows.h"
 #include "core/schedule.h"
 #include "peers/missed.h"
 
+#define LINES_MAX 20 /* in LINES_MS */
+#define LINES_MS  1000
+
 /* --- who is there ---------------------------------------------------------------- */
 
 static void s_beat (broker_t *self, peer_t *peer)
 {
+    if (outbox_is_stuck (peer, usi_now_ms ())) {
+        usi_notice ("peer.stuck", "does not read what it is sent name=%s peer=%u",
+                    peer->name, peer->index);
+        peers_cut (self->peers, peer);
+        return;
+    }
     switch (peer_beat (peer)) {
     case PEER_PING: outbox_send_plain (self->outbox, peer, USI_PING); break;
     case PEER_GONE:
@@ -45,6 +55,18 @@ void presence_ask_announce (broker_t *self, bool everybody)
     }
 }
 
+bool presence_may_log (broker_t *self)
+{
+    int64_t now_ms = usi_now_ms ();
+    if (now_ms - self->told_ms >= LINES_MS) {
+        if (self->told > LINES_MAX)
+            usi_notice ("peers.many", "%u more came and went", self->told - LINES_MAX);
+        self->told_ms = now_ms;
+        self->told = 0;
+    }
+    return self->told++ < LINES_MAX;
+}
+
 /* --- who has left ---------------------------------------------------------------- */
 
 void presence_closed (broker_t *self, peer_t *peer, const usi_msg_t *msg)
@@ -63,10 +85,15 @@ static void s_drop (broker_t *self, peer_t *peer)
 
 static void s_forget_node (broker_t *self, node_t *node)
 {
-    usi_info ("node.left", "gone name=%s node=%016llx", node->peer->name,
-              (unsigned long long) node->id);
-    if (node->relayed && !nodes_find (self->nodes, node->id))
-        store_relay (self->store, node->id, false);
+    uint64_t id = node->id;
+    bool is_elsewhere = nodes_find (self->nodes, id) != NULL;
+    if (presence_may_log (self))
+        usi_info ("node.left", "gone name=%s node=%016llx", node->peer->name,
+                  (unsigned long long) id);
+    if (node->relayed && !is_elsewhere)
+        store_relay (self->store, id, false);
+    if (!is_elsewhere && !self->ending)
+        store_unregister_node (self->store, id);
     nodes_remove (self->nodes, node);
 }
 

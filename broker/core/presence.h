@@ -10,6 +10,8 @@
 /* Once a heartbeat: PINGs peers that were silent, and gives up those that did not answer
  * several PINGs. */
 void presence_beat (broker_t *self);
+/* Whether one more line about peers that come and go may be logged now: some in a second. */
+bool presence_may_log (broker_t *self);
 /* Asks peers that missed an answer of the store, or everybody, to say HELLO again: as new
  * peers they announce what they hold. */
 void presence_ask_announce (broker_t *self, bool everybody);

@@ -23,7 +23,7 @@ static const struct {
     bool is_last; /* of an exchange: a refusal is not told to the sender */
 } s_messages[] = {
     [USI_PING] = {.handle = handle_ping},
-    [USI_PONG] = {.handle = s_ignore, .is_last = true},
+    [USI_PONG] = {.handle = handle_pong, .is_last = true},
     [USI_BYE] = {.handle = handle_bye, .is_last = true},
     [USI_ERROR] = {.handle = s_ignore, .is_last = true},
     [USI_SUBMIT] = {.handle = handle_submit},
@@ -96,11 +96,13 @@ void dispatch_refused (broker_t *self, const routing_t *routing, const usi_msg_t
 void dispatch (broker_t *self, const routing_t *routing, usi_msg_t *msg)
 {
     self->counters.messages++;
+    peer_t *peer = peers_find (self->peers, routing);
+    if (!peer && peers_was_cut (self->peers, routing))
+        return;
     if (msg->type == USI_HELLO) {
         handle_hello (self, routing, msg);
         return;
     }
-    peer_t *peer = peers_find (self->peers, routing);
     if (!peer) {
         s_refuse (self, routing, msg, US_ERR_UNKNOWN_PEER, "say HELLO first");
         return;

@@ -12,7 +12,7 @@
 
 typedef void handler_fn (broker_t *self, peer_t *peer, usi_msg_t *msg);
 
-handler_fn handle_ping, handle_bye;
+handler_fn handle_ping, handle_pong, handle_bye;
 handler_fn handle_submit, handle_watch, handle_unwatch, handle_cancel, handle_query;
 handler_fn handle_blob_find, handle_blob_put, handle_blob_get;
 handler_fn handle_credit, handle_started, handle_result, handle_log, handle_renew,

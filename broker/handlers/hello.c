@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * HELLO, PING, BYE: a client or node introduces itself, asks whether the broker is there,
+ * HELLO, PING, PONG, BYE: a client or node introduces itself, asks whether the broker is there,
  * and leaves. A peer says HELLO again after ERROR US_ERR_UNKNOWN_PEER; what was known of it
  * under the same connection counts no more. */
 #include "handlers/handlers.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "core/access.h"
 #include "core/entries.h"
 #include "core/limits.h"
+#include "core/presence.h"
 #include "understudy/version.h"
+
+#define GREETINGS_MAX 20 /* over one connection in GREETINGS_MS */
+#define GREETINGS_MS  10000
 
 static bool s_is (usi_bytes_t text, const char *word)
 {
@@ -74,9 +79,10 @@ static bool s_make_node (broker_t *self, peer_t *peer, const usi_msg_t *msg)
         return false;
     }
     entry_put_node (self, node);
-    usi_info ("node.joined", "listens name=%s node=%016llx channels=%zu slots=%u",
-              peer->name, (unsigned long long) node->id, node->channels_len,
-              node->slots);
+    if (presence_may_log (self))
+        usi_info ("node.joined", "listens name=%s node=%016llx channels=%zu slots=%u",
+                  peer->name, (unsigned long long) node->id, node->channels_len,
+                  node->slots);
     return true;
 }
 
@@ -120,15 +126,46 @@ static const char *s_check (broker_t *self, const routing_t *routing,
     return access_greet (self, *member, &msg->head, is_node);
 }
 
+/* Each HELLO makes a new peer, with watches of its own in the store: who says it again and
+ * again would fill that. A peer of ours repeats it only where it is asked to. */
+static bool s_is_too_often (peer_t *peer)
+{
+    int64_t now_ms = usi_now_ms ();
+    if (now_ms - peer->greeted_ms >= GREETINGS_MS) {
+        peer->greetings = 0;
+        peer->greeted_ms = now_ms;
+    }
+    return peer->greetings >= GREETINGS_MAX;
+}
+
+static void s_log_cut (broker_t *self, const peer_t *peer)
+{
+    if (presence_may_log (self))
+        usi_notice ("peer.greets", "cut: it says HELLO again and again name=%s",
+                    peer->name);
+}
+
 void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *msg)
 {
     const usi_fields_t *head = &msg->head;
     bool is_node = s_is (head->role, "node");
     member_t *member = NULL;
     us_err_t code;
-    peer_t *known = peers_find (self->peers, routing);
-    if (known)
+    peer_t *known = peers_find (self->peers, routing), before = {0};
+    if (known && s_is_too_often (known)) {
+        s_log_cut (self, known);
+        peers_cut (self->peers, known);
+        return;
+    }
+    if (known && known->node && is_node && known->node->id != head->node) {
+        outbox_refuse (self->outbox, routing, msg, US_ERR_INVALID,
+                       "this connection is another node's");
+        return;
+    }
+    if (known) {
+        before = *known;
         peers_mark_gone (self->peers, known);
+    }
     const char *why = s_check (self, routing, msg, &member, &code);
     if (why && code == US_ERR_DENIED) {
         s_deny (self, routing, msg, member, why);
@@ -142,6 +179,8 @@ void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *ms
         peers_add (self->peers, routing, is_node ? USI_BY_NODE : USI_BY_CLIENT,
                    head->name, head->host, head->pid);
     peer_set_member (peer, member);
+    peer->greetings = before.greetings + 1;
+    peer->greeted_ms = before.greetings ? before.greeted_ms : usi_now_ms ();
     peer->handle = handle_of (usi_msg_fd (msg));
     if (self->greeted)
         self->greeted (self->greeted_arg, &peer->handle);
@@ -157,12 +196,18 @@ void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *ms
 
 void handle_ping (broker_t *self, peer_t *peer, usi_msg_t *msg)
 {
-    (void) msg;
     usi_msg_t pong = USI_MSG_INIT;
     usi_msg_begin (&pong, USI_PONG);
     USI_SET (&pong.head, BROKER, broker, self->id);
+    if (usi_has (&msg->head, USI_F_REF))
+        USI_SET (&pong.head, REF, ref, msg->head.ref);
     outbox_send (self->outbox, peer, &pong);
     usi_msg_free (&pong);
+}
+
+void handle_pong (broker_t *self, peer_t *peer, usi_msg_t *msg)
+{
+    outbox_read (self->outbox, peer, msg->head.ref);
 }
 
 void handle_bye (broker_t *self, peer_t *peer, usi_msg_t *msg)

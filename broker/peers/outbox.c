@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -13,6 +15,13 @@
  * this bounds what the broker holds for a peer that does not read. */
 #define FULL_BYTES (512 * 1024)
 #define POOL_MAX   16
+
+#define MARK_BYTES     (2u * 1024 * 1024)   /* between two marks, at least */
+#define UNREAD_MAX     (32u * 1024 * 1024)  /* of one peer */
+#define UNREAD_ALL_MAX (256u * 1024 * 1024) /* of all; beyond it, a peer has little */
+#define UNREAD_LEAST   (4u * 1024 * 1024)
+#define STUCK_MS       60000
+#define ITEM_BYTES     64 /* about so much of a header */
 
 typedef struct outmsg {
     usi_msg_t msg;
@@ -23,7 +32,8 @@ typedef struct outmsg {
 struct outbox {
     void *sockets[DOORS];
     outbox_hooks_t hooks;
-    list_t dirty; /* peers with gathered messages */
+    list_t dirty;  /* peers with gathered messages */
+    size_t unread; /* of all peers */
     outmsg_t *pool[POOL_MAX];
     size_t pool_len;
 };
@@ -93,17 +103,73 @@ static void s_mark_dirty (outbox_t *self, peer_t *peer)
         self->hooks.filled (self->hooks.arg);
 }
 
+/* --- what is not read yet ---------------------------------------------------------- */
+
+static bool s_has_too_much (const outbox_t *self, const peer_t *peer)
+{
+    size_t most = self->unread > UNREAD_ALL_MAX ? UNREAD_LEAST : UNREAD_MAX;
+    return peer->unread.bytes > most;
+}
+
+static int s_send_now (const outbox_t *self, const peer_t *peer, usi_msg_t *msg)
+{
+    return usi_msg_send (msg, self->sockets[peer->routing.door],
+                         usi_bytes (peer->routing.bytes, peer->routing.len));
+}
+
+static void s_mark (outbox_t *self, peer_t *peer)
+{
+    usi_msg_t ping = USI_MSG_INIT;
+    uint64_t mark = usi_random64 () | 1;
+    usi_msg_begin (&ping, USI_PING);
+    USI_SET (&ping.head, REF, ref, mark);
+    if (s_send_now (self, peer, &ping) == 0) {
+        peer->unread.mark = mark;
+        peer->unread.marked = peer->unread.bytes;
+        peer->unread.since_ms = usi_now_ms ();
+    }
+    usi_msg_free (&ping);
+}
+
+static void s_count (outbox_t *self, peer_t *peer, size_t bytes)
+{
+    peer->unread.bytes += bytes;
+    self->unread += bytes;
+    if (!peer->unread.mark && peer->unread.bytes >= MARK_BYTES)
+        s_mark (self, peer);
+}
+
+void outbox_read (outbox_t *self, peer_t *peer, uint64_t ref)
+{
+    if (!peer->unread.mark || ref != peer->unread.mark)
+        return;
+    peer->unread.bytes -= peer->unread.marked;
+    self->unread -= peer->unread.marked;
+    peer->unread.mark = peer->unread.marked = 0;
+    if (peer->unread.bytes >= MARK_BYTES)
+        s_mark (self, peer);
+}
+
+bool outbox_is_stuck (const peer_t *peer, int64_t now_ms)
+{
+    return peer->unread.mark && now_ms - peer->unread.since_ms > STUCK_MS;
+}
+
+/* --- sending ------------------------------------------------------------------------ */
+
 /* Sends, or tells the hook what was not sent. */
 static bool s_send (outbox_t *self, peer_t *peer, usi_msg_t *msg)
 {
     int rc = EHOSTUNREACH;
-    if (peer->slow)
+    size_t bytes = msg->bytes + (msg->items_len + 1) * ITEM_BYTES;
+    if (peer->slow || s_has_too_much (self, peer))
         rc = EAGAIN;
     else if (!peer->gone)
-        rc = usi_msg_send (msg, self->sockets[peer->routing.door],
-                           usi_bytes (peer->routing.bytes, peer->routing.len));
-    if (rc == 0)
+        rc = s_send_now (self, peer, msg);
+    if (rc == 0) {
+        s_count (self, peer, bytes);
         return true;
+    }
     if (rc == EAGAIN)
         self->hooks.unsent (peer, msg, self->hooks.arg);
     else
@@ -207,6 +273,8 @@ void outbox_forget (outbox_t *self, peer_t *peer)
         peer->out[kind] = NULL;
     }
     list_remove (&peer->dirty);
+    self->unread -= peer->unread.bytes;
+    peer->unread.bytes = peer->unread.marked = peer->unread.mark = 0;
 }
 
 /* --- to a connection --------------------------------------------------------------- */

@@ -3,7 +3,9 @@
  * What goes out to peers. Answers of the same type to the same peer are gathered in one
  * message while a loop turn lasts and sent at its end, or earlier when the message is full.
  * Sends never block: what a peer does not take goes to the unsent hook, which notes it
- * (core/slow_peers.h). Stands on the table of peers. */
+ * (core/slow_peers.h). How much libzmq holds for a peer nobody can ask, so it is counted here:
+ * a PING behind some MiB marks how far they go, and its PONG says that they have been read. Who
+ * has too much unread counts as not reading. Stands on the table of peers. */
 #ifndef BROKER_OUTBOX_H
 #define BROKER_OUTBOX_H
 
@@ -39,6 +41,10 @@ usi_fields_t *outbox_add_id (outbox_t *self, peer_t *peer, usi_type_t type,
 usi_fields_t *outbox_add_blob (outbox_t *self, peer_t *peer, usi_type_t type,
                                const uint8_t digest[USI_DIGEST_LEN], usi_bytes_t body);
 void outbox_flush (outbox_t *self);
+/* PONG with this ref: the peer has read what was sent before the mark. */
+void outbox_read (outbox_t *self, peer_t *peer, uint64_t ref);
+/* It has not read for too long what it was sent. */
+bool outbox_is_stuck (const peer_t *peer, int64_t now_ms);
 /* Sends a message of its own now; false where the peer did not take it. msg is cleared. */
 bool outbox_send (outbox_t *self, peer_t *peer, usi_msg_t *msg);
 /* The same for a message that has no fields. */

@@ -7,12 +7,16 @@
 
 #include "base/mem.h"
 
+#define CUT_MAX 256
+
 struct peers {
     zhashx_t *by_routing; /* routing_t inside the peer -> peer */
     zhashx_t *by_index;   /* index inside the peer -> peer */
     peer_t **all;
     size_t len, cap;
-    size_t gone; /* marked, not yet reaped */
+    size_t gone;            /* marked, not yet reaped */
+    routing_t cut[CUT_MAX]; /* the last connections that were */
+    size_t cut_len;
     uint32_t next_index;
 };
 
@@ -154,6 +158,15 @@ void peers_cut (peers_t *self, peer_t *peer)
 {
     peers_mark_gone (self, peer);
     handle_cut (&peer->handle);
+    self->cut[self->cut_len++ % CUT_MAX] = peer->routing;
+}
+
+bool peers_was_cut (const peers_t *self, const routing_t *routing)
+{
+    for (size_t i = 0; i < CUT_MAX && i < self->cut_len; i++)
+        if (s_compare_routing (&self->cut[i], routing) == 0)
+            return true;
+    return false;
 }
 
 void peer_set_member (peer_t *peer, member_t *member)

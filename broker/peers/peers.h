@@ -47,9 +47,17 @@ typedef struct peer {
     bool heard;          /* something arrived since the last beat */
     unsigned unanswered; /* PINGs sent since something arrived */
     bool slow;           /* does not read: is sent nothing until it does */
-    bool gone;           /* leaves at the end of the turn */
-    bool must_announce;  /* peer_must_announce */
-    size_t at;           /* in the table's array */
+    struct {
+        size_t bytes;     /* sent, and not known to be read; outbox.c */
+        size_t marked;    /* of these, sent before the mark */
+        uint64_t mark;    /* a PING whose PONG says that they are read; 0: none */
+        int64_t since_ms; /* it is out */
+    } unread;
+    bool gone;          /* leaves at the end of the turn */
+    bool must_announce; /* peer_must_announce */
+    unsigned greetings; /* HELLOs over this connection since greeted_ms */
+    int64_t greeted_ms;
+    size_t at; /* in the table's array */
 
     struct node *node;                  /* a node's own data; nodes.c */
     struct outmsg *out[PEER_OUT_KINDS]; /* messages being filled; outbox.c */
@@ -80,6 +88,8 @@ peer_t **peers_all (const peers_t *self, size_t *count);
 void peers_mark_gone (peers_t *self, peer_t *peer);
 /* The same, and ends its connection with all that waits for it there. */
 void peers_cut (peers_t *self, peer_t *peer);
+/* What still arrives over a connection that was cut is not to be heard. */
+bool peers_was_cut (const peers_t *self, const routing_t *routing);
 /* Calls forget for each that is gone, then frees it. forget may mark others gone. */
 typedef void peers_forget_fn (peer_t *peer, void *arg);
 void peers_reap (peers_t *self, peers_forget_fn *forget, void *arg);

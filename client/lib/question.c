@@ -31,6 +31,8 @@ void question_unref (question_t *question)
 {
     if (!question || --question->refs > 0)
         return;
+    usi_buf_free (&question->certificate);
+    usi_buf_free (&question->revoked);
     usi_buf_free (&question->rows);
     free (question);
 }

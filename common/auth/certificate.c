@@ -257,7 +257,9 @@ static bool s_take (const struct s_member *member, us_reader_t *reader, void *at
     case NAME: return s_take_name (value, at);
     case KEY: return s_take_key (value, at);
     case LIST: return s_take_list (reader, value, at);
-    case SWITCH: *(bool *) at = value.as.boolean; return value.type == US_TYPE_BOOL;
+    case SWITCH:
+        *(bool *) at = value.type == US_TYPE_BOOL && value.as.boolean;
+        return value.type == US_TYPE_BOOL;
     case ROLE:
         word = s_take_word (value, s_roles, USI_ROLE__COUNT);
         *(usi_role_t *) at = word < 0 ? USI_ROLE_NONE : (usi_role_t) word;

@@ -259,11 +259,22 @@ static void s_on_error (usi_conn_t *self, const usi_msg_t *msg)
         self->events.message (self->events.arg, msg);
 }
 
+/* With what the PING was marked by: it says that all before it has been read. */
+static void s_send_pong (usi_conn_t *self, const usi_msg_t *ping)
+{
+    usi_msg_t pong = USI_MSG_INIT;
+    usi_msg_begin (&pong, USI_PONG);
+    if (usi_has (&ping->head, USI_F_REF))
+        USI_SET (&pong.head, REF, ref, ping->head.ref);
+    usi_conn_send (self, &pong);
+    usi_msg_free (&pong);
+}
+
 static void s_on_message (usi_conn_t *self, const usi_msg_t *msg)
 {
     switch (msg->type) {
     case USI_WELCOME: s_on_welcome (self, msg); break;
-    case USI_PING: s_send_plain (self, USI_PONG, NULL); break;
+    case USI_PING: s_send_pong (self, msg); break;
     case USI_PONG: break;
     case USI_BYE: s_lost (self, "the broker says good-bye"); break;
     case USI_ERROR: s_on_error (self, msg); break;

@@ -27,11 +27,13 @@ pytestmark = pytest.mark.core
 class Peer:
     """A DEALER that speaks frames."""
 
-    def __init__(self, endpoint, role=None, **fields):
+    def __init__(self, endpoint, role=None, rcvhwm=None, **fields):
         self.endpoint = endpoint
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
+        if rcvhwm is not None:
+            self.socket.rcvhwm = rcvhwm
         self.socket.connect(endpoint)
         if role:
             self.send(HELLO, role=role, version="test", **fields)
@@ -56,7 +58,7 @@ class Peer:
         while time.monotonic() < deadline:
             got, head, bodies = self.receive(timeout)
             if got == PING:
-                self.send(PONG)
+                self.send(PONG, **head)
             if got == kind:
                 return head, bodies
         raise AssertionError(f"no message {kind}")
@@ -67,7 +69,7 @@ class Peer:
             kind, head, _ = self.receive()
             if kind != PING:
                 return kind, head
-            self.send(PONG)
+            self.send(PONG, **head)
 
     def close(self):
         self.socket.close()
@@ -584,3 +586,92 @@ def test_peers_are_still_there_when_the_broker_was_stopped(stage):
     assert "peer.silent" not in broker.output
     assert "store.lost" not in broker.output
     peer.close()
+
+
+def test_what_peers_do_not_read_is_bounded(peer):
+    """Twenty peers ask for 150 MiB each and read nothing. libzmq would hold 128 of them
+    for each; the broker stops before, over all too, and serves others meanwhile."""
+    mib = 1024 * 1024
+    chunk = os.urandom(mib)
+    item = {"blob": hashlib.sha256(chunk).digest(), "index": 0}
+    good = peer()
+    good.send(BLOB_PUT, [{**item, "size": mib}], [chunk])
+    good.expect(BLOB_KEPT)
+    deaf = []
+    for _ in range(20):
+        deaf.append(peer(rcvhwm=1))
+        for _ in range(150):
+            deaf[-1].send(BLOB_GET, [item])
+
+    def status():
+        good.send(QUERY, what="status", ref=1)
+        return msgpack.unpackb(good.expect(ANSWER)[1][0])
+
+    # Each of them has been found not to read.
+    wait_for(lambda: status()["parked"] >= 20)
+    good.send(BLOB_GET, [item])
+    assert good.expect(BLOB_DATA)[1] == [chunk]
+    wait_for(lambda: status()["backlog"] <= 1)
+    assert peer.broker.rss < 600 * mib
+
+
+def test_who_reads_again_gets_what_it_missed(peer):
+    mib = 1024 * 1024
+    chunk = os.urandom(mib)
+    item = {"blob": hashlib.sha256(chunk).digest(), "index": 0}
+    slow = peer(rcvhwm=1)
+    slow.send(BLOB_PUT, [{**item, "size": mib}], [chunk])
+    slow.expect(BLOB_KEPT)
+    other = peer()
+    for _ in range(150):
+        slow.send(BLOB_GET, [item])
+
+    def parked():
+        other.send(QUERY, what="status", ref=1)
+        return msgpack.unpackb(other.expect(ANSWER)[1][0])["parked"]
+
+    wait_for(parked)
+    got = 0
+    while got < 150:
+        got += len(slow.expect(BLOB_DATA)[1])
+    assert got == 150
+
+
+def test_hello_again_and_again_is_cut(peer, redis_server):
+    """With a WATCH each time: the watchers of a job would grow without limit."""
+    client, noisy = peer(), peer()
+    job = new_id()
+    client.send(SUBMIT, [{**shell_job(), "id": job}], [b"true"])
+    client.expect(SUBMITTED)
+    for _ in range(200):
+        noisy.send(HELLO, role="client", version="test")
+        noisy.send(WATCH, [{"id": job}])
+    wait_for(lambda: "says HELLO again and again" in peer.broker.output)
+    client.send(QUERY, what="status", ref=1)
+    assert client.expect(ANSWER)
+    with redis_server.connect() as redis:
+        (key,) = redis("KEYS", "us:*:w:*")
+        assert int(redis("SCARD", key)) <= 40
+
+
+def test_one_connection_is_one_node(peer):
+    node = as_node(peer)
+    fields = {"boot": 9, "channels": ["default"], "slots": 1, "pythons": ["3.11.2"]}
+    node.send(HELLO, role="node", version="test", node=77, **fields)
+    head, _ = node.expect(ERROR)
+    assert "another node" in head["text"]
+
+
+def test_the_watchers_of_a_job_are_bounded(peer, redis_server):
+    client = peer()
+    job = new_id()
+    client.send(SUBMIT, [{**shell_job(), "id": job}], [b"true"])
+    client.expect(SUBMITTED)
+    with redis_server.connect() as redis:
+        (key,) = redis("KEYS", "us:*:j:*")
+        watchers = key.replace(b":j:", b":w:")
+        redis("SADD", watchers, *(i.to_bytes(9, "big") for i in range(1000)))
+        late = peer()
+        late.send(WATCH, [{"id": job}])
+        assert late.expect(STATE)[0]["items"][0]["code"] == 0
+        assert int(redis("SCARD", watchers)) == 1000

@@ -27,6 +27,7 @@ local NO_NONCE = '\0\0\0\0\0\0\0\0'
 local MAX_CRASHES, MAX_LOSSES = 3, 10
 local MAX_WAIT_MS = 750
 local STEP_MS = 1000 -- less is no step of the clock
+local MAX_WATCHERS = 1000 -- of a job; whoever comes later asks each second anyway
 
 -- Standard functions are not there while the library is loaded, only once it is called.
 local byte, char, sub, format, floor, min, max, pack, unpack, spread
@@ -124,6 +125,14 @@ end
 
 local function without (flags, bit)
     return has (flags, bit) and flags - bit or flags
+end
+
+local function add_watcher (job, watcher)
+    local key = prefix .. 'w:' .. job.id
+    if call ('SCARD', key) < MAX_WATCHERS then
+        call ('SADD', key, watcher)
+        job.flags = with (job.flags, FLAG_WATCHED)
+    end
 end
 
 -- --- gathered ------------------------------------------------------------------------

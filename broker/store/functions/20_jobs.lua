@@ -22,8 +22,7 @@ local function submit_again (id, record)
     local before, origin = sub (old, 29, 36), sub (record, 29, 36)
     if not END[job.state] and before ~= origin then
         if sub (before, 1, 4) ~= ZERO4 and not has (job.flags, FLAG_DETACHED) then
-            call ('SADD', prefix .. 'w:' .. id, before .. '\0')
-            job.flags = with (job.flags, FLAG_WATCHED)
+            add_watcher (job, before .. '\0')
             save (job)
         end
         call ('SETRANGE', records .. id, '28', origin)

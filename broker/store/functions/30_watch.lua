@@ -76,8 +76,7 @@ local function watch (job, a, i)
     end
     if streams > 0 or not has (flags, 32) then
         forget_watcher (job.id, peer)
-        call ('SADD', prefix .. 'w:' .. job.id, me_packed .. peer .. char (streams))
-        job.flags = with (job.flags, FLAG_WATCHED)
+        add_watcher (job, me_packed .. peer .. char (streams))
     end
     save (job)
     return describe (job, false)

@@ -178,6 +178,29 @@ static void test_unknown_members (void **state)
     free (read);
 }
 
+/* A value of the wrong type, which stood in memory as something that is no bool. */
+static void test_wrong_type (void **state)
+{
+    static const char type[] = "application/vnd.understudy.certificate.v1+msgpack";
+    scene_t *self = *state;
+    usi_certificate_t *read = calloc (1, sizeof *read);
+    usi_buf_t body = {0}, whole = {0};
+    usi_pack_map (&body, 18);
+    usi_pack_str (&body, "shell", 5);
+    usi_pack_uint (&body, 109);
+    for (int i = 1; i < 18; i++) {
+        usi_pack_str (&body, "rate", 4);
+        usi_pack_uint (&body, 1);
+    }
+    usi_sign (&whole, type, usi_buf_bytes (&body), &self->ours.keys);
+    assert_non_null (usi_certificate_read (read, usi_buf_bytes (&whole),
+                                           self->ours.keys.signing_public));
+    assert_false (read->rights.shell);
+    usi_buf_free (&body);
+    usi_buf_free (&whole);
+    free (read);
+}
+
 static usi_cluster_t s_cluster (scene_t *self)
 {
     usi_cluster_t cluster = {.name = "demo"};
@@ -307,6 +330,7 @@ int main (void)
         TEST (test_certificate),
         TEST (test_forged),
         TEST (test_unknown_members),
+        TEST (test_wrong_type),
         TEST (test_files),
         TEST (test_files_that_are_refused),
         TEST (test_brokers_of_a_cluster),
