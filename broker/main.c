@@ -52,7 +52,8 @@ static const char s_doc[] =
 static const usi_setting_t s_settings[] = {
     {"bind", 'b', "ENDPOINT", NULL,
      "listen here: ipc://PATH (path * is a free one of this user) or tcp://HOST:PORT"
-     " (port * is a free one); may be repeated. Beside tcp, and without it, a unix socket in"
+     " (port * is a free one); may be repeated. Beside tcp, and without it, a unix "
+     "socket in"
      " /run/user/UID/understudy or the state directory, which serves this user alone",
      true},
     {"key", 0x10b, "FILE", NULL,
