@@ -365,6 +365,7 @@ static void s_open (daemon_state_t *self, const node_options_t *options)
     node->envs =
         envs_new (node->loop, &(envs_setup_t){.cache = options->cache,
                                               .limit = options->cache_limit,
+                                              .env_limit = options->env_limit,
                                               .node = options->name,
                                               .events = {.changed = s_on_env_changed,
                                                          .output = s_on_env_output,

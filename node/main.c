@@ -48,6 +48,8 @@ static const usi_setting_t s_settings[] = {
     {"cache", 'C', "DIR", NULL,
      "environments, bundles and blobs (default: $XDG_CACHE_HOME/understudy)", false},
     {"cache-limit", 'L', "SIZE", "10G", "how much the cache may hold", false},
+    {"env-limit", 0x112, "SIZE", "8G",
+     "how much one environment may take: what is larger is not built", false},
     {"idle-memory", 'm', "SIZE", NULL,
      "how much memory workers without a job may keep (default: a quarter of the "
      "machine's; 0 keeps none)",
@@ -172,6 +174,7 @@ static int s_read_numbers (setup_t *self)
         (usi_config_get (config, "ready-fd") &&
          usi_config_uint (config, "ready-fd", INT_MAX, &ready_fd) != US_OK) ||
         usi_config_bytes (config, "cache-limit", &options->cache_limit) != US_OK ||
+        usi_config_bytes (config, "env-limit", &options->env_limit) != US_OK ||
         (usi_config_get (config, "idle-memory") &&
          usi_config_bytes (config, "idle-memory", &options->idle_memory) != US_OK) ||
         usi_config_ms (config, "grace", &options->grace_ms) != US_OK)

@@ -60,7 +60,7 @@ typedef struct node_options {
     const python_t *pythons;
     size_t pythons_len;
     const char *cache;
-    uint64_t cache_limit;
+    uint64_t cache_limit, env_limit;
     const char *index_url; /* NULL: what the machine is configured for */
     const char
         *directory;       /* in which jobs run; NULL: each worker's scratch directory */

@@ -3,22 +3,28 @@
  * The builder's process: see build.h. */
 #include "venv/build.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <glob.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "host/process.h"
 
 #define MAX_ARGS   32
+#define LOOK_MS    500  /* between two looks at the size */
 #define PIP_PYTHON 2203 /* pip 22.3 brought --python */
 
 typedef struct builder {
@@ -28,6 +34,7 @@ typedef struct builder {
     char *uv;           /* NULL: pip */
     char **env;
     int status;
+    time_t began;
     const char *argv[MAX_ARGS];
     size_t argc;
 } builder_t;
@@ -138,9 +145,102 @@ static _Noreturn void s_fail (const builder_t *self, const char *command,
     _exit (BUILD_FAILED);
 }
 
-static int s_wait (pid_t pid)
+/* Returns what the tree occupies on the disk, in bytes. */
+static uint64_t s_size_of (const char *path)
+{
+    char *const roots[] = {(char *) path, NULL};
+    uint64_t size = 0;
+    FTS *tree = fts_open (roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    for (FTSENT *entry; tree && (entry = fts_read (tree));)
+        if (entry->fts_info != FTS_DP && entry->fts_info != FTS_NS)
+            size += (uint64_t) entry->fts_statp->st_blocks * 512;
+    if (tree)
+        fts_close (tree);
+    return size;
+}
+
+/* What has come into this folder since the build began. */
+static uint64_t s_size_of_new (const char *folder, time_t began)
+{
+    uint64_t size = 0;
+    DIR *dir = opendir (folder);
+    for (struct dirent *entry; dir && (entry = readdir (dir));) {
+        struct stat st;
+        bool is_link =
+            strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0;
+        if (is_link ||
+            fstatat (dirfd (dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            st.st_ctime < began)
+            continue;
+        char *path = usi_sprintf ("%s/%s", folder, entry->d_name);
+        size += S_ISDIR (st.st_mode) ? s_size_of (path) : (uint64_t) st.st_blocks * 512;
+        free (path);
+    }
+    if (dir)
+        closedir (dir);
+    return size;
+}
+
+/* uv unpacks a wheel into a folder .tmp… of its cache and moves that to archive-v0. */
+static bool s_is_too_large (const builder_t *self)
+{
+    uint64_t limit = self->paths->limit;
+    if (s_size_of (self->paths->env) > limit)
+        return true;
+    char *archive = usi_sprintf ("%s/archive-v0", self->paths->uv_cache);
+    uint64_t size = s_size_of_new (archive, self->began);
+    size_t found = 0;
+    glob_t unpacking;
+    char *pattern = usi_sprintf ("%s/.tmp*", self->paths->uv_cache);
+    if (glob (pattern, GLOB_PERIOD, NULL, &unpacking) == 0) {
+        for (; found < unpacking.gl_pathc; found++)
+            size += s_size_of (unpacking.gl_pathv[found]);
+        globfree (&unpacking);
+    }
+    free (pattern);
+    free (archive);
+    return size > limit;
+}
+
+static _Noreturn void s_fail_size (const builder_t *self, const char *command)
+{
+    char reason[160];
+    snprintf (reason, sizeof reason,
+              "the environment would take more than the %llu MiB that this node allows "
+              "(--env-limit)",
+              (unsigned long long) self->paths->limit >> 20);
+    s_fail (self, command, reason);
+}
+
+/* Goes away with what it began, and with what it has written: that may be all of the
+ * disk. */
+static _Noreturn void s_stop (builder_t *self, pid_t pid, const char *command)
+{
+    if (pid > 0)
+        process_kill_tree (pid);
+    if (rename (self->paths->env, self->paths->trash) == 0) {
+        pid_t cleaner = fork ();
+        if (cleaner == 0) {
+            execl ("/bin/rm", "rm", "-rf", "--", self->paths->trash, (char *) NULL);
+            _exit (127);
+        }
+        waitpid (cleaner, NULL, 0);
+    }
+    s_fail_size (self, command);
+}
+
+/* The status of the tool, which is watched while it works: a small download may become
+ * very much. */
+static int s_wait (builder_t *self, pid_t pid, const char *command)
 {
     int status = -1;
+    int watch = (int) syscall (SYS_pidfd_open, pid, 0);
+    struct pollfd ended = {.fd = watch, .events = POLLIN};
+    while (watch >= 0 && poll (&ended, 1, LOOK_MS) == 0)
+        if (s_is_too_large (self))
+            s_stop (self, pid, command);
+    if (watch >= 0)
+        close (watch);
     while (waitpid (pid, &status, 0) < 0)
         if (errno != EINTR)
             return -1;
@@ -161,7 +261,7 @@ static void s_run (builder_t *self)
             execve (self->argv[0], (char *const *) self->argv, self->env);
         _exit (127);
     }
-    int status = pid > 0 ? s_wait (pid) : -1;
+    int status = pid > 0 ? s_wait (self, pid, shown) : -1;
     if (status != 0) {
         char reason[96];
         if (WIFSIGNALED (status))
@@ -270,28 +370,16 @@ static void s_install (builder_t *self, const char *list, const char *constraint
     s_run (self);
 }
 
-/* Returns what the tree occupies on the disk, in bytes. */
-static uint64_t s_size_of (const char *path)
+static void s_publish (builder_t *self)
 {
-    char *const roots[] = {(char *) path, NULL};
-    uint64_t size = 0;
-    FTS *tree = fts_open (roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-    for (FTSENT *entry; tree && (entry = fts_read (tree));)
-        if (entry->fts_info != FTS_DP && entry->fts_info != FTS_NS)
-            size += (uint64_t) entry->fts_statp->st_blocks * 512;
-    if (tree)
-        fts_close (tree);
-    return size;
-}
-
-static void s_publish (const builder_t *self)
-{
+    uint64_t size = s_size_of (self->paths->env);
+    if (size > self->paths->limit)
+        s_stop (self, 0, self->paths->env);
     char *temporary = usi_sprintf ("%s/.ready.new", self->paths->env);
     char *ready = usi_sprintf ("%s/.ready", self->paths->env);
     FILE *file = fopen (temporary, "we");
     if (!file ||
-        fprintf (file, "%llu\n%s\n%s",
-                 (unsigned long long) s_size_of (self->paths->env),
+        fprintf (file, "%llu\n%s\n%s", (unsigned long long) size,
                  self->request->python->version, self->request->packages) < 0 ||
         fflush (file) != 0 || fsync (fileno (file)) != 0 || fclose (file) != 0 ||
         rename (temporary, ready) != 0)
@@ -300,6 +388,7 @@ static void s_publish (const builder_t *self)
 
 static _Noreturn void s_build (builder_t *self)
 {
+    self->began = time (NULL);
     char *list = usi_sprintf ("%s/requirements.txt", self->paths->env);
     char *constraints = usi_sprintf ("%s/constraints.txt", self->paths->env);
     const python_t *python = self->request->python;

@@ -26,7 +26,8 @@ typedef struct build_paths {
     const char
         *trash; /* a fresh name in the same file system, for what is left there */
     const char *uv_cache;
-    int lock; /* stays open in the child */
+    uint64_t limit; /* bytes that the environment may take on the disk */
+    int lock;       /* stays open in the child */
 } build_paths_t;
 
 /* -1 with errno. */

@@ -250,6 +250,7 @@ static void s_build (env_t *env)
     build_paths_t paths = {.env = env->path,
                            .trash = trash,
                            .uv_cache = envs->uv_cache,
+                           .limit = envs->setup.env_limit,
                            .lock = env->lock};
     usi_buf_free (&env->output);
     if (build_start (&env->build, &env->request, &paths) != 0) {

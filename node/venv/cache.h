@@ -53,9 +53,10 @@ typedef struct env_events {
 } env_events_t;
 
 typedef struct envs_setup {
-    const char *cache; /* directory */
-    uint64_t limit;    /* of all environments, in bytes */
-    const char *node;  /* its name, for failures */
+    const char *cache;  /* directory */
+    uint64_t limit;     /* of all environments, in bytes */
+    uint64_t env_limit; /* of one */
+    const char *node;   /* its name, for failures */
     env_events_t events;
 } envs_setup_t;
 

@@ -139,6 +139,21 @@ def test_a_build_that_fails_says_why(cluster, wheel_index, uv):
     assert ok == "fine\n"
 
 
+@pytest.mark.parametrize("uv", BOTH)
+def test_an_environment_has_a_size_limit(cluster, wheel_index, uv, directory):
+    """A wheel of a few hundred KiB that holds 300 MiB of zeros."""
+    wheel_index.add("bomb", modules={"bomb/data.bin": "\0" * (300 << 20)})
+    wheel_index.add("leaf", "1.0")
+    user = cluster(uv, env_limit="100M")
+    said = user.script(USE, "bomb")
+    assert said.startswith("EnvironmentBuildError")
+    assert "more than the 100 MiB that this node allows (--env-limit)" in said
+    wheel_index.add("stem", "1.0")
+    assert user.script(USE, "leaf", "stem").startswith("1.0 1.0")
+    caches = directory.glob("n*/cache/envs")
+    assert not [path for envs in caches for path in envs.rglob("data.bin")]
+
+
 def test_a_long_build_output_is_cut_at_a_line(cluster, wheel_index):
     """pip names each of a hundred conflicts: far more than the message shows."""
     wheel_index.add("leaf", "1.0")
