@@ -64,7 +64,13 @@ static const usi_setting_t s_settings[] = {
     {"cluster", 0x10c, "FILE", NULL,
      "the public file of the cluster; default ~/.config/understudy/cluster.pub", false},
     {"redis", 'r', "URL", NULL,
-     "use this Redis: redis://[user:password@]host[:port][/db] or unix:///path[?db=N]",
+     "use this Redis: redis://host[:port][/db] or unix:///path[?db=N]; with user and"
+     " password only in UNDERSTUDY_REDIS or understudy.conf",
+     false},
+    {"redis-auth", 0x10e, "FILE", NULL,
+     "user:password of that Redis, on the first line of a file that nobody else may "
+     "read;"
+     " /dev/fd/N for a descriptor",
      false},
     {"data", 'd', "DIR", NULL,
      "data of the private Redis; default $XDG_STATE_HOME/understudy or"
@@ -114,8 +120,9 @@ typedef struct app {
     usi_identity_t *identity; /* NULL: without keys */
     char *no_key;             /* then why, in words; NULL: nothing to say */
     char *state_dir;
-    int ready_fd; /* -1: nobody waits */
-    char *text;   /* what is wrong */
+    char *redis_url; /* with its password */
+    int ready_fd;    /* -1: nobody waits */
+    char *text;      /* what is wrong */
 } app_t;
 
 /* Consumes the text. */
@@ -170,6 +177,24 @@ static int s_read_numbers (app_t *self)
     return s_read_sizes (self);
 }
 
+static int s_read_redis (app_t *self)
+{
+    char why[512];
+    const char *given = usi_config_get (self->config, "redis");
+    const char *auth = usi_config_get (self->config, "redis-auth");
+    if (!given && auth)
+        return s_wrong (self,
+                        usi_sprintf ("redis-auth is for a Redis that is named: give"
+                                     " redis, too"));
+    if (!given)
+        return 0;
+    self->redis_url =
+        usi_redis_url_complete (given, auth, usi_config_is_flag (self->config, "redis"),
+                                why, sizeof why);
+    self->options.redis_url = self->redis_url;
+    return self->redis_url ? 0 : s_wrong (self, usi_strdup (why));
+}
+
 static int s_read_words (app_t *self)
 {
     const char *durability = usi_config_get (self->config, "durability");
@@ -188,8 +213,7 @@ static int s_read_words (app_t *self)
                          level));
     usi_log_set_level ((us_log_level_t) usi_log_level_parse (level));
     self->options.durability = durability;
-    self->options.redis_url = usi_config_get (self->config, "redis");
-    return 0;
+    return s_read_redis (self);
 }
 
 static int s_check_endpoints (app_t *self)
@@ -477,6 +501,7 @@ int main (int argc, char **argv)
     usi_identity_free (&self.identity);
     free (self.no_key);
     free (self.state_dir);
+    free (self.redis_url);
     free (self.text);
     zsys_shutdown ();
     return rc;

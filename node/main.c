@@ -31,7 +31,15 @@ static const usi_setting_t s_settings[] = {
      " socket of this user's broker on this machine",
      true},
     {"redis", 'r', "URL", NULL,
-     "find brokers in the registry of this Redis, instead of --broker", false},
+     "find brokers in the registry of this Redis, instead of --broker; a password only "
+     "in"
+     " UNDERSTUDY_REDIS or understudy.conf",
+     false},
+    {"redis-auth", 0x113, "FILE", NULL,
+     "user:password of that Redis, on the first line of a file that nobody else may "
+     "read;"
+     " /dev/fd/N for a descriptor",
+     false},
     {"key", 0x110, "FILE", NULL,
      "the key of this node (understudy-ctl keygen), for brokers on TCP; default: the "
      "only"
@@ -100,7 +108,7 @@ typedef struct setup {
     node_options_t options;
     const char *brokers[LIST_MAX], *channels[LIST_MAX];
     python_t pythons[PYTHON_MAX];
-    char *cache, *name, *runtime, *directory, *own_broker;
+    char *cache, *name, *runtime, *directory, *own_broker, *redis;
     usi_identity_t *identity;
     char *no_key;
     pid_t parent;
@@ -192,7 +200,7 @@ static int s_read_numbers (setup_t *self)
 static int s_read_texts (setup_t *self)
 {
     usi_config_t *config = self->config;
-    char host[256] = "node", why[256] = "";
+    char host[256] = "node", why[512] = "";
     int level = usi_log_level_parse (usi_config_get (config, "log-level"));
     if (level < 0) {
         usi_error ("start",
@@ -202,16 +210,16 @@ static int s_read_texts (setup_t *self)
     }
     usi_log_set_level ((us_log_level_t) level);
     /* As in libunderstudy: an address that was given wins over a registry. */
-    if (!usi_config_is_set (config, "broker"))
-        self->options.redis = usi_config_get (config, "redis");
-    if (self->options.redis) {
-        usi_redis_url_t url;
-        us_err_t err = usi_redis_url_parse (&url, self->options.redis, why, sizeof why);
-        usi_redis_url_free (&url);
-        if (err != US_OK) {
+    if (!usi_config_is_set (config, "broker") && usi_config_get (config, "redis")) {
+        self->redis = usi_redis_url_complete (usi_config_get (config, "redis"),
+                                              usi_config_get (config, "redis-auth"),
+                                              usi_config_is_flag (config, "redis"), why,
+                                              sizeof why);
+        if (!self->redis) {
             usi_error ("start", "redis: %s", why);
             return EX_CONFIG;
         }
+        self->options.redis = self->redis;
     }
     self->options.index_url = usi_config_get (config, "index-url");
     gethostname (host, sizeof host - 1);
@@ -394,6 +402,7 @@ int main (int argc, char **argv)
         python_clear (&self.pythons[i]);
     free (self.cache);
     free (self.own_broker);
+    free (self.redis);
     usi_identity_free (&self.identity);
     free (self.no_key);
     free (self.name);

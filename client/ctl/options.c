@@ -84,7 +84,13 @@ static error_t s_parse_global (int key, char *arg, struct argp_state *state)
     ctl_t *ctl = state->input;
     switch (key) {
     case KEY_BROKER: ctl->broker = arg; return 0;
-    case KEY_REDIS: ctl->redis = arg; return 0;
+    case KEY_REDIS:
+        if (strchr (arg, '@') || strstr (arg, "password="))
+            argp_error (state,
+                        "a password on a command line can be read by every user: "
+                        "give the address in UNDERSTUDY_REDIS or understudy.conf");
+        ctl->redis = arg;
+        return 0;
     case KEY_JSON: ctl->json = true; return 0;
     case KEY_TIMEOUT:
         if (!parse_ms (arg, &ctl->timeout_ms))

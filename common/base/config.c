@@ -470,6 +470,12 @@ bool usi_config_is_set (const usi_config_t *self, const char *name)
     return self->settings[index].name && self->values[index].rank > RANK_INITIAL;
 }
 
+bool usi_config_is_flag (const usi_config_t *self, const char *name)
+{
+    size_t index = s_find (self, name);
+    return self->settings[index].name && self->values[index].rank == RANK_FLAG;
+}
+
 bool usi_config_switch (const usi_config_t *self, const char *name)
 {
     const char *text = usi_config_get (self, name);

@@ -54,6 +54,8 @@ const char *usi_config_error (const usi_config_t *self);
 const char *usi_config_get (const usi_config_t *self, const char *name);
 bool usi_config_is_set (const usi_config_t *self,
                         const char *name); /* not by default */
+/* Given on the command line, where every user of the machine can read it. */
+bool usi_config_is_flag (const usi_config_t *self, const char *name);
 bool usi_config_switch (const usi_config_t *self, const char *name);
 /* Elements of a list setting, by comma or repetition. */
 size_t usi_config_count (const usi_config_t *self, const char *name);

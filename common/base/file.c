@@ -5,18 +5,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int s_read (int fd, size_t max, usi_buf_t *bytes)
+static int s_check (int fd, bool is_secret)
 {
     struct stat st;
     if (fstat (fd, &st) < 0)
         return errno;
+    if (is_secret && S_ISFIFO (st.st_mode))
+        return 0;
     if (!S_ISREG (st.st_mode))
         return EINVAL;
+    return is_secret && (st.st_mode & 077) ? EPERM : 0;
+}
+
+static int s_read (int fd, size_t max, usi_buf_t *bytes)
+{
     for (uint8_t part[4096];;) {
         ssize_t got = read (fd, part, sizeof part);
         if (got < 0 && errno != EINTR)
@@ -29,14 +37,26 @@ static int s_read (int fd, size_t max, usi_buf_t *bytes)
     }
 }
 
-int usi_file_read (const char *path, size_t max, usi_buf_t *bytes)
+static int s_read_file (const char *path, int flags, size_t max, usi_buf_t *bytes)
 {
-    int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open (path, O_RDONLY | O_CLOEXEC | flags);
     if (fd < 0)
         return errno;
-    int rc = s_read (fd, max, bytes);
+    int rc = s_check (fd, flags == 0);
+    if (rc == 0)
+        rc = s_read (fd, max, bytes);
     close (fd);
     return rc;
+}
+
+int usi_file_read (const char *path, size_t max, usi_buf_t *bytes)
+{
+    return s_read_file (path, O_NONBLOCK, max, bytes);
+}
+
+int usi_file_read_secret (const char *path, size_t max, usi_buf_t *bytes)
+{
+    return s_read_file (path, 0, max, bytes);
 }
 
 static int s_write (int fd, usi_bytes_t bytes)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "redis/url.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <strings.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
 
 #define DEFAULT_HOST "localhost"
 #define DEFAULT_PORT 6379
@@ -275,4 +277,61 @@ char *usi_redis_url_text (const usi_redis_url_t *url)
 char *usi_redis_url_shown (const usi_redis_url_t *url)
 {
     return s_format (url, false);
+}
+
+/* --- credentials ------------------------------------------------------------------ */
+
+#define AUTH_MAX 4096
+
+/* The first line; "user:password" is taken apart. */
+static us_err_t s_take_auth (usi_redis_url_t *url, usi_buf_t *file)
+{
+    usi_buf_append (file, "", 1);
+    if (file->failed)
+        return US_ERR_NOMEM;
+    char *line = (char *) file->data;
+    line[strcspn (line, "\r\n")] = '\0';
+    char *colon = strchr (line, ':');
+    free (url->user);
+    free (url->password);
+    url->user = colon && colon > line ? strndup (line, (size_t) (colon - line)) : NULL;
+    url->password = strdup (colon ? colon + 1 : line);
+    return url->password && (url->user || !colon || colon == line) ? US_OK
+                                                                   : US_ERR_NOMEM;
+}
+
+static us_err_t s_read_auth (usi_redis_url_t *url, const char *path, char *why,
+                             size_t why_len)
+{
+    usi_buf_t file = {0};
+    int error = usi_file_read_secret (path, AUTH_MAX, &file);
+    us_err_t err = error ? US_ERR_INVALID : s_take_auth (url, &file);
+    if (error)
+        snprintf (why, why_len, "redis-auth: %s: %s", path,
+                  error == EPERM ? "others may read it: chmod 600 it"
+                                 : strerror (error));
+    usi_buf_free (&file);
+    return err;
+}
+
+char *usi_redis_url_complete (const char *text, const char *auth_path, bool is_public,
+                              char *why, size_t why_len)
+{
+    usi_redis_url_t url;
+    char *whole = NULL;
+    us_err_t err = usi_redis_url_parse (&url, text, why, why_len);
+    if (err == US_OK && is_public && url.password) {
+        snprintf (
+            why, why_len,
+            "the address of Redis holds a password, which every user can read on a "
+            "command line: give it in a file with --redis-auth, or the whole address "
+            "in UNDERSTUDY_REDIS or understudy.conf");
+        err = US_ERR_INVALID;
+    }
+    if (err == US_OK && auth_path)
+        err = s_read_auth (&url, auth_path, why, why_len);
+    if (err == US_OK)
+        whole = usi_redis_url_text (&url);
+    usi_redis_url_free (&url);
+    return whole;
 }

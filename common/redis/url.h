@@ -7,6 +7,7 @@
 #ifndef COMMON_REDIS_URL_H
 #define COMMON_REDIS_URL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "understudy/error.h"
@@ -24,6 +25,13 @@ typedef struct usi_redis_url {
 us_err_t usi_redis_url_parse (usi_redis_url_t *url, const char *text, char *why,
                               size_t why_len);
 void usi_redis_url_free (usi_redis_url_t *url);
+
+/* Where a program is told of a Redis by a URL and, apart from it, by a file with
+ * "user:password" or "password" as its first line (NULL: none). The whole URL, which the
+ * caller frees; NULL with a line in why. is_public: the URL stands where others can read it
+ * (on a command line), and so may hold no password. */
+char *usi_redis_url_complete (const char *text, const char *auth_path, bool is_public,
+                              char *why, size_t why_len);
 
 /* The URL as text, with percent-encoding; the caller frees it. NULL: out of memory. */
 char *usi_redis_url_text (const usi_redis_url_t *url);

@@ -59,8 +59,9 @@ def test_operations_several_brokers(operator):
     node = start(operator, brokers[2], "broker.connected")
     operator.env["UNDERSTUDY_BROKER"] = "tcp://127.0.0.1:7420"
     assert submit(operator, "echo one") == "one\n"
-    allow, line = OPERATIONS.block("sh", "user").strip().splitlines()
-    operator.run(["sh", "-ec", allow.replace("redis-cli", REDIS_CLI)])
+    *before, line = OPERATIONS.block("sh", "user").strip().splitlines()
+    for command in before:
+        operator.run(["sh", "-ec", command.replace("redis-cli", REDIS_CLI)])
     third = start(operator, line, "broker.ready")
     run_lines(operator, OPERATIONS.block("sh", "look"))
     run_lines(operator, OPERATIONS.block("sh", "purge"))

@@ -66,9 +66,36 @@ def test_redis_that_is_not_there(broker, directory):
 def test_redis_with_another_password(broker, make_redis):
     server = make_redis(tcp=True)
     server("CONFIG", "SET", "requirepass", "secret")
-    url = f"redis://:wrong@127.0.0.1:{server.port}"
-    assert refused(lambda: broker(url), "password") == 69
-    broker(f"redis://:secret@127.0.0.1:{server.port}")
+    at = f"127.0.0.1:{server.port}"
+    wrong = {"UNDERSTUDY_REDIS": f"redis://:wrong@{at}"}
+    assert refused(lambda: broker(env=wrong, data=[]), "password") == 69
+    broker(env={"UNDERSTUDY_REDIS": f"redis://:secret@{at}"}, data=[])
+
+
+def test_the_password_of_redis_is_not_for_everybody_to_read(
+    broker, node, client, make_redis, directory
+):
+    """A command line is; a file that is not closed is, too."""
+    server = make_redis(tcp=True)
+    server("ACL", "SETUSER", "us", "on", ">a b:c", "~us:*", "&us:*", "+@all")
+    server("ACL", "SETUSER", "default", "off")
+    url = f"redis://127.0.0.1:{server.port}"
+    open_url = f"redis://us:a%20b%3Ac@127.0.0.1:{server.port}"
+    assert refused(lambda: broker(open_url), "--redis-auth", "UNDERSTUDY_REDIS") == 78
+    auth = directory / "auth"
+    auth.write_text("us:a b:c\n")
+    auth.chmod(0o644)
+    assert refused(lambda: broker(url, redis_auth=auth), "others may read it") == 78
+    auth.chmod(0o600)
+    started = broker(url, redis_auth=auth)
+    argv = Path(f"/proc/{started.pid}/cmdline").read_text()
+    assert "a b" not in argv
+    node(redis=url, redis_auth=auth)
+    done = client(started).ctl("submit", "--wait", "--shell", "echo hi")
+    assert done.stdout == "hi\n"
+    done = client(started).ctl("--redis", open_url, "status", check=False)
+    assert done.returncode == 64
+    assert "can be read by every user" in done.stderr
 
 
 def test_redis_that_evicts(broker, make_redis):
