@@ -262,7 +262,8 @@ static int s_find_state (app_t *self)
 {
     const char *given = usi_config_get (self->config, "data");
     self->state_dir = given ? usi_strdup (given) : usi_place_state ();
-    if (self->identity && !self->state_dir)
+    if ((self->identity || usi_config_switch (self->config, "insecure")) &&
+        !self->state_dir)
         return s_wrong (self,
                         usi_sprintf ("%s", "no place for what is kept of keys: HOME"
                                            " is not set; give --data"));

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "core/entries.h"
 #include "connections.h"
+#include "core/audit.h"
 #include "core/fanout.h"
 #include "core/follows.h"
 #include "core/keys.h"
@@ -470,6 +471,7 @@ static void s_on_turned_away (void *arg, const member_t *member, const char *add
     if (now_ms - core->denied_ms < DENIED_MS)
         return;
     core->denied_ms = now_ms;
+    audit_note (core, "deny", member, address, why);
     usi_notice ("peer.denied", "%s key=%s address=%s denied=%llu", why,
                 member ? member->certificate.name : "?", address,
                 (unsigned long long) core->counters.denied);
@@ -542,6 +544,7 @@ void server_destroy (server_t **self_p)
     zap_destroy (&self->zap);
     zloop_destroy (&self->loop);
     keys_close (core);
+    audit_close (core);
     for (size_t i = 0; i < self->unix_sockets_len; i++)
         unix_socket_destroy (&self->unix_sockets[i]);
     usi_msg_free (&self->msg);
@@ -660,7 +663,10 @@ static void s_watch_signals (server_t *self)
 
 static int s_open_keys (server_t *self, char **text)
 {
-    *text = keys_open (&self->core, self->options.state_dir);
+    *text =
+        self->core.identity ? keys_open (&self->core, self->options.state_dir) : NULL;
+    if (!*text)
+        *text = audit_open (&self->core, self->options.state_dir);
     return *text ? EXIT_OS : 0;
 }
 
@@ -674,7 +680,7 @@ int server_open (server_t *self, const server_options_t *options,
     self->core.max_buffer = options->max_buffer;
     self->core.max_buffers = options->max_buffers;
     int rc = s_open_store (self, text);
-    if (rc == 0 && self->core.identity)
+    if (rc == 0 && (self->core.identity || self->core.insecure))
         rc = s_open_keys (self, text);
     if (rc)
         return rc;

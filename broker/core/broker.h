@@ -43,6 +43,11 @@ typedef struct broker {
     members_t *members;             /* NULL likewise */
     char *revoked_path;             /* the list of revoked keys on disk; keys.c */
     bool insecure;                  /* TCP without keys is allowed */
+    struct {
+        char *path; /* NULL: nothing is written */
+        int fd;
+        bool failed; /* the last line */
+    } audit;         /* audit.c */
     uint32_t id;
     int64_t started_ms;
     int64_t lease_ms;

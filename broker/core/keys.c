@@ -3,6 +3,8 @@
  * See keys.h. */
 #include "core/keys.h"
 
+#include "core/audit.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -63,6 +65,7 @@ void keys_enforce (broker_t *self)
         usi_notice ("peer.denied", "%s key=%s name=%s", why,
                     peer->member->certificate.name, peer->name);
         self->counters.denied++;
+        audit_peer (self, "deny", peer, why);
         outbox_refuse (self->outbox, &peer->routing, NULL, US_ERR_DENIED, why);
         peers_cut (self->peers, peer);
     }

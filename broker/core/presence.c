@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/audit.h"
 #include "core/follows.h"
 #include "core/schedule.h"
 #include "peers/missed.h"
@@ -37,9 +38,11 @@ void presence_beat (broker_t *self)
 {
     size_t count;
     peer_t **peers = peers_all (self->peers, &count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        audit_flush (self, peers[i]);
         if (!peers[i]->gone)
             s_beat (self, peers[i]);
+    }
 }
 
 void presence_ask_announce (broker_t *self, bool everybody)
@@ -78,6 +81,7 @@ void presence_closed (broker_t *self, peer_t *peer, const usi_msg_t *msg)
 
 static void s_drop (broker_t *self, peer_t *peer)
 {
+    audit_flush (self, peer);
     outbox_forget (self->outbox, peer);
     follow_drop_all (self, peer);
     missed_free (peer);
@@ -90,6 +94,7 @@ static void s_forget_node (broker_t *self, node_t *node)
     if (presence_may_log (self))
         usi_info ("node.left", "gone name=%s node=%016llx", node->peer->name,
                   (unsigned long long) id);
+    audit_peer (self, "leave", node->peer, NULL);
     if (node->relayed && !is_elsewhere)
         store_relay (self->store, id, false);
     if (!is_elsewhere && !self->ending)

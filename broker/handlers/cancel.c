@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "core/access.h"
+#include "core/audit.h"
 #include "core/fanout.h"
 #include "core/orders.h"
 
@@ -34,13 +35,24 @@ static void s_act (broker_t *self, const usi_id_t *id, const store_cancelled_t *
         order_stop (self, id, reply->node, reply->attempt);
 }
 
+static void s_audit (broker_t *self, const peer_t *peer, const usi_id_t *id)
+{
+    char hex[2 * US_ID_LEN + 1], text[US_ID_TEXT_LEN + 1];
+    usi_hex (id->bytes, US_ID_LEN, hex);
+    snprintf (text, sizeof text, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,
+              hex + 16, hex + 20);
+    audit_peer (self, "cancel", peer, text);
+}
+
 static void s_on_cancelled (us_err_t code, const store_cancelled_t *reply, void *arg)
 {
     cancel_request_t *request = arg;
     broker_t *self = request->broker;
     peer_t *peer = peers_get (self->peers, request->peer);
-    if (peer)
+    if (peer) {
+        s_audit (self, peer, &request->id);
         s_reply (self, peer, &request->id, code, reply ? reply->state : 0);
+    }
     if (code == US_OK && reply)
         s_act (self, &request->id, reply);
     free (request);
@@ -57,7 +69,9 @@ static void s_on_found (us_err_t code, const store_job_t *job, void *arg)
     cancel_request_t *request = arg;
     broker_t *self = request->broker;
     peer_t *peer = peers_get (self->peers, request->peer);
-    if (peer && !code && access_job (self, peer, USI_MAY_CANCEL, job->record.owner)) {
+    bool may =
+        peer && !code && access_job (self, peer, USI_MAY_CANCEL, job->record.owner);
+    if (may) {
         s_cancel (self, request);
         return;
     }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/access.h"
+#include "core/audit.h"
 #include "core/entries.h"
 #include "core/limits.h"
 #include "core/presence.h"
@@ -79,6 +80,7 @@ static bool s_make_node (broker_t *self, peer_t *peer, const usi_msg_t *msg)
         return false;
     }
     entry_put_node (self, node);
+    audit_peer (self, "join", peer, NULL);
     if (presence_may_log (self))
         usi_info ("node.joined", "listens name=%s node=%016llx channels=%zu slots=%u",
                   peer->name, (unsigned long long) node->id, node->channels_len,
@@ -109,6 +111,8 @@ static void s_deny (broker_t *self, const routing_t *routing, const usi_msg_t *m
     self->counters.denied++;
     usi_notice ("peer.denied", "%s key=%s", why,
                 member ? member->certificate.name : "?");
+    if (presence_may_log (self))
+        audit_note (self, "deny", member, NULL, why);
     outbox_refuse (self->outbox, routing, msg, US_ERR_DENIED, why);
 }
 

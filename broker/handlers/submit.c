@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "core/access.h"
+#include "core/audit.h"
 #include "core/fanout.h"
 #include "core/follows.h"
 #include "core/schedule.h"
@@ -222,6 +223,7 @@ void handle_submit (broker_t *self, peer_t *peer, usi_msg_t *msg)
         job.body = usi_msg_item_body (msg, i);
         if (!code)
             code = access_submit (peer, item, job.body, &text);
+        audit_submitted (self, peer, item->channel, code != US_OK);
         if (code)
             s_reply (self, peer, &item->id, code, 0, text);
         else if (s_must_ask (self, &job))

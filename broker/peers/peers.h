@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/id.h"
 #include "base/list.h"
 #include "peers/handle.h"
 #include "peers/members.h"
@@ -59,6 +60,10 @@ typedef struct peer {
     int64_t greeted_ms;
     size_t at; /* in the table's array */
 
+    struct {
+        char channel[USI_CHANNEL_MAX + 1];
+        unsigned submitted, refused;    /* not in the audit yet */
+    } audit;                            /* core/audit.c */
     struct node *node;                  /* a node's own data; nodes.c */
     struct outmsg *out[PEER_OUT_KINDS]; /* messages being filled; outbox.c */
     list_node_t dirty;                  /* in the outbox's list; outbox.c */

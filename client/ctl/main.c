@@ -26,7 +26,7 @@ static const struct group {
       &cmd_doctor}},
     {"One job", {&cmd_submit, &cmd_show, &cmd_logs, &cmd_cancel, &cmd_retry}},
     {"Keep house", {&cmd_purge, &cmd_drain}},
-    {"Keys", {&cmd_keygen, &cmd_keys}},
+    {"Keys", {&cmd_keygen, &cmd_keys, &cmd_audit}},
 };
 enum { GROUPS = sizeof s_groups / sizeof *s_groups };
 

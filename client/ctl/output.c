@@ -158,19 +158,17 @@ static void s_print_table (char *const *cells, size_t rows, const column_t *colu
     free (widths);
 }
 
-static void s_table (const us_query_t *query, const column_t *columns)
+static void s_table (const json_t *list, const column_t *columns)
 {
     size_t count = s_count_columns (columns);
-    size_t rows = us_query_rows (query) + 1;
+    size_t rows = json_array_size (list) + 1;
     char **cells = mem_alloc (rows * count * sizeof *cells);
     for (size_t i = 0; i < count; i++)
         cells[i] = s_copy (columns[i].title);
-    for (size_t row = 1; row < rows; row++) {
-        json_t *object = json_from_query (query, row - 1);
+    for (size_t row = 1; row < rows; row++)
         for (size_t i = 0; i < count; i++)
-            cells[row * count + i] = output_cell (object, &columns[i]);
-        json_decref (object);
-    }
+            cells[row * count + i] =
+                output_cell (json_array_get (list, row - 1), &columns[i]);
     s_print_table (cells, rows, columns);
     for (size_t i = 0; i < rows * count; i++)
         free (cells[i]);
@@ -179,12 +177,19 @@ static void s_table (const us_query_t *query, const column_t *columns)
 
 void output_rows (const ctl_t *ctl, const us_query_t *query, const column_t *columns)
 {
-    if (!ctl->json) {
-        s_table (query, columns);
-        return;
-    }
+    json_t *list = json_array ();
     for (size_t row = 0; row < us_query_rows (query); row++)
-        output_json (json_from_query (query, row));
+        json_array_append_new (list, json_from_query (query, row));
+    output_list (ctl, list, columns);
+    json_decref (list);
+}
+
+void output_list (const ctl_t *ctl, const json_t *list, const column_t *columns)
+{
+    if (!ctl->json)
+        s_table (list, columns);
+    for (size_t row = 0; ctl->json && row < json_array_size (list); row++)
+        output_json (json_incref (json_array_get (list, row)));
 }
 
 void output_description (const json_t *row, const column_t *lines)

@@ -38,6 +38,8 @@ char *output_joined (const json_t *list, const char *between);
 
 /* All rows of an answered question. */
 void output_rows (const ctl_t *ctl, const us_query_t *query, const column_t *columns);
+/* The same of an array of objects. */
+void output_list (const ctl_t *ctl, const json_t *list, const column_t *columns);
 /* One row as lines "title: value"; lines without a value are left out. Always a table. */
 void output_description (const json_t *row, const column_t *lines);
 /* What a job wrote. On a terminal control characters are escaped, unless raw. */

@@ -560,3 +560,38 @@ def test_owners_share_no_worker(keyed):
         said[name] = client.script(text).split()
     assert len(set(said["alice"])) == len(set(said["bob"])) == 1
     assert said["alice"] != said["bob"]
+
+
+# --- who did what ---------------------------------------------------------------------
+
+
+def test_audit(keyed):
+    keyed.node("n1")
+    alice = keyed.client("alice", "--channel", "default")
+    for _ in range(3):
+        assert submit(alice).returncode == 0
+    denied(alice, "submit", "--channel", "other", "--shell", "true")
+    job = json.loads(alice.ctl("--json", "submit", "--shell", "sleep 60").stdout)["id"]
+    alice.ctl("cancel", job, check=False)
+    denied(alice, "drain", "x")
+    revoke(keyed, "alice")
+    denied(alice)
+    data = next((keyed.broker.output_path.parent).glob("data"))
+
+    def lines(*options):
+        own = keyed.own()
+        done = own.ctl("--json", "audit", "--dir", str(data), *options)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    wait_for(lambda: sum(line.get("jobs", 0) for line in lines("--key", "alice")) == 4)
+    what = {line["what"] for line in lines("--key", "alice")}
+    assert what == {"submit", "cancel", "deny"}
+    assert {line["detail"] for line in lines("--what", "cancel")} == {job}
+    assert sum(line.get("refused", 0) for line in lines("--key", "alice")) == 1
+    mine = [line["what"] for line in lines() if "key" not in line]
+    assert mine == ["admit", "admit", "revoke"]
+    assert [line["what"] for line in lines("--key", "n1")] == ["join"]
+    assert len(lines("--limit", "2")) == 2
+    assert (data / "audit.log").stat().st_mode & 0o777 == 0o600
+    table = keyed.own().ctl("audit", "--dir", str(data)).stdout
+    assert table.split()[:3] == ["TIME", "WHAT", "KEY"]
