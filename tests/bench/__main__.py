@@ -44,7 +44,7 @@ from pathlib import Path
 from typing import Any
 
 import understudy
-from bench import people, versus
+from bench import people, transports, versus
 from bench.jobs import noop
 from support import Broker, Node, Redis
 
@@ -239,6 +239,15 @@ def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
         return numbers
 
 
+def by_transport(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
+    with ExitStack() as stack:
+        contestants = transports.ways(
+            stack, folder, arguments.durability, arguments.slots
+        )
+        redis = folder / "tcp/data/redis.sock"
+        return compete(contestants, redis, arguments)
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
@@ -264,6 +273,11 @@ def parse() -> argparse.Namespace:
         metavar="DIR",
         help="another checkout, in turn with this",
     )
+    add(
+        "--transports",
+        action="store_true",
+        help="only Understudy: by TCP in clear, by TCP with keys, by the unix socket",
+    )
     return parser.parse_args()
 
 
@@ -287,7 +301,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="understudy-bench-"))
     try:
-        medians = run(folder, arguments)
+        measure = by_transport if arguments.transports else run
+        medians = measure(folder, arguments)
     finally:
         shutil.rmtree(folder)
     if arguments.json:

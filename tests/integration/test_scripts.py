@@ -186,6 +186,14 @@ def test_bench(directory):
 
 
 @pytest.mark.slow
+def test_bench_of_transports(directory):
+    small = ["--rounds", "1", "--jobs", "100", "--round-trips", "50", "--transports"]
+    medians = json.loads(bench(directory, "--json", *small))
+    assert set(medians) == {"tcp", "keys", "socket", "machine"}
+    assert all(value > 0 for part in medians.values() for value in part.values())
+
+
+@pytest.mark.slow
 def test_bench_of_two_builds_in_turn(directory):
     small = ["--rounds", "1", "--jobs", "100", "--round-trips", "50"]
     figures = json.loads(bench(directory, "--json", "--against", str(ROOT), *small))
