@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "net/connection.h"
 
@@ -29,6 +30,9 @@ struct node_conn {
     int timer;                    /* 0: none */
     int64_t timer_ms;             /* when it fires */
     bool told;                    /* the log knows that there is no broker */
+    usi_revocation_t revoked;     /* keys that are good no more */
+    char *revoked_path;           /* the same on disk; NULL: no keys */
+    uint64_t revoked_number;      /* of what stands there */
 };
 
 /* --- the loop --------------------------------------------------------------------- */
@@ -154,6 +158,39 @@ static void s_none (node_conn_t *self, const char *why)
     self->told = true;
 }
 
+/* The list is kept beside the environments: a broker cannot bring back a key that an other
+ * one has told to be revoked. */
+static void s_load_revoked (node_conn_t *self)
+{
+    const usi_identity_t *identity = self->node->options.identity;
+    char text[USI_KEY_TEXT_LEN + 1];
+    usi_buf_t bytes = {0};
+    if (!identity)
+        return;
+    usi_key_text (identity->cluster.key, text);
+    self->revoked_path = usi_sprintf ("%s/revoked-%s", self->node->options.cache, text);
+    int error = usi_file_read (self->revoked_path, USI_MAX_REVOKED, &bytes);
+    const char *why = error
+                          ? strerror (error)
+                          : usi_revocation_take (&self->revoked, usi_buf_bytes (&bytes),
+                                                 identity->cluster.key);
+    if (why && error != ENOENT)
+        usi_warning ("keys.revoked", "%s: %s", self->revoked_path, why);
+    self->revoked_number = self->revoked.number;
+    usi_buf_free (&bytes);
+}
+
+static void s_save_revoked (node_conn_t *self)
+{
+    if (self->revoked.number == self->revoked_number)
+        return;
+    int error =
+        usi_file_write (self->revoked_path, usi_buf_bytes (&self->revoked.bytes));
+    if (error)
+        usi_warning ("keys.revoked", "%s: %s", self->revoked_path, strerror (error));
+    self->revoked_number = self->revoked.number;
+}
+
 static void s_on_changed (void *arg, usi_conn_state_t before, usi_conn_event_t event,
                           const char *why, const usi_msg_t *welcome)
 {
@@ -166,6 +203,7 @@ static void s_on_changed (void *arg, usi_conn_state_t before, usi_conn_event_t e
     case USI_CONN_ON_STOP: s_unwatch (self); break;
     default: break;
     }
+    s_save_revoked (self);
     s_set_timer (self);
 }
 
@@ -246,10 +284,12 @@ node_conn_t *node_conn_new (node_t *node, const node_conn_events_t *events)
     self->node = node;
     self->events = *events;
     self->endpoints = s_join (options->brokers, options->brokers_len);
+    s_load_revoked (self);
     usi_conn_options_t conn = {
         .role = "node",
         .name = options->name,
         .identity = options->identity,
+        .revoked = &self->revoked,
         .brokers = {.endpoints = options->redis ? NULL : self->endpoints,
                     .redis = options->redis,
                     .look_ms = LOOK_MS,
@@ -291,6 +331,8 @@ void node_conn_destroy (node_conn_t **self_p)
     if (self->discovery_fd >= 0)
         loop_unwatch (self->node->loop, self->discovery_fd);
     usi_conn_destroy (&self->conn);
+    usi_revocation_clear (&self->revoked);
+    free (self->revoked_path);
     loop_cancel (self->node->loop, &self->timer);
     usi_buf_free (&self->channels);
     usi_buf_free (&self->pythons);

@@ -320,6 +320,16 @@ static void s_finding_row (row_t *row, const char *setting, const char *verdict)
     free (text);
 }
 
+static const char *s_judge_security (const broker_t *self)
+{
+    if (self->identity)
+        return "by tcp only who has a key is served";
+    return self->insecure
+               ? "weak: by tcp anybody is served (--insecure): whoever can connect "
+                 "can run code on every node"
+               : "only this user is served, by the unix socket";
+}
+
 static void s_on_doctor (us_err_t code, const char *const *findings, size_t count,
                          void *arg)
 {
@@ -329,11 +339,20 @@ static void s_on_doctor (us_err_t code, const char *const *findings, size_t coun
         answer_fail (&answer, code, NULL);
         return;
     }
+    const char *own[] = {
+        "security", s_judge_security (answer->broker), "trust",
+        "whoever may write to this Redis can falsify jobs and so run code "
+        "on every node"};
+    const size_t rows = sizeof own / sizeof *own / 2;
     for (size_t i = 0; i + 1 < count; i += 2) {
         s_finding_row (&row, findings[i], findings[i + 1]);
         answer_end_row (answer, i / 2, &row);
     }
-    answer_send (&answer, count / 2);
+    for (size_t i = 0; i < rows; i++) {
+        s_finding_row (&row, own[2 * i], own[2 * i + 1]);
+        answer_end_row (answer, count / 2 + i, &row);
+    }
+    answer_send (&answer, rows + count / 2);
 }
 
 void query_doctor (answer_t *answer)

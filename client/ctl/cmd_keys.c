@@ -181,6 +181,33 @@ static int s_revoke_named (keys_t *self, const us_query_t *query,
     return exit_code;
 }
 
+/* Brokers are no members; their keys stand in the cluster's file. */
+static int s_revoke_brokers (keys_t *self, const usi_keys_t *keys, size_t *count)
+{
+    usi_cluster_t cluster;
+    char *path = mem_printf ("%s/cluster.pub", self->folder);
+    char *wrong = usi_cluster_read (&cluster, path);
+    int exit_code = wrong ? s_wrong (wrong) : EXIT_DONE;
+    size_t kept = 0, before = cluster.brokers_len;
+    for (size_t i = 0; i < before; i++) {
+        usi_certificate_t *broker = cluster.brokers[i];
+        bool is_meant = strcmp (broker->name, self->what) == 0;
+        if (is_meant && exit_code == EXIT_DONE)
+            exit_code = s_revoke_key (self->ctl, broker->transport, keys);
+        if (is_meant)
+            free (broker);
+        else
+            cluster.brokers[kept++] = broker;
+    }
+    cluster.brokers_len = kept;
+    if (exit_code == EXIT_DONE && kept < before && usi_cluster_write (path, &cluster))
+        exit_code = s_wrong (mem_printf ("%s cannot be written", path));
+    *count += before - kept;
+    usi_cluster_clear (&cluster);
+    free (path);
+    return exit_code;
+}
+
 static int s_revoke_with (keys_t *self, const usi_keys_t *cluster)
 {
     size_t count = 0;
@@ -189,6 +216,8 @@ static int s_revoke_with (keys_t *self, const usi_keys_t *cluster)
     if (exit_code == EXIT_DONE)
         exit_code = s_revoke_named (self, query, cluster, &count);
     us_query_destroy (&query);
+    if (exit_code == EXIT_DONE)
+        exit_code = s_revoke_brokers (self, cluster, &count);
     if (exit_code == EXIT_DONE && count == 0) {
         char *line = mem_printf ("no key has the name %s", self->what);
         ctl_say (line);

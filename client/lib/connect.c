@@ -198,6 +198,7 @@ bool connect_open (engine_t *self)
         .attempt_min_ms = ATTEMPT_MIN_MS,
         .attempt_max_ms = ATTEMPT_MAX_MS,
         .patient = self->client->ever_connected,
+        .heeds_refusal = true,
         .pause_min_ms = PAUSE_MIN_MS,
         .pause_max_ms = PAUSE_MAX_MS,
         .linger_ms = BYE_LINGER_MS,

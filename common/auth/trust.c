@@ -108,7 +108,8 @@ char *usi_trust_find (usi_identity_t **identity, char **hint, const char *key_pa
 
 /* --- brokers --------------------------------------------------------------------------------- */
 
-const char *usi_trust_broker (const usi_identity_t *identity, usi_bytes_t certificate,
+const char *usi_trust_broker (const usi_identity_t *identity,
+                              const usi_revocation_t *revoked, usi_bytes_t certificate,
                               const uint8_t key[USI_KEY_LEN])
 {
     const char *why = NULL;
@@ -122,6 +123,8 @@ const char *usi_trust_broker (const usi_identity_t *identity, usi_bytes_t certif
         why = "the broker's certificate belongs to another key";
     else if (usi_certificate_is_over (read, (int64_t) time (NULL)))
         why = "the broker's certificate has expired";
+    else if (usi_revocation_has (revoked, key))
+        why = "the broker's key was revoked";
     free (read);
     return why;
 }

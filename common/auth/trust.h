@@ -6,6 +6,7 @@
 #define COMMON_AUTH_TRUST_H
 
 #include "auth/keyfile.h"
+#include "auth/revocation.h"
 
 #define USI_NO_KEY "none" /* in place of a path: without keys */
 
@@ -16,9 +17,10 @@
 char *usi_trust_find (usi_identity_t **identity, char **hint, const char *key_path,
                       const char *cluster_path, usi_role_t role);
 
-/* What a broker shows in WELCOME: whether it is one of this cluster and has the key that the
- * handshake proved. NULL, or what is wrong, static. */
-const char *usi_trust_broker (const usi_identity_t *identity, usi_bytes_t certificate,
+/* What a broker shows in WELCOME: whether it is one of this cluster, has the key that the
+ * handshake proved, and was not revoked. NULL, or what is wrong, static. */
+const char *usi_trust_broker (const usi_identity_t *identity,
+                              const usi_revocation_t *revoked, usi_bytes_t certificate,
                               const uint8_t key[USI_KEY_LEN]);
 
 #endif

@@ -31,7 +31,9 @@ struct usi_conn {
     usi_dealer_t dealer;
     bool is_keyed; /* the connection is; then keys.broker is the broker's */
     bool is_refused;
+    int64_t refused_at; /* since then, by every address; 0: not */
     usi_dealer_keys_t keys;
+    usi_revocation_t own_revoked, *revoked;
     usi_msg_t in;
     char address[300]; /* "tcp://", the longest name, a port */
     char why[256];     /* the last reason for a failure */
@@ -60,6 +62,10 @@ static bool s_apply (usi_conn_t *self, usi_conn_event_t event, const char *why,
 static void s_lost (usi_conn_t *self, const char *why)
 {
     bool was_ready = self->state == USI_CONN_READY;
+    if (!self->is_refused)
+        self->refused_at = 0;
+    else if (!self->refused_at)
+        self->refused_at = usi_now_ms ();
     if (!s_apply (self, USI_CONN_ON_LOST, why, NULL))
         return;
     usi_dealer_close (&self->dealer, 0);
@@ -209,14 +215,24 @@ static void s_seek (usi_conn_t *self)
 
 /* --- what the broker says --------------------------------------------------------- */
 
+/* The broker tells which keys are good no more: its own may be one of them. */
+static const char *s_check_broker (usi_conn_t *self, const usi_fields_t *welcome)
+{
+    const usi_identity_t *identity = self->options.identity;
+    const char *why = usi_has (welcome, USI_F_REVOKED)
+                          ? usi_revocation_take (self->revoked, welcome->revoked,
+                                                 identity->cluster.key)
+                          : NULL;
+    return why ? why
+               : usi_trust_broker (identity, self->revoked, welcome->certificate,
+                                   self->keys.broker);
+}
+
 static void s_on_welcome (usi_conn_t *self, const usi_msg_t *msg)
 {
     if (self->state != USI_CONN_GREETING)
         return;
-    const char *why = self->is_keyed
-                          ? usi_trust_broker (self->options.identity,
-                                              msg->head.certificate, self->keys.broker)
-                          : NULL;
+    const char *why = self->is_keyed ? s_check_broker (self, &msg->head) : NULL;
     if (why) {
         self->is_refused = true;
         s_lost (self, why);
@@ -226,6 +242,7 @@ static void s_on_welcome (usi_conn_t *self, const usi_msg_t *msg)
     self->heartbeat_ms = heartbeat_ms > 0 ? heartbeat_ms : USI_HEARTBEAT_MS;
     self->ping_at = usi_now_ms () + self->heartbeat_ms;
     self->patient = true;
+    self->refused_at = 0;
     self->pauses = 0;
     s_apply (self, USI_CONN_ON_WELCOME, "", msg);
 }
@@ -336,7 +353,9 @@ static bool s_is_overdue (const usi_conn_t *self, int64_t now)
 {
     bool trying = self->state == USI_CONN_SEEKING || self->state == USI_CONN_GREETING ||
                   self->state == USI_CONN_PAUSED;
-    return trying && !self->patient && now >= self->give_up_at;
+    bool is_sent_away = self->options.heeds_refusal && self->refused_at &&
+                        now - self->refused_at >= self->options.connect_timeout_ms;
+    return trying && (is_sent_away || (!self->patient && now >= self->give_up_at));
 }
 
 void usi_conn_service (usi_conn_t *self)
@@ -411,6 +430,7 @@ usi_conn_t *usi_conn_new (const usi_conn_options_t *options,
         return NULL;
     }
     self->options = *options;
+    self->revoked = options->revoked ? options->revoked : &self->own_revoked;
     self->events = *events;
     self->patient = options->patient;
     self->heartbeat_ms = USI_HEARTBEAT_MS;
@@ -424,6 +444,7 @@ void usi_conn_want (usi_conn_t *self)
     if (self->state != USI_CONN_IDLE)
         return;
     self->give_up_at = usi_now_ms () + self->options.connect_timeout_ms;
+    self->refused_at = 0;
     self->new_round = true;
     self->pauses = 0;
     s_apply (self, USI_CONN_ON_WANTED, NULL, NULL);
@@ -448,6 +469,7 @@ void usi_conn_destroy (usi_conn_t **self_p)
     zmq_ctx_term (self->context);
     usi_discovery_destroy (&self->discovery);
     usi_msg_free (&self->in);
+    usi_revocation_clear (&self->own_revoked);
     free (self);
     *self_p = NULL;
 }

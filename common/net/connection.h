@@ -31,12 +31,17 @@ typedef struct usi_conn_options {
     const char *role, *name; /* in HELLO */
     usi_brokers_t brokers;
     const usi_identity_t *identity; /* NULL: without keys */
+    /* Keys that are good no more, as brokers tell them; NULL: known only to this connection. */
+    usi_revocation_t *revoked;
     /* The first connection may take so long, then the search is given up. All addresses
      * of a round share this time; each gets a part of it within these bounds, the only
      * one all of it, but the upper bound at least. */
     int64_t connect_timeout_ms;
     int64_t attempt_min_ms, attempt_max_ms;
     bool patient; /* never gives up, as it never does after the first connection */
+    /* But gives up where its key has been refused by all for connect_timeout_ms: waiting
+     * would not help who was turned away. */
+    bool heeds_refusal;
     /* Between two rounds: short_pauses times pause_min_ms, then each twice the one
      * before, up to pause_max_ms; always with jitter. */
     int64_t pause_min_ms, pause_max_ms;

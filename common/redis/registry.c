@@ -4,6 +4,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/id.h"
 #include "proto/fields.h"
@@ -65,6 +68,22 @@ static bool s_is_loopback (usi_bytes_t endpoint)
     return false;
 }
 
+/* A unix socket that is not there, or is another user's, whose broker serves only that
+ * one. */
+static bool s_is_gone (usi_bytes_t endpoint)
+{
+    static const char ipc[] = "ipc://";
+    struct stat st;
+    if (endpoint.len < sizeof ipc || memcmp (endpoint.data, ipc, sizeof ipc - 1) != 0)
+        return false;
+    char *path = usi_bytes_dup_text (
+        usi_bytes (endpoint.data + sizeof ipc - 1, endpoint.len - (sizeof ipc - 1)));
+    bool is_there =
+        path && (*path == '@' || (stat (path, &st) == 0 && st.st_uid == geteuid ()));
+    free (path);
+    return !is_there;
+}
+
 static void s_add_broker (usi_bytes_t entry, usi_buf_t *endpoints)
 {
     usi_fields_t fields = {0};
@@ -75,7 +94,7 @@ static void s_add_broker (usi_bytes_t entry, usi_buf_t *endpoints)
     usi_bytes_t endpoint;
     size_t position = 0;
     while (usi_list_next (&fields.endpoints, &position, &endpoint)) {
-        if (s_is_loopback (endpoint) && !here)
+        if ((s_is_loopback (endpoint) && !here) || s_is_gone (endpoint))
             continue;
         if (endpoints->len)
             usi_buf_text (endpoints, ",");

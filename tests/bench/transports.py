@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The same by three ways, in turn: TCP in clear, TCP with keys, the unix socket. Each has
-a broker and a node of its own; those that are not asked cost next to nothing."""
+"""The same by three ways, in turn: TCP in clear, TCP with keys, the unix socket. Each
+has a broker and a node of its own; those that are not asked cost next to nothing."""
 
 from __future__ import annotations
 

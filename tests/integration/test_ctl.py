@@ -105,7 +105,13 @@ def test_cancel_in_any_state(broker, node, client):
 
 
 def findings(user, level):
-    return [row["text"] for row in rows(user, "doctor") if row["level"] == level]
+    """But for the one that says that this broker has no keys."""
+    said = rows(user, "doctor")
+    return [
+        row["text"]
+        for row in said
+        if row["level"] == level and row.get("name") != "security"
+    ]
 
 
 def test_doctor_finds_jobs_that_nobody_will_run(broker, node, client):

@@ -4,13 +4,14 @@
 import base64
 import hashlib
 import json
+import signal
 import time
 
 import pytest
 import zmq
 from zmq.utils import z85
 
-from support import Redis, StartError, wait_for
+from support import BIN, PYTHON, ROOT, Redis, StartError, wait_for
 from support.keys import Keys
 from understudy import _msgpack as msgpack
 
@@ -158,6 +159,8 @@ def test_without_keys_it_is_said_loudly(stage):
     wait_for(lambda: "INSECURE" in broker.output)
     row = json.loads(stage.client(broker).ctl("--json", "status").stdout)
     assert row["security"] == "INSECURE: anybody"
+    said = stage.client(broker).ctl("doctor", check=False).stdout
+    assert "anybody is served (--insecure)" in said
 
 
 def test_keys_and_insecure_exclude_each_other(keyed):
@@ -188,6 +191,38 @@ def test_a_revoked_key_is_not_heard(keyed):
     wait_for(lambda: "node.left" in keyed.broker.output)
 
 
+def test_who_waits_is_told_that_its_key_was_revoked(keyed):
+    alice = keyed.client("alice")
+    alice.env["UNDERSTUDY_CONNECT_TIMEOUT"] = "1s"
+    script = alice.write(
+        "wait.py",
+        """
+        from understudy.decorators import understudy
+        from understudy.exceptions import AccessDenied
+
+
+        @understudy()
+        def never():
+            return 1
+
+
+        job = never()
+        print("waits", flush=True)
+        try:
+            job.get()
+        except AccessDenied as error:
+            print("told:", error)
+        """,
+    )
+    waiting = alice.start("wait", [PYTHON, script])
+    wait_for(lambda: "waits" in waiting.output)
+    wait_for(lambda: keyed.own().ctl("--json", "jobs").stdout)
+    revoke(keyed, "alice")
+    wait_for(lambda: "told:" in waiting.output)
+    assert "does not admit this key" in waiting.output
+    assert waiting.wait() == 0
+
+
 def test_what_was_revoked_stays_revoked(keyed):
     """Also over a restart, when the store has lost its memory of it."""
     keyed.client("alice")
@@ -203,6 +238,44 @@ def test_what_was_revoked_stays_revoked(keyed):
     alice = keyed.stage.client(keyed.broker)
     alice.env |= keyed.keys.env("alice")
     assert "does not admit this key" in denied(alice)
+
+
+def test_a_node_goes_to_no_broker_that_was_revoked(keyed):
+    """It was told once, and knows it over a restart, whatever that broker says then."""
+    node = keyed.node("n1")
+    cache = node.cache
+    revoke(keyed, "the-broker")
+    assert "broker " not in (keyed.keys.folder / "cluster.pub").read_text()
+    node.stop()
+
+    def start():
+        return keyed.stage.client().start(
+            "node",
+            [BIN / "understudy-node", "--broker", keyed.broker.endpoint]
+            + ["--cache", cache, "--runtime", ROOT / "client/python/src"]
+            + [
+                word
+                for name, path in keyed.keys.options("n1").items()
+                for word in (f"--{name}", path)
+            ],
+        )
+
+    first = start()
+    wait_for(lambda: "the broker's key was revoked" in first.output)
+    first.signal(signal.SIGTERM)
+    first.wait()
+    # A broker that hides what it was told.
+    data = next((keyed.broker.output_path.parent).glob("data"))
+    with Redis(data / "redis.sock") as redis:
+        redis("HDEL", "us:keys", "revoked")
+    keyed.broker.stop()
+    for kept in data.glob("revoked-*"):
+        kept.unlink()
+    keyed.start(data=data)
+    again = start()
+    wait_for(lambda: "the broker's key was revoked" in again.output)
+    again.signal(signal.SIGTERM)
+    again.wait()
 
 
 def test_a_stolen_store_adds_nobody(keyed, directory):

@@ -186,7 +186,10 @@ static void test_doctor_tells_weak_settings_from_good_ones (void **state)
     usi_msg_t msg = USI_MSG_INIT;
     s_ask (world, client, "doctor");
     fake_answer_doctor (fake_take (world->store, "doctor"), US_OK, findings, 4);
-    s_hear (world, client, &msg, US_OK, 2);
+    s_hear (world, client, &msg, US_OK, 4);
+    s_expect_text (&msg, 2, "name", "security");
+    s_expect_text (&msg, 2, "level", "ok");
+    s_expect_text (&msg, 3, "name", "trust");
     s_expect_text (&msg, 0, "level", "ok");
     s_expect_text (&msg, 0, "text", "aof: yes");
     s_expect_text (&msg, 1, "level", "warning");
