@@ -110,7 +110,7 @@ def findings(user, level):
     return [
         row["text"]
         for row in said
-        if row["level"] == level and row.get("name") != "security"
+        if row["level"] == level and not row["text"].startswith("security:")
     ]
 
 
