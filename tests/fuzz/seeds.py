@@ -76,6 +76,7 @@ def seeds():
         "pack": [frame[2:] for frame in messages] + envelopes(*every),
         "record": [*lines("records.txt"), *lines("records_corrupt.txt")],
         "requirement": texts(REQUIREMENTS),
+        "revocation": [b"\x92\x01\xc4\x20" + bytes(32), b"\x92\x02\xc4\x00"],
         "url": texts(URLS),
         "value": envelopes(*every),
         "worker": envelopes("failures") + logs,
