@@ -8,7 +8,6 @@
 #include "base/mem.h"
 
 #define MONITORS_MAX 2
-#define TURN_MAX     256
 
 /* One that waits, the oldest first in the list. */
 typedef struct waiting {
@@ -88,20 +87,21 @@ static int s_next_event (void *monitor, int *value)
     return event;
 }
 
-static int s_on_event (zloop_t *loop, zsock_t *reader, void *arg)
+/* Reads all that the monitor has told. */
+static void s_read (connections_t *self, zsock_t *monitor)
 {
-    connections_t *self = arg;
     int fd;
-    (void) loop;
-    for (int i = 0; i < TURN_MAX; i++) {
-        int event = s_next_event (zsock_resolve (reader), &fd);
-        if (event == 0)
-            break;
+    for (int event; (event = s_next_event (zsock_resolve (monitor), &fd)) != 0;)
         if (event == ZMQ_EVENT_ACCEPTED)
             s_add (self, fd);
         else
             s_forget (self, fd);
-    }
+}
+
+static int s_on_event (zloop_t *loop, zsock_t *reader, void *arg)
+{
+    (void) loop;
+    s_read (arg, reader);
     return 0;
 }
 
@@ -128,6 +128,10 @@ void connections_watch (connections_t *self, zloop_t *loop, void *socket)
 
 void connections_greeted (connections_t *self, const handle_t *handle)
 {
+    /* The monitor has told of it before its first message came, but may not have been read
+     * since: read later, it would make a silent connection of a peer. */
+    for (size_t i = 0; i < self->monitors_len; i++)
+        s_read (self, self->monitors[i]);
     s_forget (self, handle->fd);
 }
 

@@ -675,3 +675,21 @@ def test_the_watchers_of_a_job_are_bounded(peer, redis_server):
         late.send(WATCH, [{"id": job}])
         assert late.expect(STATE)[0]["items"][0]["code"] == 0
         assert int(redis("SCARD", watchers)) == 1000
+
+
+def test_who_says_no_hello_is_cut(peer):
+    """And nobody who said it, however many came at once, and who is there."""
+    clients = [peer() for _ in range(40)]
+    peer(None)
+
+    def is_cut():
+        for client in clients:
+            client.send(PONG)
+        time.sleep(0.1)
+        return "that said no HELLO" in peer.broker.output
+
+    wait_for(is_cut)
+    for client in clients:
+        client.send(QUERY, what="status", ref=1)
+        assert client.expect(ANSWER)
+    assert "cut 1 connections that said no HELLO" in peer.broker.output
