@@ -185,7 +185,7 @@ static void s_save_revoked (node_conn_t *self)
     if (self->revoked.number == self->revoked_number)
         return;
     int error =
-        usi_file_write (self->revoked_path, usi_buf_bytes (&self->revoked.bytes));
+        usi_file_write (self->revoked_path, usi_buf_bytes (&self->revoked.bytes), 0600);
     if (error)
         usi_warning ("keys.revoked", "%s: %s", self->revoked_path, strerror (error));
     self->revoked_number = self->revoked.number;

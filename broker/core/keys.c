@@ -43,7 +43,8 @@ static char *s_load (broker_t *self)
 
 static void s_save (const broker_t *self)
 {
-    int error = usi_file_write (self->revoked_path, members_revoked (self->members));
+    int error =
+        usi_file_write (self->revoked_path, members_revoked (self->members), 0600);
     if (error)
         usi_error ("keys.revoked", "%s cannot be written: %s", self->revoked_path,
                    strerror (error));

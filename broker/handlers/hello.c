@@ -155,7 +155,9 @@ void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *ms
     bool is_node = s_is (head->role, "node");
     member_t *member = NULL;
     us_err_t code;
-    peer_t *known = peers_find (self->peers, routing), before = {0};
+    unsigned greetings = 0;
+    int64_t greeted_ms = usi_now_ms ();
+    peer_t *known = peers_find (self->peers, routing);
     if (known && s_is_too_often (known)) {
         s_log_cut (self, known);
         peers_cut (self->peers, known);
@@ -167,7 +169,8 @@ void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *ms
         return;
     }
     if (known) {
-        before = *known;
+        greetings = known->greetings;
+        greeted_ms = known->greeted_ms;
         peers_mark_gone (self->peers, known);
     }
     const char *why = s_check (self, routing, msg, &member, &code);
@@ -183,8 +186,8 @@ void handle_hello (broker_t *self, const routing_t *routing, const usi_msg_t *ms
         peers_add (self->peers, routing, is_node ? USI_BY_NODE : USI_BY_CLIENT,
                    head->name, head->host, head->pid);
     peer_set_member (peer, member);
-    peer->greetings = before.greetings + 1;
-    peer->greeted_ms = before.greetings ? before.greeted_ms : usi_now_ms ();
+    peer->greetings = greetings + 1;
+    peer->greeted_ms = greeted_ms;
     peer->handle = handle_of (usi_msg_fd (msg));
     if (self->greeted)
         self->greeted (self->greeted_arg, &peer->handle);
@@ -217,8 +220,5 @@ void handle_pong (broker_t *self, peer_t *peer, usi_msg_t *msg)
 void handle_bye (broker_t *self, peer_t *peer, usi_msg_t *msg)
 {
     (void) msg;
-    uint64_t node = peer->node ? peer->node->id : 0;
     peers_mark_gone (self->peers, peer);
-    if (node && !nodes_find (self->nodes, node))
-        store_unregister_node (self->store, node);
 }

@@ -4,14 +4,13 @@
 #include "auth/keyfile.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "base/file.h"
 
 #define FILE_MAX (512 * 1024)
 #define BASE64   sodium_base64_VARIANT_URLSAFE_NO_PADDING
@@ -31,47 +30,36 @@ static char *s_wrong (const char *path, const char *why)
 /* --- reading a file -------------------------------------------------------------------- */
 
 /* Secret: a file that others may read is one that others have read. */
-static const char *s_check (int fd, bool is_secret)
+static const char *s_reason (int error)
 {
-    struct stat st;
-    if (fstat (fd, &st) < 0)
-        return strerror (errno);
-    if (!S_ISREG (st.st_mode))
-        return "this is not a file";
-    if (is_secret && st.st_uid != geteuid () && st.st_uid != 0)
-        return "this secret belongs to another user";
-    if (is_secret && (st.st_mode & 077) != 0)
-        return "others may read this secret: make another key with understudy-ctl "
-               "keygen, "
-               "or, if nobody did, chmod 600 it";
-    return st.st_size > FILE_MAX ? "this is too long for a file of keys" : NULL;
-}
-
-/* NUL terminated, from malloc. NULL: *why says why. */
-static char *s_load (const char *path, bool is_secret, const char **why)
-{
-    int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    char *text = NULL;
-    *why = fd < 0 ? strerror (errno) : s_check (fd, is_secret);
-    if (!*why && !(text = malloc (FILE_MAX + 1)))
-        *why = strerror (ENOMEM);
-    size_t len = 0;
-    for (ssize_t got = 1; text && got > 0 && len < FILE_MAX;) {
-        got = read (fd, text + len, FILE_MAX - len);
-        len += got > 0 ? (size_t) got : 0;
+    switch (error) {
+    case EPERM:
+        return "others may read this secret, or it is another user's: make another key "
+               "with understudy-ctl keygen, or, if nobody did, chmod 600 it";
+    case EINVAL: return "this is not a file";
+    case EFBIG: return "this is too long for a file of keys";
+    default: return strerror (error);
     }
-    if (text)
-        text[len] = '\0';
-    if (fd >= 0)
-        close (fd);
-    return text;
 }
 
-static void s_unload (char *text)
+/* Its text, NUL terminated, in file. NULL: *why says why. s_unload follows in both cases. */
+static char *s_load (const char *path, bool is_secret, usi_buf_t *file,
+                     const char **why)
 {
-    if (text)
-        usi_wipe (text, (unsigned) strlen (text));
-    free (text);
+    int error = is_secret ? usi_file_read_secret (path, FILE_MAX, file)
+                          : usi_file_read (path, FILE_MAX, file);
+    *why = error ? s_reason (error) : NULL;
+    if (error)
+        return NULL;
+    usi_buf_append (file, "", 1);
+    return (char *) file->data;
+}
+
+static void s_unload (usi_buf_t *file)
+{
+    if (file->data)
+        usi_wipe (file->data, (unsigned) file->len);
+    usi_buf_free (file);
 }
 
 /* The next line that says something: its word and its value, NUL terminated in place. False:
@@ -183,11 +171,12 @@ static const char *s_parse_cluster (usi_cluster_t *self, char *at)
 char *usi_cluster_read (usi_cluster_t *cluster, const char *path)
 {
     const char *why;
+    usi_buf_t file = {0};
     *cluster = (usi_cluster_t){0};
-    char *text = s_load (path, false, &why);
+    char *text = s_load (path, false, &file, &why);
     if (text)
         why = s_parse_cluster (cluster, text);
-    s_unload (text);
+    s_unload (&file);
     if (why)
         usi_cluster_clear (cluster);
     return why ? s_wrong (path, why) : NULL;
@@ -222,11 +211,12 @@ static const char *s_parse_cluster_key (usi_cluster_key_t *self, char *at)
 char *usi_cluster_key_read (usi_cluster_key_t *key, const char *path)
 {
     const char *why;
+    usi_buf_t file = {0};
     *key = (usi_cluster_key_t){0};
-    char *text = s_load (path, true, &why);
+    char *text = s_load (path, true, &file, &why);
     if (text)
         why = s_parse_cluster_key (key, text);
-    s_unload (text);
+    s_unload (&file);
     return why ? s_wrong (path, why) : NULL;
 }
 
@@ -254,10 +244,11 @@ char *usi_certificate_read_file (usi_certificate_t *certificate, const char *pat
                                  const uint8_t cluster[USI_KEY_LEN])
 {
     const char *why;
-    char *text = s_load (path, false, &why);
+    usi_buf_t file = {0};
+    char *text = s_load (path, false, &file, &why);
     if (text)
         why = s_parse_certificate (text, NULL, certificate, cluster);
-    s_unload (text);
+    s_unload (&file);
     return why ? s_wrong (path, why) : NULL;
 }
 
@@ -286,15 +277,16 @@ static char *s_read_identity (usi_identity_t *self, const char *key_path,
                               const char *cluster_path, usi_role_t role)
 {
     const char *why;
+    usi_buf_t file = {0};
     char room[128];
     uint8_t seed[USI_KEY_LEN];
     char *wrong = usi_cluster_read (&self->cluster, cluster_path);
     if (wrong)
         return wrong;
-    char *text = s_load (key_path, true, &why);
+    char *text = s_load (key_path, true, &file, &why);
     if (text)
         why = s_parse_certificate (text, seed, &self->certificate, self->cluster.key);
-    s_unload (text);
+    s_unload (&file);
     if (!why) {
         usi_keys_derive (&self->keys, seed);
         why = s_check_identity (self, role, room, sizeof room);
@@ -339,47 +331,6 @@ usi_identity_t *usi_identity_share (usi_identity_t *identity)
 
 /* --- writing ------------------------------------------------------------------------------ */
 
-static int s_write_all (int fd, const char *text)
-{
-    for (size_t len = strlen (text); len > 0;) {
-        ssize_t sent = write (fd, text, len);
-        if (sent < 0 && errno != EINTR)
-            return errno;
-        text += sent > 0 ? sent : 0;
-        len -= sent > 0 ? (size_t) sent : 0;
-    }
-    return fsync (fd) < 0 ? errno : 0;
-}
-
-static int s_write_secret (const char *path, const char *text)
-{
-    int fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno;
-    int rc = s_write_all (fd, text);
-    close (fd);
-    if (rc)
-        unlink (path);
-    return rc;
-}
-
-static int s_replace (const char *path, const char *text)
-{
-    char *aside;
-    if (asprintf (&aside, "%s.XXXXXX", path) < 0)
-        return ENOMEM;
-    int fd = mkostemp (aside, O_CLOEXEC);
-    int rc = fd < 0 ? errno : s_write_all (fd, text);
-    if (fd >= 0 && rc == 0 && (fchmod (fd, 0644) < 0 || rename (aside, path) < 0))
-        rc = errno;
-    if (fd >= 0)
-        close (fd);
-    if (fd >= 0 && rc)
-        unlink (aside);
-    free (aside);
-    return rc;
-}
-
 static void s_put_certificate (usi_buf_t *text, const char *word,
                                const usi_certificate_t *certificate)
 {
@@ -396,14 +347,17 @@ static void s_put_seed (usi_buf_t *text, const uint8_t seed[USI_KEY_LEN])
     usi_wipe (room, sizeof room);
 }
 
-/* Consumes the text. */
-static int s_finish (usi_buf_t *text, const char *path,
-                     int (*write_file) (const char *path, const char *text))
+/* Both consume the text. */
+static int s_create (usi_buf_t *text, const char *path)
 {
-    usi_buf_append (text, "", 1);
-    int rc = text->failed ? ENOMEM : write_file (path, (const char *) text->data);
-    if (text->data)
-        usi_wipe (text->data, (unsigned) text->len);
+    int rc = text->failed ? ENOMEM : usi_file_create (path, usi_buf_bytes (text));
+    s_unload (text);
+    return rc;
+}
+
+static int s_replace (usi_buf_t *text, const char *path)
+{
+    int rc = text->failed ? ENOMEM : usi_file_write (path, usi_buf_bytes (text), 0644);
     usi_buf_free (text);
     return rc;
 }
@@ -418,7 +372,7 @@ int usi_key_write (const char *path, const uint8_t seed[USI_KEY_LEN],
                     certificate->name, usi_role_name (certificate->role));
     s_put_seed (&text, seed);
     s_put_certificate (&text, "certificate", certificate);
-    return s_finish (&text, path, s_write_secret);
+    return s_create (&text, path);
 }
 
 int usi_cluster_key_write (const char *path, const usi_cluster_key_t *key)
@@ -431,7 +385,7 @@ int usi_cluster_key_write (const char *path, const usi_cluster_key_t *key)
                     "nodes.\nname %s\n",
                     key->name);
     s_put_seed (&text, key->seed);
-    return s_finish (&text, path, s_write_secret);
+    return s_create (&text, path);
 }
 
 int usi_cluster_write (const char *path, const usi_cluster_t *cluster)
@@ -445,7 +399,7 @@ int usi_cluster_write (const char *path, const usi_cluster_t *cluster)
                     key, cluster->name);
     for (size_t i = 0; i < cluster->brokers_len; i++)
         s_put_certificate (&text, "broker", cluster->brokers[i]);
-    return s_finish (&text, path, s_replace);
+    return s_replace (&text, path);
 }
 
 int usi_certificate_write (const char *path, const usi_certificate_t *certificate)
@@ -454,5 +408,5 @@ int usi_certificate_write (const char *path, const usi_certificate_t *certificat
     usi_buf_printf (&text, HEAD_CERTIFICATE "\n# Public: %s (%s)\n", certificate->name,
                     usi_role_name (certificate->role));
     s_put_certificate (&text, "certificate", certificate);
-    return s_finish (&text, path, s_replace);
+    return s_replace (&text, path);
 }

@@ -20,21 +20,24 @@ static int s_check (int fd, bool is_secret)
         return 0;
     if (!S_ISREG (st.st_mode))
         return EINVAL;
-    return is_secret && (st.st_mode & 077) ? EPERM : 0;
+    bool is_ours = st.st_uid == geteuid () || st.st_uid == 0;
+    return is_secret && (!is_ours || (st.st_mode & 077)) ? EPERM : 0;
 }
 
+/* The room is there from the start, so that what is read is never moved. */
 static int s_read (int fd, size_t max, usi_buf_t *bytes)
 {
-    for (uint8_t part[4096];;) {
-        ssize_t got = read (fd, part, sizeof part);
+    if (!usi_buf_reserve (bytes, max + 2)) /* one to see the excess, one for a NUL */
+        return ENOMEM;
+    while (bytes->len <= max) {
+        ssize_t got = read (fd, bytes->data + bytes->len, max + 1 - bytes->len);
         if (got < 0 && errno != EINTR)
             return errno;
         if (got == 0)
-            return bytes->failed ? ENOMEM : 0;
-        usi_buf_append (bytes, part, got > 0 ? (size_t) got : 0);
-        if (bytes->len > max)
-            return EFBIG;
+            return 0;
+        bytes->len += got > 0 ? (size_t) got : 0;
     }
+    return EFBIG;
 }
 
 static int s_read_file (const char *path, int flags, size_t max, usi_buf_t *bytes)
@@ -71,17 +74,29 @@ static int s_write (int fd, usi_bytes_t bytes)
     return fsync (fd) < 0 ? errno : 0;
 }
 
-int usi_file_write (const char *path, usi_bytes_t bytes)
+int usi_file_create (const char *path, usi_bytes_t bytes)
+{
+    int fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno;
+    int rc = s_write (fd, bytes);
+    close (fd);
+    if (rc)
+        unlink (path);
+    return rc;
+}
+
+int usi_file_write (const char *path, usi_bytes_t bytes, mode_t mode)
 {
     char *aside;
     if (asprintf (&aside, "%s.XXXXXX", path) < 0)
         return ENOMEM;
     int fd = mkostemp (aside, O_CLOEXEC);
     int rc = fd < 0 ? errno : s_write (fd, bytes);
+    if (rc == 0 && (fchmod (fd, mode) < 0 || rename (aside, path) < 0))
+        rc = errno;
     if (fd >= 0)
         close (fd);
-    if (rc == 0 && rename (aside, path) < 0)
-        rc = errno;
     if (fd >= 0 && rc)
         unlink (aside);
     free (aside);

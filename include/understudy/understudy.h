@@ -100,7 +100,8 @@ US_EXPORT us_err_t us_options_set_name (us_options_t *options, const char *name)
  * nobody meets what others have left in its modules. Program: any bytes that name it; by
  * default those of the executable's path, size and time and of the working directory.
  * Owner: at most 256 bytes of UTF-8, by default what the setting "owner" says, else the
- * name of the user. Nothing proves it yet. */
+ * name of the user. It proves nothing: by TCP the name in the client's certificate counts
+ * beside it. */
 US_EXPORT us_err_t us_options_set_program (us_options_t *options, const void *bytes,
                                            size_t len);
 US_EXPORT us_err_t us_options_set_owner (us_options_t *options, const char *owner);
