@@ -24,7 +24,9 @@
 #include "proto/limits.h"
 #include "redis/url.h"
 #include "server.h"
+#include "store/store.h"
 
+#define LOAD_WAIT_MS     5000
 #define DESCRIPTORS_MOST ((rlim_t) 1 << 16)
 
 static const char s_doc[] =
@@ -70,7 +72,14 @@ static const usi_setting_t s_settings[] = {
     {"redis-auth", 0x10e, "FILE", NULL,
      "user:password of that Redis, on the first line of a file that nobody else may "
      "read;"
-     " /dev/fd/N for a descriptor",
+     " /dev/fd/N for a descriptor. A second line names the user that nodes subscribe "
+     "with"
+     " (understudy-ctl keygen redis writes such files)",
+     false},
+    {"load-functions", 0x10f, NULL, NULL,
+     "load the functions of this version into that Redis, and end: where the user of "
+     "brokers"
+     " may not, as an administrator of it, once for each version",
      false},
     {"data", 'd', "DIR", NULL,
      "data of the private Redis; default $XDG_STATE_HOME/understudy or"
@@ -121,6 +130,7 @@ typedef struct app {
     char *no_key;             /* then why, in words; NULL: nothing to say */
     char *state_dir;
     char *redis_url; /* with its password */
+    char *nodes_url; /* the same for nodes; NULL: none was given */
     int ready_fd;    /* -1: nobody waits */
     char *text;      /* what is wrong */
 } app_t;
@@ -190,8 +200,9 @@ static int s_read_redis (app_t *self)
         return 0;
     self->redis_url =
         usi_redis_url_complete (given, auth, usi_config_is_flag (self->config, "redis"),
-                                why, sizeof why);
+                                &self->nodes_url, why, sizeof why);
     self->options.redis_url = self->redis_url;
+    self->options.nodes_url = self->nodes_url;
     return self->redis_url ? 0 : s_wrong (self, usi_strdup (why));
 }
 
@@ -454,7 +465,24 @@ static int s_start_redis (app_t *self)
                                   self->options.durability, &self->text);
     if (rc == 0)
         self->options.redis_url = private_redis_url (self->redis);
+    if (rc == 0)
+        self->options.nodes_url = private_redis_nodes_url (self->redis);
     return rc;
+}
+
+/* For --load-functions: the whole run. */
+static int s_load_functions (app_t *self)
+{
+    if (!self->redis_url)
+        return s_wrong (self, usi_sprintf ("load-functions is for a Redis that is"
+                                           " named: give redis, too"));
+    if (store_load_functions (self->redis_url, LOAD_WAIT_MS, &self->text))
+        return EXIT_REDIS;
+    char *redis = s_shown_url (self->redis_url);
+    usi_info ("broker.loaded", "the functions of this version are in Redis at %s",
+              redis);
+    free (redis);
+    return 0;
 }
 
 static int s_start (app_t *self)
@@ -487,14 +515,17 @@ int main (int argc, char **argv)
 {
     app_t self = {0};
     int rc = s_configure (&self, argc, argv);
-    if (rc == 0) {
+    bool only_load = rc == 0 && usi_config_switch (self.config, "load-functions");
+    if (only_load) {
+        rc = s_load_functions (&self);
+    } else if (rc == 0) {
         s_take_signals ();
         s_raise_descriptors ();
         rc = s_start (&self);
     }
-    if (rc == 0)
+    if (rc == 0 && !only_load)
         s_run (&self);
-    else
+    if (rc)
         usi_error ("broker.failed", "%s", self.text ? self.text : "cannot start");
     server_destroy (&self.server);
     private_redis_destroy (&self.redis);
@@ -503,6 +534,7 @@ int main (int argc, char **argv)
     free (self.no_key);
     free (self.state_dir);
     free (self.redis_url);
+    free (self.nodes_url);
     free (self.text);
     zsys_shutdown ();
     return rc;

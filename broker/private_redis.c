@@ -16,10 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "auth/keys.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/place.h"
+#include "redis/acl.h"
 #include "redis/url.h"
 
 #define LOCK_WAIT_MS   10000 /* for a server that is just ending */
@@ -32,12 +35,15 @@
 #define LEAST_MAJOR    7
 #define SOCKET_NAME    "redis.sock"
 #define LOG_NAME       "redis.log"
+#define ACL_NAME       "redis.acl"
+#define ADMIN_NAME     "redis-admin.auth"
 
 struct private_redis {
     char *dir; /* absolute */
     char *durability;
     char *socket_path;
-    char *url;
+    char *url, *nodes_url;
+    usi_acl_t acl; /* who may use the server; made anew for each broker */
     const char *program;
     int dir_fd, broker_fd, lock_fd;
     pid_t pid;          /* 0: not running */
@@ -271,9 +277,9 @@ static void s_exec (const private_redis_t *self)
     const char *sync = memory ? "no" : self->durability;
     execlp (self->program, self->program, "--port", "0", "--unixsocket", SOCKET_NAME,
             "--unixsocketperm", "700", "--dir", ".", "--daemonize", "no", "--logfile",
-            LOG_NAME, "--save", "", "--appendonly", memory ? "no" : "yes",
-            "--appendfsync", sync, "--maxmemory", "0", "--maxmemory-policy",
-            "noeviction", "--proc-title-template",
+            LOG_NAME, "--aclfile", ACL_NAME, "--save", "", "--appendonly",
+            memory ? "no" : "yes", "--appendfsync", sync, "--maxmemory", "0",
+            "--maxmemory-policy", "noeviction", "--proc-title-template",
             "understudy-redis {title} {listen-addr}", (char *) NULL);
 }
 
@@ -302,6 +308,39 @@ static int s_spawn (private_redis_t *self)
     return 0;
 }
 
+/* --- its users ---------------------------------------------------------------------- */
+
+static int s_write (const private_redis_t *self, const char *name, usi_buf_t *lines)
+{
+    char *path = usi_sprintf ("%s/%s", self->dir, name);
+    int error =
+        lines->failed ? ENOMEM : usi_file_write (path, usi_buf_bytes (lines), 0600);
+    usi_buf_free (lines);
+    free (path);
+    return error;
+}
+
+static int s_write_users (private_redis_t *self, char **text)
+{
+    uint8_t random[USI_ACL_USERS * USI_KEY_LEN];
+    usi_buf_t users = {0}, admin = {0};
+    if (!usi_keys_init ())
+        return s_refuse_dir (self->dir, usi_strdup ("no random bytes for its users"),
+                             text);
+    for (size_t i = 0; i < USI_ACL_USERS; i++)
+        usi_keys_make_seed (random + i * USI_KEY_LEN);
+    usi_acl_fill (&self->acl, random);
+    usi_wipe (random, sizeof random);
+    usi_acl_lines (&self->acl, true, &users);
+    usi_acl_auth (&self->acl, USI_ACL_ADMIN, &admin);
+    int error = s_write (self, ACL_NAME, &users);
+    int second = s_write (self, ADMIN_NAME, &admin);
+    if (error || second)
+        return s_refuse_dir (self->dir, usi_strdup (strerror (error ? error : second)),
+                             text);
+    return 0;
+}
+
 /* --- starting ----------------------------------------------------------------------- */
 
 /* A path in sockaddr_un is limited to 107 bytes; the descriptor of the directory makes a
@@ -315,7 +354,11 @@ static void s_make_url (private_redis_t *self)
         path = usi_sprintf ("/proc/self/fd/%d/%s", self->dir_fd, SOCKET_NAME);
     }
     self->socket_path = path;
-    self->url = usi_redis_url_text (&(usi_redis_url_t){.path = path});
+    const usi_redis_url_t url = {.path = path};
+    self->url = usi_redis_url_for (&url, usi_acl_name (USI_ACL_BROKER),
+                                   self->acl.passwords[USI_ACL_BROKER]);
+    self->nodes_url = usi_redis_url_for (&url, usi_acl_name (USI_ACL_NODE),
+                                         self->acl.passwords[USI_ACL_NODE]);
 }
 
 static bool s_answers (const private_redis_t *self)
@@ -402,6 +445,8 @@ static int s_start (private_redis_t *self, const char *dir, char **text)
         rc = s_find_program (self, text);
     if (rc == 0)
         rc = s_lock (self, text);
+    if (rc == 0)
+        rc = s_write_users (self, text);
     if (rc)
         return rc;
     s_make_url (self);
@@ -429,6 +474,11 @@ int private_redis_start (private_redis_t **self_p, const char *dir,
 const char *private_redis_url (const private_redis_t *self)
 {
     return self->url;
+}
+
+const char *private_redis_nodes_url (const private_redis_t *self)
+{
+    return self->nodes_url;
 }
 
 /* --- living and dying ----------------------------------------------------------------- */
@@ -520,6 +570,8 @@ void private_redis_destroy (private_redis_t **self_p)
     free (self->durability);
     free (self->socket_path);
     free (self->url);
+    free (self->nodes_url);
+    usi_wipe (&self->acl, sizeof self->acl);
     free (self);
     *self_p = NULL;
 }

@@ -4,7 +4,8 @@
  * the data directory, on a unix socket, in a process group of its own, and ended with the
  * broker. DIR/broker is locked by the broker alone and holds its pid. DIR/lock is locked by
  * the broker and by its server both: so a new broker can tell a directory that is in use
- * from one whose old server is just ending. Stands on common/redis and the loop. */
+ * from one whose old server is just ending. DIR/redis.acl holds its users, which are made
+ * anew at each start; DIR/redis-admin.auth is for the operator. Stands on common/redis and the loop. */
 #ifndef BROKER_PRIVATE_REDIS_H
 #define BROKER_PRIVATE_REDIS_H
 
@@ -30,6 +31,8 @@ void private_redis_attach (private_redis_t *self, zloop_t *loop);
 void private_redis_reap (private_redis_t *self);
 /* unix://PATH, as usi_redis_url_parse reads it; borrowed. */
 const char *private_redis_url (const private_redis_t *self);
+/* The same with the user that nodes subscribe with. */
+const char *private_redis_nodes_url (const private_redis_t *self);
 /* From now on the next broker waits for the directory instead of giving up. */
 void private_redis_ending (private_redis_t *self);
 /* Ends the server: SIGTERM, and SIGKILL where that does not help. After the loop, whose

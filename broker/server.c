@@ -618,6 +618,7 @@ static int s_open_store (server_t *self, char **text)
 {
     broker_t *core = &self->core;
     const store_options_t options = {.url = self->options.redis_url,
+                                     .nodes_url = self->options.nodes_url,
                                      .durability = self->options.durability,
                                      .broker = core->id,
                                      .lease_ms = self->options.lease_ms,

@@ -17,6 +17,7 @@ typedef struct server server_t;
 
 typedef struct server_options {
     const char *redis_url;
+    const char *nodes_url; /* that Redis for nodes that subscribe; NULL: make a user */
     const char *durability;
     int64_t lease_ms, keep_ms;
     int64_t keep_jobs;

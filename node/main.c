@@ -213,8 +213,8 @@ static int s_read_texts (setup_t *self)
     if (!usi_config_is_set (config, "broker") && usi_config_get (config, "redis")) {
         self->redis = usi_redis_url_complete (usi_config_get (config, "redis"),
                                               usi_config_get (config, "redis-auth"),
-                                              usi_config_is_flag (config, "redis"), why,
-                                              sizeof why);
+                                              usi_config_is_flag (config, "redis"),
+                                              NULL, why, sizeof why);
         if (!self->redis) {
             usi_error ("start", "redis: %s", why);
             return EX_CONFIG;

@@ -46,7 +46,7 @@ FLOORS = {
     "node": "include common/base common/proto common/auth common/redis common/net"
     " node/host node/venv",
     "client/lib": "include common/base common/proto common/auth common/net",
-    "client/ctl": "include common/base common/proto common/auth",
+    "client/ctl": "include common/base common/proto common/auth common/redis",
     "client/python/ext": "include",
 }
 

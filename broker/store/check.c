@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "redis/ask.h"
 #include "store/command.h"
+#include "store/library.h"
 
 const char *const check_settings[CHECK_SETTINGS] = {"maxmemory-policy", "appendonly",
                                                     "appendfsync"};
@@ -34,6 +35,39 @@ static us_err_t s_look (usi_ask_t *ask, health_t *health)
     return US_OK;
 }
 
+/* NULL where the functions are there now; else why they cannot be loaded. */
+static char *s_load (usi_ask_t *ask)
+{
+    usi_buf_t source = {0};
+    usi_bytes_t args[4];
+    store_library_load (&source, args);
+    const usi_reply_t *reply = usi_ask_bytes (ask, args, 4);
+    char *why = !reply ? usi_strdup ("no answer")
+                : usi_reply_is (reply, USI_REPLY_ERROR)
+                    ? usi_bytes_dup_text (usi_reply_bytes (reply))
+                    : NULL;
+    usi_buf_free (&source);
+    return why;
+}
+
+/* A user that may not load functions needs somebody else to have done it. */
+static char *s_wrong_functions (const store_t *self, usi_ask_t *ask, const char *where)
+{
+    const usi_reply_t *reply =
+        usi_ask (ask, "FUNCTION", "LIST", "LIBRARYNAME", self->library, NULL);
+    if (usi_reply_is (reply, USI_REPLY_ARRAY) && usi_reply_count (reply) > 0)
+        return NULL;
+    char *why = s_load (ask), *text = NULL;
+    if (why && strncmp (why, "NOPERM", 6) == 0)
+        text = usi_sprintf (
+            "the functions of this version are not in Redis at %s, and its user may not"
+            " load them (%s): an administrator of it does that with understudy-broker"
+            " --load-functions --redis ADDRESS --redis-auth FILE",
+            where, why);
+    free (why); /* another reason shows again at the first use */
+    return text;
+}
+
 static char *s_refused (const char *where, us_err_t err, const char *why)
 {
     if (err != US_ERR_CONFIG)
@@ -43,8 +77,8 @@ static char *s_refused (const char *where, us_err_t err, const char *why)
     if (strncmp (why, "WRONGPASS", 9) == 0 || strncmp (why, "NOAUTH", 6) == 0 ||
         strstr (why, "AUTH"))
         return usi_sprintf (
-            "Redis at %s refuses user or password (%s): put them into the "
-            "address, redis://user:password@host",
+            "Redis at %s refuses user or password (%s): give them in a file with"
+            " --redis-auth",
             where, why);
     return usi_sprintf ("Redis at %s refuses us (%s)", where, why);
 }
@@ -79,13 +113,32 @@ us_err_t store_check (store_t *self, int64_t timeout_ms, char **text)
     }
     if (err) {
         *text = s_refused (where, err, why);
-    } else if ((*text = health_fatal (&health, where))) {
+    } else if ((*text = health_fatal (&health, where)) ||
+               (*text = s_wrong_functions (self, ask, where))) {
         err = US_ERR_CONFIG;
     } else {
         s_warn (&health, self->durability);
         self->health = health;
     }
     usi_ask_close (&ask);
+    free (where);
+    return err;
+}
+
+us_err_t store_load_functions (const char *url, int64_t timeout_ms, char **text)
+{
+    usi_redis_url_t parsed;
+    usi_ask_t *ask = NULL;
+    char why[160] = "";
+    us_err_t err = usi_redis_url_parse (&parsed, url, why, sizeof why);
+    char *where = err ? NULL : usi_redis_url_shown (&parsed);
+    if (!err)
+        err = usi_ask_open (&ask, &parsed, timeout_ms, why, sizeof why);
+    *text = err ? s_refused (where ? where : url, err, why) : s_load (ask);
+    if (!err && *text)
+        err = US_ERR_STORE;
+    usi_ask_close (&ask);
+    usi_redis_url_free (&parsed);
     free (where);
     return err;
 }

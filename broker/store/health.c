@@ -55,6 +55,7 @@ void health_info (health_t *self, usi_bytes_t info)
     s_copy (self->run_id, sizeof self->run_id, s_line (info, "run_id"));
     self->maxmemory = s_number (info, "maxmemory");
     self->whole_memory = s_number (info, "total_system_memory");
+    s_copy (self->policy, sizeof self->policy, s_line (info, "maxmemory_policy"));
     self->replica = s_is (s_line (info, "role"), "slave");
     self->loading = s_is (s_line (info, "loading"), "1");
     self->aof = s_is (s_line (info, "aof_enabled"), "1");
@@ -102,11 +103,15 @@ static char *s_durability_verdict (const health_t *self, const char *wanted, boo
 {
     const char *actual = health_durability (self);
     *weak = strcmp (actual, "memory") == 0 ||
-            (strcmp (wanted, "always") == 0 && strcmp (actual, "always") != 0);
+            (strcmp (wanted, "always") == 0 && *self->appendfsync &&
+             strcmp (actual, "always") != 0);
     if (strcmp (actual, "memory") == 0)
         return usi_sprintf (
             "no append-only file: jobs do not survive a restart of Redis; "
             "CONFIG SET appendonly yes");
+    if (!*self->appendfsync)
+        return usi_sprintf ("append-only file; how often it is synced to disk is not"
+                            " known, since this user of Redis may not look");
     if (strcmp (actual, "everysec") == 0)
         return usi_sprintf (
             "everysec: up to a second of accepted jobs is lost in a crash "

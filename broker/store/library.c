@@ -57,7 +57,7 @@ void store_library_hash (char hash[9])
     usi_buf_free (&body);
 }
 
-void store_library_source (usi_buf_t *buf)
+static void s_render_source (usi_buf_t *buf)
 {
     usi_buf_t body = {0};
     char hash[9];
@@ -66,4 +66,13 @@ void store_library_source (usi_buf_t *buf)
     usi_buf_printf (buf, "#!lua name=understudy_%s\nlocal HASH = '%s'\n", hash, hash);
     usi_buf_append (buf, body.data, body.len);
     usi_buf_free (&body);
+}
+
+void store_library_load (usi_buf_t *source, usi_bytes_t args[4])
+{
+    s_render_source (source);
+    args[0] = usi_bytes_of ("FUNCTION");
+    args[1] = usi_bytes_of ("LOAD");
+    args[2] = usi_bytes_of ("REPLACE");
+    args[3] = usi_buf_bytes (source);
 }

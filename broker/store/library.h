@@ -14,7 +14,8 @@ extern const char *const store_functions_lua;
 
 /* 8 hex digits over all that follows the line with the hash. */
 void store_library_hash (char hash[9]);
-/* Appends the whole library, "#!lua name=understudy_HASH" first. */
-void store_library_source (usi_buf_t *buf);
+/* The command that loads it. source gets the whole library, "#!lua name=understudy_HASH"
+ * first, and outlives args. */
+void store_library_load (usi_buf_t *source, usi_bytes_t args[4]);
 
 #endif

@@ -58,11 +58,7 @@ static void s_set_wake_url (store_t *self, const char *user)
         self->wake_url = usi_strdup ("");
         return;
     }
-    usi_redis_url_t url = self->url;
-    url.user = (char *) user;
-    url.password = self->wake_password;
-    url.db = 0; /* topics belong to no database, and this user may not select one */
-    self->wake_url = usi_redis_url_text (&url);
+    self->wake_url = usi_redis_url_for (&self->url, user, self->wake_password);
 }
 
 static void s_on_acl (const usi_reply_t *reply, void *arg)
@@ -100,6 +96,10 @@ static void s_wake_user (store_t *self)
 {
     uint8_t random[16];
     char password[2 * sizeof random + 1];
+    if (self->wake_given) {
+        s_ready (self);
+        return;
+    }
     usi_put_be (random, usi_random64 (), 8);
     usi_put_be (random + 8, usi_random64 (), 8);
     usi_hex (random, sizeof random, password);
@@ -127,9 +127,8 @@ static void s_on_loaded (const usi_reply_t *reply, void *arg)
 static void s_load (store_t *self)
 {
     usi_buf_t source = {0};
-    store_library_source (&source);
-    usi_bytes_t args[] = {usi_bytes_of ("FUNCTION"), usi_bytes_of ("LOAD"),
-                          usi_bytes_of ("REPLACE"), usi_buf_bytes (&source)};
+    usi_bytes_t args[4];
+    store_library_load (&source, args);
     command_send (self, args, 4, s_on_loaded, self);
     usi_buf_free (&source);
 }

@@ -77,7 +77,8 @@ store_t *store_new (zloop_t *loop, const store_options_t *options,
     self->url = url;
     self->durability =
         usi_strdup (options->durability ? options->durability : "always");
-    self->wake_url = usi_strdup ("");
+    self->wake_url = usi_strdup (options->nodes_url ? options->nodes_url : "");
+    self->wake_given = options->nodes_url != NULL;
     s_constants (self, options);
     s_name_functions (self);
     channels_start (self);

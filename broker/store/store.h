@@ -21,6 +21,7 @@ typedef struct store store_t;
 
 typedef struct store_options {
     const char *url;        /* redis://… or unix://… */
+    const char *nodes_url;  /* where nodes subscribe; NULL: the store makes a user */
     const char *durability; /* told in WELCOME; checked against what Redis says */
     uint32_t broker;        /* own id, not zero */
     int64_t lease_ms;
@@ -58,6 +59,9 @@ store_t *store_new (zloop_t *loop, const store_options_t *options,
 /* Pending callbacks run first. Not from within a callback or a timer's handler. */
 void store_destroy (store_t **self_p);
 us_err_t store_check (store_t *self, int64_t timeout_ms, char **text);
+/* Loads the functions of this version into the Redis of url, for brokers that may not.
+ * Blocks for as long as store_check. */
+us_err_t store_load_functions (const char *url, int64_t timeout_ms, char **text);
 bool store_is_ready (const store_t *self);
 const char *store_cluster (const store_t *self);
 /* Where a node may subscribe: URL with the wake-only user; "" where there is none. */

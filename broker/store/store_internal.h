@@ -54,6 +54,7 @@ struct store {
     int64_t keys_changes; /* as last looked at; keys.c */
     char wake_password[65];
     char *wake_url;
+    bool wake_given; /* by the operator: no user is made */
     health_t health;
     char run_id[41];
     bool loading_library;

@@ -14,6 +14,7 @@
 #include "ctl.h"
 #include "mem.h"
 #include "output.h"
+#include "redis_users.h"
 #include "rights.h"
 
 typedef struct keygen {
@@ -35,10 +36,14 @@ static const struct argp_option s_options[] = {
 static void s_check_words (const keygen_t *self, struct argp_state *state)
 {
     bool is_cluster = strcmp (self->what, "cluster") == 0;
-    if (!is_cluster && !usi_role_find (self->what))
-        argp_error (state, "'%s' is not one of cluster, broker, node, client, admin",
+    bool is_redis = strcmp (self->what, "redis") == 0;
+    if (!is_cluster && !is_redis && !usi_role_find (self->what))
+        argp_error (state,
+                    "'%s' is not one of cluster, broker, node, client, admin, redis",
                     self->what);
-    if (!self->name && !is_cluster)
+    if (self->name && is_redis)
+        argp_error (state, "the users of Redis have their names already");
+    if (!self->name && !is_cluster && !is_redis)
         argp_error (state, "give the %s a name", self->what);
     if (self->name && !usi_auth_name_valid (self->name))
         argp_error (state, "'%s' is not a name: letters, digits and ._-@, at most 64",
@@ -58,7 +63,8 @@ static error_t s_parse (int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_END:
         if (!self->what)
-            argp_error (state, "say what for: cluster, broker, node, client or admin");
+            argp_error (state,
+                        "say what for: cluster, broker, node, client, admin or redis");
         else
             s_check_words (self, state);
         return 0;
@@ -70,18 +76,6 @@ static const struct argp_child s_children[] = {{.argp = &rights_argp}, {0}};
 static const struct argp s_argp = {.options = s_options,
                                    .parser = s_parse,
                                    .children = s_children};
-
-static int s_fail (const char *path, int error)
-{
-    char *line = mem_printf (
-        "%s: %s%s", path, strerror (error),
-        error == EEXIST
-            ? "; a key that is there is never written over: move it away first"
-            : "");
-    ctl_say (line);
-    free (line);
-    return EXIT_WRITE;
-}
 
 /* Consumes the line. */
 static int s_wrong (char *line)
@@ -110,10 +104,10 @@ static int s_make_cluster (keygen_t *self)
     int error = usi_cluster_key_write (self->cluster_key, &key);
     usi_wipe (&key, sizeof key);
     if (error)
-        return s_fail (self->cluster_key, error);
+        return ctl_cannot_make (self->cluster_key, error);
     error = usi_cluster_write (self->cluster, &cluster);
     if (error)
-        return s_fail (self->cluster, error);
+        return ctl_cannot_make (self->cluster, error);
     if (self->ctl->json)
         output_json (json_pack ("{s:s, s:s, s:s}", "name", name, "key",
                                 self->cluster_key, "cluster", self->cluster));
@@ -159,7 +153,7 @@ static int s_list_broker (keygen_t *self, const usi_cluster_key_t *key,
         *copy = *broker; /* only its bytes are written */
         cluster.brokers[cluster.brokers_len++] = copy;
         int rc = usi_cluster_write (self->cluster, &cluster);
-        error = rc ? s_fail (self->cluster, rc) : EXIT_DONE;
+        error = rc ? ctl_cannot_make (self->cluster, rc) : EXIT_DONE;
     }
     usi_cluster_clear (&cluster);
     return error;
@@ -216,10 +210,10 @@ static int s_write_peer (keygen_t *self, const usi_cluster_key_t *cluster)
     usi_wipe (seed, sizeof seed);
     usi_keys_wipe (&keys);
     if (error)
-        return s_fail (self->key, error);
+        return ctl_cannot_make (self->key, error);
     error = usi_certificate_write (self->certificate, &certificate);
     if (error)
-        return s_fail (self->certificate, error);
+        return ctl_cannot_make (self->certificate, error);
     int rc = certificate.role == USI_ROLE_BROKER
                  ? s_list_broker (self, cluster, &certificate)
                  : EXIT_DONE;
@@ -257,7 +251,7 @@ static int s_set_paths (keygen_t *self)
     self->certificate =
         mem_printf ("%s/%s.cert", self->folder, self->name ? self->name : "");
     int error = usi_place_make (self->folder);
-    return error ? s_fail (self->folder, error) : EXIT_DONE;
+    return error ? ctl_cannot_make (self->folder, error) : EXIT_DONE;
 }
 
 static void s_clear (keygen_t *self)
@@ -275,24 +269,27 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     keygen_t self = {.ctl = ctl};
     ctl_parse (ctl, command, &s_argp, &self, argc, argv);
     bool is_cluster = strcmp (self.what, "cluster") == 0;
+    bool is_redis = strcmp (self.what, "redis") == 0;
     int rc;
-    if (is_cluster && self.rights.any)
-        rc = ctl_bad_usage ("a cluster has no rights of its own");
-    else if (!is_cluster && strcmp (self.name, "cluster") == 0)
+    if ((is_cluster || is_redis) && self.rights.any)
+        rc = ctl_bad_usage ("%s has no rights of its own", self.what);
+    else if (self.name && !is_cluster && strcmp (self.name, "cluster") == 0)
         rc = ctl_bad_usage ("'cluster' is the name of the cluster's own files");
     else if (!usi_keys_init ())
         rc = s_wrong (mem_printf ("the system gives no random bytes"));
     else
         rc = s_set_paths (&self);
     if (rc == EXIT_DONE)
-        rc = is_cluster ? s_make_cluster (&self) : s_make_peer (&self);
+        rc = is_cluster ? s_make_cluster (&self)
+             : is_redis ? redis_users_make (ctl, self.folder)
+                        : s_make_peer (&self);
     s_clear (&self);
     return rc;
 }
 
 const command_t cmd_keygen = {
-    "keygen", "cluster [NAME]\nbroker|node|client|admin NAME",
-    "make keys for a cluster",
+    "keygen", "cluster [NAME]\nbroker|node|client|admin NAME\nredis",
+    "make keys for a cluster, or users for its Redis",
     "Examples:\n"
     "  understudy-ctl keygen cluster\n"
     "      once, on a host that is yours: what signs all other keys\n"
@@ -300,6 +297,8 @@ const command_t cmd_keygen = {
     "      the key of a node that listens on these channels only\n"
     "  understudy-ctl keygen client alice --group staff --see group --no-shell\n"
     "      the key of somebody who submits\n"
+    "  understudy-ctl keygen redis\n"
+    "      users and passwords for a Redis that brokers share\n"
     "\n"
     "NAME.key is secret and goes to that peer with cluster.pub, which is public. A "
     "broker of "

@@ -7,7 +7,7 @@
  * From the lowest to the highest: exit.h, mem, text, json; fail, ask, find, options;
  * rights, output, outcome, call, follow; the commands, each in a file of its own that knows no
  * other; main. Of the library only its API (include/understudy) is used, as any program
- * would; keys are made with common/auth. */
+ * would; keys are made with common/auth, users of Redis with common/redis. */
 #ifndef CLIENT_CTL_CTL_H
 #define CLIENT_CTL_CTL_H
 
@@ -104,5 +104,7 @@ int ctl_refused (us_err_t err, const char *what, const char *more);
 /* Says on stderr what the user got wrong; returns EXIT_USAGE. */
 int ctl_bad_usage (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 int ctl_exit_code (us_err_t err);
+/* Says that a new file or folder could not be made, by its errno; the exit code. */
+int ctl_cannot_make (const char *path, int error);
 
 #endif

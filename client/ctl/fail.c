@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Saying what went wrong, and the exit code for it: see ctl.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,18 @@ void ctl_say (const char *text)
     fflush (stdout);
     fprintf (stderr, "understudy-ctl: %s\n", escaped);
     free (escaped);
+}
+
+int ctl_cannot_make (const char *path, int error)
+{
+    char *line = mem_printf (
+        "%s: %s%s", path, strerror (error),
+        error == EEXIST
+            ? "; a key that is there is never written over: move it away first"
+            : "");
+    ctl_say (line);
+    free (line);
+    return EXIT_WRITE;
 }
 
 int ctl_refused (us_err_t err, const char *what, const char *more)

@@ -283,15 +283,20 @@ char *usi_redis_url_shown (const usi_redis_url_t *url)
 
 #define AUTH_MAX 4096
 
-/* The first line; "user:password" is taken apart. */
-static us_err_t s_take_auth (usi_redis_url_t *url, usi_buf_t *file)
+/* The line, without its end; the rest begins after it. */
+static char *s_cut_line (char **rest)
 {
-    usi_buf_append (file, "", 1);
-    if (file->failed)
-        return US_ERR_NOMEM;
-    char *line = (char *) file->data;
-    line[strcspn (line, "\r\n")] = '\0';
-    char *colon = strchr (line, ':');
+    char *line = *rest;
+    size_t len = strcspn (line, "\r\n");
+    *rest += len + strspn (line + len, "\r\n");
+    line[len] = '\0';
+    return line;
+}
+
+/* "user:password" is taken apart. */
+static us_err_t s_take_first (usi_redis_url_t *url, const char *line)
+{
+    const char *colon = strchr (line, ':');
     free (url->user);
     free (url->password);
     url->user = colon && colon > line ? strndup (line, (size_t) (colon - line)) : NULL;
@@ -300,12 +305,42 @@ static us_err_t s_take_auth (usi_redis_url_t *url, usi_buf_t *file)
                                                                    : US_ERR_NOMEM;
 }
 
-static us_err_t s_read_auth (usi_redis_url_t *url, const char *path, char *why,
-                             size_t why_len)
+char *usi_redis_url_for (const usi_redis_url_t *url, const char *user,
+                         const char *password)
+{
+    usi_redis_url_t other = *url;
+    other.user = (char *) user;
+    other.password = (char *) password;
+    other.db = 0;
+    return usi_redis_url_text (&other);
+}
+
+static us_err_t s_take_second (const usi_redis_url_t *url, char *line, char **nodes)
+{
+    char *colon = strchr (line, ':');
+    if (!nodes || !colon || colon == line)
+        return US_OK;
+    *colon = '\0';
+    *nodes = usi_redis_url_for (url, line, colon + 1);
+    return *nodes ? US_OK : US_ERR_NOMEM;
+}
+
+static us_err_t s_take_auth (usi_redis_url_t *url, usi_buf_t *file, char **nodes)
+{
+    usi_buf_append (file, "", 1);
+    if (file->failed)
+        return US_ERR_NOMEM;
+    char *rest = (char *) file->data;
+    us_err_t err = s_take_first (url, s_cut_line (&rest));
+    return err ? err : s_take_second (url, s_cut_line (&rest), nodes);
+}
+
+static us_err_t s_read_auth (usi_redis_url_t *url, const char *path, char **nodes,
+                             char *why, size_t why_len)
 {
     usi_buf_t file = {0};
     int error = usi_file_read_secret (path, AUTH_MAX, &file);
-    us_err_t err = error ? US_ERR_INVALID : s_take_auth (url, &file);
+    us_err_t err = error ? US_ERR_INVALID : s_take_auth (url, &file, nodes);
     if (error)
         snprintf (why, why_len, "redis-auth: %s: %s", path,
                   error == EPERM ? "others may read it: chmod 600 it"
@@ -315,9 +350,11 @@ static us_err_t s_read_auth (usi_redis_url_t *url, const char *path, char *why,
 }
 
 char *usi_redis_url_complete (const char *text, const char *auth_path, bool is_public,
-                              char *why, size_t why_len)
+                              char **nodes, char *why, size_t why_len)
 {
     usi_redis_url_t url;
+    if (nodes)
+        *nodes = NULL;
     char *whole = NULL;
     us_err_t err = usi_redis_url_parse (&url, text, why, why_len);
     if (err == US_OK && is_public && url.password) {
@@ -329,7 +366,7 @@ char *usi_redis_url_complete (const char *text, const char *auth_path, bool is_p
         err = US_ERR_INVALID;
     }
     if (err == US_OK && auth_path)
-        err = s_read_auth (&url, auth_path, why, why_len);
+        err = s_read_auth (&url, auth_path, nodes, why, why_len);
     if (err == US_OK)
         whole = usi_redis_url_text (&url);
     usi_redis_url_free (&url);

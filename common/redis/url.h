@@ -29,9 +29,13 @@ void usi_redis_url_free (usi_redis_url_t *url);
 /* Where a program is told of a Redis by a URL and, apart from it, by a file with
  * "user:password" or "password" as its first line (NULL: none). The whole URL, which the
  * caller frees; NULL with a line in why. is_public: the URL stands where others can read it
- * (on a command line), and so may hold no password. */
+ * (on a command line), and so may hold no password. nodes (may be NULL) gets the URL for
+ * the user of the file's second line, which nodes subscribe with; NULL without one. */
 char *usi_redis_url_complete (const char *text, const char *auth_path, bool is_public,
-                              char *why, size_t why_len);
+                              char **nodes, char *why, size_t why_len);
+/* The URL of the same server for another user, where topics are: in no database. */
+char *usi_redis_url_for (const usi_redis_url_t *url, const char *user,
+                         const char *password);
 
 /* The URL as text, with percent-encoding; the caller frees it. NULL: out of memory. */
 char *usi_redis_url_text (const usi_redis_url_t *url);

@@ -47,6 +47,7 @@ import understudy
 from bench import people, transports, versus
 from bench.jobs import noop
 from support import Broker, Node, Redis
+from support.redis import operator_auth
 
 Numbers = dict[str, float]
 
@@ -153,9 +154,15 @@ def echo_us() -> float:
         return median
 
 
-def relay(redis: Path, count: int) -> Numbers:
+def relay(data: Path, count: int) -> Numbers:
+    redis = data / "redis.sock"
     command = [str(BUILD / "bench" / "bench_relay"), str(redis), str(count)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    env = dict(os.environ)
+    if (auth := operator_auth(data)) is not None:
+        env["REDISCLI_AUTH"] = auth.read_text().strip().partition(":")[2]
+    told = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=env
+    ).stdout
     p50, p99 = told.split()
     return {"relay_p50_us": float(p50), "relay_p99_us": float(p99)}
 
@@ -181,7 +188,7 @@ def median_of(rounds: list[Numbers]) -> Numbers:
 
 def compete(
     contestants: dict[str, Callable[[], object]],
-    redis: Path,
+    data: Path,
     arguments: argparse.Namespace,
 ) -> dict[str, Numbers]:
     """ABBA, so that a machine that slows down slows down both, and what the machine
@@ -190,7 +197,7 @@ def compete(
     order = [*names, *reversed(names)] * arguments.rounds
     rounds: dict[str, list[Numbers]] = {name: [] for name in [*names, "machine"]}
     for name in order:
-        rounds["machine"].append(machine(redis, arguments.round_trips))
+        rounds["machine"].append(machine(data, arguments.round_trips))
         with contestants[name]() as executor:  # type: ignore[attr-defined]
             rounds[name].append(one_round(executor, arguments))
         print(f"{name}: {tell(rounds[name][-1])}", file=sys.stderr)
@@ -204,9 +211,9 @@ def tell(numbers: Numbers) -> str:
     return "  ".join(f"{name} {value:,.0f}" for name, value in numbers.items())
 
 
-def machine(redis: Path, count: int) -> Numbers:
-    floors = {"flush_us": flush_us(redis.parent), "tcp_echo_us": echo_us()}
-    return floors | relay(redis, count)
+def machine(data: Path, count: int) -> Numbers:
+    floors = {"flush_us": flush_us(data), "tcp_echo_us": echo_us()}
+    return floors | relay(data, count)
 
 
 def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
@@ -229,12 +236,12 @@ def run(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbers]:
         contestants = {"understudy": lambda: remote(broker.endpoint)}
         if arguments.peers:
             contestants["ProcessPoolExecutor"] = lambda: pool(arguments.slots)
-        numbers = compete(contestants, data / "redis.sock", arguments)
+        numbers = compete(contestants, data, arguments)
         if arguments.peers:
             more = people.measure(folder, broker, contestants, arguments.rounds)
             for name, figures in more.items():
                 numbers[name] |= figures
-        redis = stack.enter_context(Redis(data / "redis.sock"))
+        redis = stack.enter_context(Redis.of_broker(data))
         numbers["understudy"] |= queued_bytes(broker.endpoint, redis, arguments.jobs)
         return numbers
 
@@ -244,8 +251,7 @@ def by_transport(folder: Path, arguments: argparse.Namespace) -> dict[str, Numbe
         contestants = transports.ways(
             stack, folder, arguments.durability, arguments.slots
         )
-        redis = folder / "tcp/data/redis.sock"
-        return compete(contestants, redis, arguments)
+        return compete(contestants, folder / "tcp/data", arguments)
 
 
 def parse() -> argparse.Namespace:

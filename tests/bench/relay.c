@@ -70,11 +70,23 @@ static void s_tcp_pair (int ends[2])
     close (server);
 }
 
+/* As the operator of the broker's own Redis, whose password is in the environment. */
+static void s_log_in (redisContext *redis)
+{
+    const char *password = getenv ("REDISCLI_AUTH");
+    redisReply *reply =
+        password ? redisCommand (redis, "AUTH us-admin %s", password) : NULL;
+    if (password && (!reply || reply->type == REDIS_REPLY_ERROR))
+        s_die ("AUTH");
+    freeReplyObject (reply);
+}
+
 static void s_broker (int client, int node, const char *path)
 {
     redisContext *redis = redisConnectUnix (path);
     if (!redis || redis->err)
         s_die (path);
+    s_log_in (redis);
     for (;;) {
         s_receive (client);
         s_record (redis);

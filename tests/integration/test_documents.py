@@ -63,6 +63,8 @@ def test_operations_several_brokers(operator):
     for command in before:
         operator.run(["sh", "-ec", command.replace("redis-cli", REDIS_CLI)])
     third = start(operator, line, "broker.ready")
+    operator.run(["sh", "-c", "umask 077 && echo default:any >redis-admin.auth"])
+    run_lines(operator, OPERATIONS.block("sh", "functions"))
     run_lines(operator, OPERATIONS.block("sh", "look"))
     run_lines(operator, OPERATIONS.block("sh", "purge"))
     assert '"durability":"always"' in operator.run(

@@ -228,7 +228,7 @@ def test_what_was_revoked_stays_revoked(keyed):
     keyed.client("alice")
     revoke(keyed, "alice")
     data = next((keyed.broker.output_path.parent).glob("data"))
-    with Redis(data / "redis.sock") as redis:
+    with Redis.of_broker(data) as redis:
         redis("HDEL", "us:keys", "revoked")
         redis("HINCRBY", "us:keys", "changes", "1")
         wait_for(lambda: redis("HGET", "us:keys", "revoked"))
@@ -266,7 +266,7 @@ def test_a_node_goes_to_no_broker_that_was_revoked(keyed):
     first.wait()
     # A broker that hides what it was told.
     data = next((keyed.broker.output_path.parent).glob("data"))
-    with Redis(data / "redis.sock") as redis:
+    with Redis.of_broker(data) as redis:
         redis("HDEL", "us:keys", "revoked")
     keyed.broker.stop()
     for kept in data.glob("revoked-*"):
@@ -285,7 +285,7 @@ def test_a_stolen_store_adds_nobody(keyed, directory):
     text = next(line for line in lines if line.startswith("certificate "))
     certificate = decode(text.partition(" ")[2])
     data = next((keyed.broker.output_path.parent).glob("data"))
-    with Redis(data / "redis.sock") as redis:
+    with Redis.of_broker(data) as redis:
         redis("HSET", "us:keys", b"k" * 32, certificate)
         redis("HSET", "us:keys", "revoked", b"nonsense")
         redis("HINCRBY", "us:keys", "changes", "1")
@@ -522,6 +522,49 @@ def test_size(keyed):
     done = submit(alice, "--shell", "true " + "x" * 5000)
     assert done.returncode == 77
     assert "larger than this key may submit" in done.stderr
+
+
+def test_so_many_jobs_that_have_not_ended(keyed):
+    """The next one waits until one of them has ended, however it ends."""
+    alice = keyed.client("alice", "--queued", "2")
+    own = keyed.own()
+    script = alice.write(
+        "many.py",
+        """
+        from understudy.decorators import understudy
+
+
+        @understudy("calc")
+        def double(x):
+            return 2 * x
+
+
+        jobs = [double(x) for x in range(12)]
+        print("sent", flush=True)
+        jobs[0].cancel()
+        print([job.result(60) for job in jobs[1:]])
+        """,
+    )
+    many = alice.start("many", [PYTHON, script])
+    wait_for(lambda: "sent" in many.output)
+    wait_for(lambda: json.loads(own.ctl("--json", "channels").stdout)["submitted"] == 2)
+    # Somebody else is not held up, nor is she elsewhere.
+    assert keyed.client("bob").ctl("submit", "--channel", "calc", "--shell", "x")
+    for _ in range(2):
+        assert alice.ctl("submit", "--channel", "other", "--shell", "echo")
+    done = alice.ctl(
+        *("--timeout", "1", "submit", "--channel", "other", "--shell", "echo"),
+        check=False,
+    )
+    assert done.returncode != 0
+    keyed.node(channel="calc")
+    assert many.wait() == 0
+    assert f"{[2 * x for x in range(1, 12)]}" in many.output
+    with Redis.of_broker(next(keyed.broker.output_path.parent.glob("data"))) as redis:
+        counts = redis("KEYS", "us:{*}:o:*")
+        assert len(counts) == 1
+        assert counts[0].endswith(b":o:other")
+        assert redis("HVALS", counts[0]) == [b"2"]
 
 
 def test_rate(keyed):

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from support import BIN, clean_environment, free_port, wait_for
+from support.keys import Keys
 from support.paths import REDIS_SERVER
 from support.processes import StartError
+from support.redis import Redis, RedisError
 
 
 def refused(start, *words):
@@ -96,6 +98,72 @@ def test_the_password_of_redis_is_not_for_everybody_to_read(
     done = client(started).ctl("--redis", open_url, "status", check=False)
     assert done.returncode == 64
     assert "can be read by every user" in done.stderr
+
+
+def test_redis_with_the_users_of_keygen(broker, node, client, make_redis, directory):
+    """A broker and its nodes get on with what they may, which is not much."""
+    keys = Keys(directory / "keys")
+    keys.redis_users()
+    server = make_redis(tcp=True, aclfile=str(keys.folder / "redis.acl"))
+    auth = {
+        name: keys.folder / f"redis-{name}.auth" for name in ("broker", "node", "admin")
+    }
+    url = f"redis://127.0.0.1:{server.port}"
+    options = {"redis_auth": auth["broker"], "data": directory / "data"}
+    assert refused(lambda: broker(url, **options), "--load-functions") == 69
+    load = [BIN / "understudy-broker", "--load-functions", "--redis", url]
+    started = client().run([*load, "--redis-auth", auth["admin"]])
+    assert "functions of this version are in Redis" in started.stderr
+    first = broker(url, **options)
+    node(redis=url, redis_auth=auth["node"])
+    here = client(first)
+    assert here.ctl("submit", "--wait", "--shell", "echo hi").stdout == "hi\n"
+    told = here.ctl("--json", "doctor", check=False).stdout
+    assert "nodes may subscribe" in told
+    assert "user of Redis may not look" in told
+    with Redis(server.socket, auth=auth["broker"]) as redis:
+        assert redis("HLEN", "us:brokers") == 1
+        for words in (
+            "FLUSHALL",
+            "CONFIG GET *",
+            "FUNCTION FLUSH",
+            "EVAL 1 0",
+            "KEYS *",
+        ):
+            with pytest.raises(RedisError, match="NOPERM"):
+                redis(*words.split())
+        for words in ("GET other", "PUBLISH other x", "ACL LIST"):
+            with pytest.raises(RedisError, match="NOPERM"):
+                redis(*words.split())
+    with Redis(server.socket, auth=auth["node"]) as redis:
+        assert redis("HGETALL", "us:brokers")
+        for words in ("GET us:cluster", "HDEL us:brokers x", "PUBLISH us:x:n:1 x"):
+            with pytest.raises(RedisError, match="NOPERM"):
+                redis(*words.split())
+    with Redis(server.socket) as redis, pytest.raises(RedisError, match="NOAUTH"):
+        redis("PING")
+    # Nor is anything lost when the append-only file is read again, as the default user.
+    job = here.ctl(
+        "submit", "--channel", "later", "--shell", "echo kept"
+    ).stdout.strip()
+    server.kill()
+    server.start()
+    wait_for(lambda: here.ctl("show", job, check=False).returncode == 0)
+    assert "QUEUED" in here.ctl("show", job).stdout
+
+
+def test_the_private_redis_answers_its_broker_only(broker):
+    """Nobody comes in without a password, which stands on no command line."""
+    started = broker()
+    data = started.output_path.parent / "data"
+    with Redis(data / "redis.sock") as redis, pytest.raises(RedisError, match="NOAUTH"):
+        redis("PING")
+    for name in ("redis.acl", "redis-admin.auth"):
+        assert (data / name).stat().st_mode & 0o777 == 0o600
+    with Redis.of_broker(data) as redis:
+        assert redis("ACL", "WHOAMI") == b"us-admin"
+        password = (data / "redis-admin.auth").read_text().strip().partition(":")[2]
+        assert password not in (data / "redis.acl").read_text()
 
 
 def test_redis_that_evicts(broker, make_redis):

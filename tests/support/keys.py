@@ -31,6 +31,10 @@ class Keys:
         self._keygen(role, name, *rights)
         return name
 
+    def redis_users(self) -> None:
+        """Users for a Redis: redis.acl, redis-admin.auth and so on."""
+        self._keygen("redis")
+
     def certificate(self, name: str) -> Path:
         return self.folder / f"{name}.cert"
 

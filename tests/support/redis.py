@@ -19,7 +19,9 @@ class RedisError(Exception):
 class Redis:
     """Blocking and small: redis("GET", "key")."""
 
-    def __init__(self, path: Path | None = None, port: int = 0) -> None:
+    def __init__(
+        self, path: Path | None = None, port: int = 0, auth: Path | None = None
+    ) -> None:
         if path is not None:
             self._sock = socket.socket(socket.AF_UNIX)
             self._sock.settimeout(10)
@@ -31,6 +33,13 @@ class Redis:
         else:
             self._sock = socket.create_connection(("127.0.0.1", port), 10)
         self._file = self._sock.makefile("rb")
+        if auth is not None:
+            self("AUTH", *auth.read_text().splitlines()[0].split(":", 1))
+
+    @classmethod
+    def of_broker(cls, data: Path) -> Redis:
+        """The private Redis of the broker whose data these are, as its operator."""
+        return cls(data / "redis.sock", auth=operator_auth(data))
 
     def __call__(self, *words: str | bytes | int) -> Any:
         parts = [w if isinstance(w, bytes) else str(w).encode() for w in words]
@@ -72,6 +81,12 @@ class Redis:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def operator_auth(data: Path) -> Path | None:
+    """None: a broker of a build that gave its Redis no users (scripts/bench)."""
+    path = data / "redis-admin.auth"
+    return path if path.exists() else None
 
 
 class RedisServer:
