@@ -180,6 +180,11 @@ bool access_job (const broker_t *self, const peer_t *peer, usi_verb_t verb,
            (whose == USI_GROUPS && s_is_of_group (self, member, owner));
 }
 
+uint32_t access_queued (const peer_t *peer)
+{
+    return peer->member ? peer->member->certificate.rights.queued : 0;
+}
+
 uint64_t access_owner (const peer_t *peer)
 {
     return peer->member ? peer->member->owner : 0;

@@ -25,5 +25,7 @@ bool access_job (const broker_t *self, const peer_t *peer, usi_verb_t verb,
                  uint64_t owner);
 /* In records of jobs that it submits; 0: nobody's in particular. */
 uint64_t access_owner (const peer_t *peer);
+/* How many jobs of a channel, that have not ended, it may have; 0: any number. */
+uint32_t access_queued (const peer_t *peer);
 
 #endif

@@ -80,7 +80,11 @@ static void s_on_submitted (us_err_t code, int state, void *arg)
         follow_t *follow = code ? follow_find (self, peer, &request->id) : NULL;
         if (follow)
             follow_drop (self, follow);
-        s_reply (self, peer, &request->id, code, state, NULL);
+        s_reply (self, peer, &request->id, code, state,
+                 code == US_ERR_BUSY && access_queued (peer)
+                     ? "as many of its jobs as this key may have in this"
+                       " channel have not ended"
+                     : NULL);
         if (!code && us_state_is_end (state) && !request->detached)
             fanout_ended (self, &request->id, &request->peer, 1);
     }
@@ -122,6 +126,7 @@ static void s_store (broker_t *self, peer_t *peer, const job_t *job)
                              .expire_ms = (uint32_t) item->expire_ms,
                              .peer = peer->index,
                              .owner = access_owner (peer),
+                             .most = access_queued (peer),
                              .channel = job->channel,
                              .blobs = usi_digests_of_list (&item->blobs, room),
                              .spec = item->spec,

@@ -155,7 +155,8 @@ void record_write (uint8_t *at, const store_submit_t *job, uint32_t broker)
     memset (at, 0, SHORT_LEN);
     at[0] = SCHEMA;
     at[2] = FLAG_SHORT | (job->detached ? RECORD_FLAG_DETACHED : 0) |
-            (job->owner ? RECORD_FLAG_OWNED : 0);
+            (job->owner ? RECORD_FLAG_OWNED : 0) |
+            (job->owner && job->most ? RECORD_FLAG_COUNTED : 0);
     at[3] = (uint8_t) channel.len;
     at[4] = job->retries;
     at[5] = (uint8_t) (job->blobs.len / USI_DIGEST_LEN);
@@ -163,6 +164,7 @@ void record_write (uint8_t *at, const store_submit_t *job, uint32_t broker)
     usi_put_be (at + 10, job->spec.len + (job->owner ? OWNER_LEN : 0), 4);
     usi_put_be (at + 14, job->body.len, 4);
     usi_put_be (at + 18, job->expire_ms, 4);
+    usi_put_be (at + 22, job->owner ? job->most : 0, 6);
     usi_put_be (at + 28, broker, 4);
     usi_put_be (at + 32, job->peer, 4);
     at = s_append (at + SHORT_LEN, channel);

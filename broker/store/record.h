@@ -15,6 +15,7 @@
 #define RECORD_FLAG_WATCHERS 2
 #define RECORD_FLAG_DETACHED 4
 #define RECORD_FLAG_OWNED    32
+#define RECORD_FLAG_COUNTED  64
 
 typedef struct store_record {
     usi_id_t id;
@@ -58,6 +59,7 @@ typedef struct store_submit {
     uint32_t expire_ms;
     uint32_t peer;  /* origin: who is told */
     uint64_t owner; /* 0: the broker's own user */
+    uint32_t most;  /* jobs of this owner in this channel that have not ended; 0: any */
     const char *channel;
     usi_bytes_t blobs; /* 32 bytes each */
     usi_bytes_t spec;

@@ -15,6 +15,7 @@ enum {
     KEY_NO_SHELL = 1200,
     KEY_MAX_SIZE,
     KEY_RATE,
+    KEY_QUEUED,
     KEY_EXPIRES,
     KEY_WHOSE /* and one for each verb */
 };
@@ -31,6 +32,10 @@ static const struct argp_option s_options[] = {
      "most bytes of a job's arguments and code together (default: as the broker says)",
      3},
     {"rate", KEY_RATE, "N", 0, "most jobs a second (default: no limit)", 3},
+    {"queued", KEY_QUEUED, "N", 0,
+     "most jobs in a channel that have not ended; whoever has more waits (default: no "
+     "limit)",
+     3},
     {"group", KEY_GROUP, "NAME", 0, "the group that it belongs to", 4},
     {"see", KEY_WHOSE + USI_MAY_SEE, "WHOSE", 0,
      "whose jobs it sees: none, own, group or all (default: own, or those that it may "
@@ -87,6 +92,7 @@ static error_t s_parse (int key, char *arg, struct argp_state *state)
     case KEY_NO_SHELL: rights->no_shell = true; break;
     case KEY_MAX_SIZE: rights->max_size = s_count (state, "max-size", arg); break;
     case KEY_RATE: rights->rate = s_count (state, "rate", arg); break;
+    case KEY_QUEUED: rights->queued = s_count (state, "queued", arg); break;
     case KEY_GROUP:
         if (!usi_auth_name_valid (arg))
             argp_error (state, "--group '%s' is not a name", arg);
@@ -141,7 +147,8 @@ void rights_apply (rights_t *rights, usi_certificate_t *certificate)
                        .packages = s_list (&rights->packages, &rights->packages_len),
                        .shell = !rights->no_shell,
                        .max_size = rights->max_size,
-                       .rate = rights->rate};
+                       .rate = rights->rate,
+                       .queued = rights->queued};
     for (int verb = 0; verb < USI_VERBS; verb++)
         into->whose[verb] = rights->whose[verb]
                                 ? (usi_whose_t) (rights->whose[verb] - 1)
@@ -187,6 +194,7 @@ json_t *rights_json (const usi_certificate_t *certificate)
     json_object_set_new (row, "shell", json_boolean (rights->shell));
     s_set_number (row, "max_size", rights->max_size);
     s_set_number (row, "rate", rights->rate);
+    s_set_number (row, "queued", rights->queued);
     for (int verb = 0; verb < USI_VERBS; verb++)
         json_object_set_new (row, usi_verb_name ((usi_verb_t) verb),
                              json_string (usi_whose_name (rights->whose[verb])));

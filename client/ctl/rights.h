@@ -18,7 +18,7 @@ typedef struct rights {
     const char *group;
     bool no_shell;
     uint64_t max_size;
-    unsigned rate;
+    unsigned rate, queued;
     int whose[USI_VERBS]; /* usi_whose_t + 1; 0: not given */
     int64_t expires_ms;   /* from now on; 0: never */
     bool any;             /* one of them was given */

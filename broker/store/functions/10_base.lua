@@ -46,6 +46,7 @@ end
 -- The run.
 local prefix, records, cluster, me, me_packed, now, now_packed
 local lease_ms, lease_end, keep_ms, keep_jobs
+local owners = {} -- 15_owners.lua
 local queues, channels, due, named, blobs_looked_at
 local answers -- of the operations so far
 local new_step -- of the clock, that the calling broker has not noticed yet; or 0
@@ -140,7 +141,8 @@ end
 local function channel_of (name)
     local channel = channels[name]
     if not channel then
-        channel = {submitted = 0, moves = {}, counters = prefix .. 'c:' .. name,
+        channel = {name = name, submitted = 0, moves = {},
+                   counters = prefix .. 'c:' .. name,
                    ended = {}, history = prefix .. 'e:' .. name}
         call ('HLEN', channel.counters)
         call ('LLEN', channel.history)
@@ -520,6 +522,7 @@ local function move (job, event)
     if END[to] then
         job.ended_now = true
         channel.ended[#channel.ended + 1] = now_packed .. job.id
+        owners.ended (job)
     end
     save (job)
     due[job.id] = due_at (job)

@@ -34,10 +34,17 @@ end
 -- before, and its state is the answer to the submit; where that record is damaged only
 -- this operation fails.
 local function store_new (new, record)
+    if new.most and owners.are_full (new) then
+        answers[new.answer] = ERR.BUSY
+        return false
+    end
     if call ('SETNX', records .. new.id, record) == 0 then
         local ok, answer = pcall (submit_again, new.id, new.record)
         answers[new.answer] = ok and answer or ERR.STORE
         return false
+    end
+    if new.most then
+        owners.add (new)
     end
     name_blobs (new.blobs, 1)
     new.channel.submitted = new.channel.submitted + 1
@@ -84,9 +91,10 @@ local function submit (a, i)
         look_at_blobs ()
     end
     local from = SHORT + name_len + 1
-    queue.fresh[#queue.fresh + 1] =
-        {id = id, record = record, channel = channel, answer = #answers + 1,
-         blobs = sub (record, from, from + 32 * blobs - 1)}
+    local new = {id = id, record = record, channel = channel, answer = #answers + 1,
+                 blobs = sub (record, from, from + 32 * blobs - 1)}
+    owners.look (new, from + 32 * blobs)
+    queue.fresh[#queue.fresh + 1] = new
     return 0
 end
 
