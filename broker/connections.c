@@ -3,6 +3,9 @@
  * See connections.h. */
 #include "connections.h"
 
+#include <limits.h>
+#include <sys/resource.h>
+
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -23,6 +26,8 @@ struct connections {
     zsock_t *monitors[MONITORS_MAX];
     void *watched[MONITORS_MAX];
     size_t monitors_len;
+    int most; /* the first descriptor that is kept for others */
+    size_t cut;
 };
 
 static size_t s_hash (const void *key)
@@ -35,9 +40,21 @@ static int s_compare (const void *a, const void *b)
     return *(const int *) a != *(const int *) b;
 }
 
+/* At most half of a small limit is kept. */
+static int s_most (void)
+{
+    struct rlimit limit;
+    if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    int all = (int) limit.rlim_cur;
+    return all - (all / 2 < CONNECTIONS_RESERVE ? all / 2 : CONNECTIONS_RESERVE);
+}
+
 connections_t *connections_new (void)
 {
     connections_t *self = usi_new (connections_t);
+    self->most = s_most ();
+    handle_prepare ();
     self->by_fd = zhashx_new ();
     zhashx_set_key_duplicator (self->by_fd, NULL);
     zhashx_set_key_destructor (self->by_fd, NULL);
@@ -56,6 +73,18 @@ static void s_forget (connections_t *self, int fd)
     free (waiting);
 }
 
+static void s_cut (connections_t *self, const waiting_t *waiting)
+{
+    self->cut += handle_cut (&waiting->handle);
+    s_forget (self, waiting->handle.fd);
+}
+
+static waiting_t *s_oldest (const connections_t *self)
+{
+    return LIST_ELEMENT (self->waiting.first, waiting_t, node);
+}
+
+/* The system gives the lowest descriptor that is free: this one says how many are taken. */
 static void s_add (connections_t *self, int fd)
 {
     s_forget (self, fd); /* the number was another connection's */
@@ -66,6 +95,12 @@ static void s_add (connections_t *self, int fd)
     *waiting = (waiting_t){.handle = handle, .since_ms = usi_now_ms ()};
     list_append (&self->waiting, &waiting->node);
     US_ASSERT (zhashx_insert (self->by_fd, &waiting->handle.fd, waiting) == 0);
+    if (fd < self->most)
+        return;
+    /* It took one that is kept. Whoever comes next finds the place of the oldest one. */
+    s_cut (self, waiting);
+    if (self->waiting.len > 0)
+        s_cut (self, s_oldest (self));
 }
 
 /* One event, in two frames; 0: none is there. */
@@ -135,16 +170,20 @@ void connections_greeted (connections_t *self, const handle_t *handle)
     s_forget (self, handle->fd);
 }
 
+void connections_cut_endless (connections_t *self)
+{
+    LIST_EACH (&self->waiting, waiting_t, waiting, node)
+        if (handle_received (&waiting->handle) > CONNECTIONS_BYTES)
+            s_cut (self, waiting);
+}
+
 size_t connections_cut_silent (connections_t *self, int64_t now_ms)
 {
-    size_t cut = 0;
-    while (self->waiting.len > 0) {
-        waiting_t *oldest = LIST_ELEMENT (self->waiting.first, waiting_t, node);
-        if (now_ms - oldest->since_ms < CONNECTIONS_GREETING_MS)
-            break;
-        cut += handle_cut (&oldest->handle);
-        s_forget (self, oldest->handle.fd);
-    }
+    while (self->waiting.len > 0 &&
+           now_ms - s_oldest (self)->since_ms >= CONNECTIONS_GREETING_MS)
+        s_cut (self, s_oldest (self));
+    size_t cut = self->cut;
+    self->cut = 0;
     return cut;
 }
 

@@ -27,6 +27,7 @@
 #include "core/presence.h"
 #include "core/schedule.h"
 #include "core/slow_peers.h"
+#include "core/unfinished.h"
 #include "handlers/dispatch.h"
 #include "unix_socket.h"
 #include "zap.h"
@@ -242,6 +243,17 @@ static void s_cut_silent (server_t *self)
     if (cut > 0)
         usi_notice ("connections.silent", "cut %zu connections that said no HELLO",
                     cut);
+}
+
+static int s_on_look (zloop_t *loop, int timer, void *arg)
+{
+    server_t *self = arg;
+    (void) timer;
+    zloop_timer (loop, UNFINISHED_LOOK_MS, 1, s_on_look, self);
+    connections_cut_endless (self->connections);
+    unfinished_look (&self->core);
+    s_end_turn (self);
+    return 0;
 }
 
 static void s_begin_end (server_t *self);
@@ -690,6 +702,7 @@ int server_open (server_t *self, const server_options_t *options,
         private_redis_attach (redis, self->loop);
     store_sweep_start (self->core.store);
     zloop_timer (self->loop, USI_HEARTBEAT_MS, 1, s_on_beat, self);
+    zloop_timer (self->loop, UNFINISHED_LOOK_MS, 1, s_on_look, self);
     zloop_timer (self->loop, ENTRIES_REFRESH_MS, 1, s_on_refresh, self);
     return 0;
 }

@@ -105,7 +105,7 @@ peer_t *peers_add (peers_t *self, const routing_t *routing, unsigned role,
     peer->name = s_text (name);
     peer->host = s_text (host);
     peer->pid = pid;
-    peer->heard = true;
+    peer->heard = peer->unfinished.spoke = true;
     if (self->len == self->cap) {
         self->cap = self->cap ? self->cap * 2 : 16;
         self->all = usi_realloc (self->all, self->cap * sizeof *self->all);
@@ -213,6 +213,7 @@ peer_beat_t peer_beat (peer_t *peer)
 void peer_heard (peer_t *peer)
 {
     peer->heard = true;
+    peer->unfinished.spoke = true;
     peer->unanswered = 0;
 }
 

@@ -54,9 +54,14 @@ typedef struct peer {
         uint64_t mark;    /* a PING whose PONG says that they are read; 0: none */
         int64_t since_ms; /* it is out */
     } unread;
-    bool gone;          /* leaves at the end of the turn */
-    bool must_announce; /* peer_must_announce */
-    unsigned greetings; /* HELLOs over this connection since greeted_ms */
+    struct {
+        uint64_t received; /* bytes, when a message of it was last seen */
+        bool spoke;        /* a message came since the last look */
+        unsigned looks;    /* in a row, without a message */
+    } unfinished;          /* core/unfinished.c */
+    bool gone;             /* leaves at the end of the turn */
+    bool must_announce;    /* peer_must_announce */
+    unsigned greetings;    /* HELLOs over this connection since greeted_ms */
     int64_t greeted_ms;
     size_t at; /* in the table's array */
 
