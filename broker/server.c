@@ -26,6 +26,7 @@
 #include "core/orders.h"
 #include "core/presence.h"
 #include "core/schedule.h"
+#include "core/others.h"
 #include "core/slow_peers.h"
 #include "core/unfinished.h"
 #include "handlers/dispatch.h"
@@ -290,6 +291,7 @@ static int s_on_refresh (zloop_t *loop, int timer, void *arg)
     (void) timer;
     zloop_timer (loop, ENTRIES_REFRESH_MS, 1, s_on_refresh, self);
     entries_refresh (&self->core);
+    others_refresh (&self->core);
     /* Returns freed heap to the system after a burst of large bodies. */
     if (++self->refreshes % TRIM_REFRESHES == 0)
         malloc_trim (0);
@@ -309,6 +311,7 @@ static void s_begin (server_t *self)
         zap_start (self->zap, self->loop);
     s_start_reading (self);
     entries_refresh (&self->core);
+    others_refresh (&self->core);
     if (self->options.ready)
         self->options.ready (self, self->options.arg);
 }
@@ -370,6 +373,12 @@ static void s_on_drain (void *arg, uint64_t node)
 {
     server_t *self = arg;
     order_drain (&self->core, node);
+}
+
+/* One beat would do, but a key that was revoked is to be heard of no more at once. */
+static void s_on_keys_changed (void *arg)
+{
+    keys_refresh (&((server_t *) arg)->core);
 }
 
 static void s_on_wake (void *arg, uint64_t node)
@@ -551,6 +560,7 @@ void server_destroy (server_t **self_p)
     peers_destroy (&core->peers);
     follows_destroy (core);
     connections_destroy (&self->connections);
+    usi_buf_free (&self->core.others);
     for (int door = 0; door < DOORS; door++)
         zsock_destroy (&self->routers[door]);
     zap_destroy (&self->zap);
@@ -643,6 +653,7 @@ static int s_open_store (server_t *self, char **text)
                                    .logged = s_on_logged,
                                    .stop = s_on_stop,
                                    .drain = s_on_drain,
+                                   .keys = s_on_keys_changed,
                                    .wake = s_on_wake,
                                    .arg = self};
     core->store = store_new (self->loop, &options, &events);

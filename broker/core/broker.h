@@ -43,6 +43,8 @@ typedef struct broker {
     members_t *members;             /* NULL likewise */
     char *revoked_path;             /* the list of revoked keys on disk; keys.c */
     bool insecure;                  /* TCP without keys is allowed */
+    usi_buf_t others; /* addresses of other brokers, with keys; others.c */
+    uint32_t others_len;
     struct {
         char *path; /* NULL: nothing is written */
         int fd;

@@ -11,6 +11,7 @@
 #include "core/audit.h"
 #include "core/entries.h"
 #include "core/limits.h"
+#include "core/others.h"
 #include "core/presence.h"
 #include "understudy/version.h"
 
@@ -31,6 +32,7 @@ static void s_show_keys (const broker_t *self, const peer_t *peer, usi_fields_t 
     USI_SET (head, CERTIFICATE, certificate, usi_bytes (own->bytes, own->len));
     if (members_revoked_number (self->members) > 0)
         USI_SET (head, REVOKED, revoked, members_revoked (self->members));
+    others_show (self, head);
 }
 
 static void s_welcome (broker_t *self, peer_t *peer)

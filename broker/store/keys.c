@@ -5,6 +5,7 @@
  * changes. What is read is not trusted: who asks checks every signature. Stands on
  * command.h. */
 #include "store/command.h"
+#include "store/topics.h"
 
 #include <stdlib.h>
 
@@ -67,6 +68,7 @@ void store_keys (store_t *self, store_keys_fn *fn, void *arg)
 }
 
 typedef struct keys_change {
+    store_t *self;
     store_code_fn *fn;
     void *arg;
 } keys_change_t;
@@ -74,6 +76,8 @@ typedef struct keys_change {
 static void s_on_counted (const usi_reply_t *reply, void *arg)
 {
     keys_change_t *change = arg;
+    if (reply)
+        topics_tell_keys (change->self);
     change->fn (usi_reply_is (reply, USI_REPLY_INT) ? US_OK : US_ERR_STORE,
                 change->arg);
     free (change);
@@ -85,7 +89,7 @@ static void s_set (store_t *self, usi_bytes_t field, usi_bytes_t value,
 {
     usi_bytes_t args[] = {usi_bytes_of ("HSET"), usi_bytes_of (KEYS), field, value};
     keys_change_t *change = usi_new (keys_change_t);
-    *change = (keys_change_t){.fn = fn, .arg = arg};
+    *change = (keys_change_t){.self = self, .fn = fn, .arg = arg};
     command_send (self, args, 4, NULL, NULL);
     command_text (self, s_on_counted, change, "HINCRBY", KEYS, CHANGES, "1", NULL);
 }

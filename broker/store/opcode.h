@@ -34,7 +34,8 @@
     X (LOGGED, 'L')                                                                    \
     X (STOP, 'X')                                                                      \
     X (DRAIN, 'D')                                                                     \
-    X (BLOB_LOST, 'F')
+    X (BLOB_LOST, 'F')                                                                 \
+    X (KEYS, 'K')
 /* clang-format on */
 
 typedef enum opcode {

@@ -44,6 +44,8 @@ typedef struct store_events {
     void (*logged) (void *arg, const usi_id_t *id, const uint32_t *peers, size_t count);
     void (*stop) (void *arg, const usi_id_t *id, uint64_t node, uint32_t attempt);
     void (*drain) (void *arg, uint64_t node);
+    /* Another broker has changed the keys (store_keys). */
+    void (*keys) (void *arg);
     /* A wake for a node whose topic we receive (store_relay). */
     void (*wake) (void *arg, uint64_t node);
     void *arg;

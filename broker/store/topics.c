@@ -19,6 +19,10 @@ static void s_broker_message (store_t *self, usi_bytes_t message)
         events->drain (events->arg, usi_get_be (message.data + 1, 8));
         return;
     }
+    if (message.len == 1 && message.data[0] == NEWS_KEYS && events->keys) {
+        events->keys (events->arg);
+        return;
+    }
     if (message.len == 1 + USI_DIGEST_LEN && message.data[0] == NEWS_BLOB_LOST) {
         blob_memory_lost (self->known, message.data + 1);
         return;
@@ -80,15 +84,26 @@ void store_wake_topic (const store_t *self, uint64_t node,
               (unsigned long long) node);
 }
 
-void store_tell_drain (store_t *self, uint32_t broker, uint64_t node)
+/* broker 0: all of them. */
+static void s_tell (store_t *self, uint32_t broker, usi_bytes_t message)
 {
     char topic[USI_MAX_TOPIC + 1];
-    uint8_t message[9] = {NEWS_DRAIN};
     snprintf (topic, sizeof topic, "us:%s:b:%08x", self->cluster, broker);
-    usi_put_be (message + 1, node, 8);
-    usi_bytes_t args[] = {usi_bytes_of ("PUBLISH"), usi_bytes_of (topic),
-                          usi_bytes (message, sizeof message)};
+    usi_bytes_t args[] = {usi_bytes_of ("PUBLISH"), usi_bytes_of (topic), message};
     command_send (self, args, 3, NULL, NULL);
+}
+
+void store_tell_drain (store_t *self, uint32_t broker, uint64_t node)
+{
+    uint8_t message[9] = {NEWS_DRAIN};
+    usi_put_be (message + 1, node, 8);
+    s_tell (self, broker, usi_bytes (message, sizeof message));
+}
+
+void topics_tell_keys (store_t *self)
+{
+    const uint8_t message = NEWS_KEYS;
+    s_tell (self, 0, usi_bytes (&message, 1));
 }
 
 void store_relay (store_t *self, uint64_t node, bool on)

@@ -9,5 +9,7 @@
 
 /* Subscribes under the cluster's name, anew where that has changed. */
 void topics_start (store_t *self);
+/* Tells all brokers that keys have changed. */
+void topics_tell_keys (store_t *self);
 
 #endif

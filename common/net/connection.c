@@ -228,6 +228,31 @@ static const char *s_check_broker (usi_conn_t *self, const usi_fields_t *welcome
                                    self->keys.broker);
 }
 
+/* With what the PING was marked by: it says that all before it has been read. */
+static void s_send_pong (usi_conn_t *self, const usi_msg_t *ping)
+{
+    usi_msg_t pong = USI_MSG_INIT;
+    usi_msg_begin (&pong, USI_PONG);
+    if (usi_has (&ping->head, USI_F_REF))
+        USI_SET (&pong.head, REF, ref, ping->head.ref);
+    usi_conn_send (self, &pong);
+    usi_msg_free (&pong);
+}
+
+/* Only where the broker has proved who it is. */
+static void s_learn (usi_conn_t *self, const usi_fields_t *head)
+{
+    if (self->is_keyed && usi_has (head, USI_F_ENDPOINTS))
+        usi_discovery_learn (self->discovery, &head->endpoints);
+}
+
+static void s_on_ping (usi_conn_t *self, const usi_msg_t *ping)
+{
+    if (self->state == USI_CONN_READY)
+        s_learn (self, &ping->head);
+    s_send_pong (self, ping);
+}
+
 static void s_on_welcome (usi_conn_t *self, const usi_msg_t *msg)
 {
     if (self->state != USI_CONN_GREETING)
@@ -244,6 +269,7 @@ static void s_on_welcome (usi_conn_t *self, const usi_msg_t *msg)
     self->patient = true;
     self->refused_at = 0;
     self->pauses = 0;
+    s_learn (self, &msg->head);
     s_apply (self, USI_CONN_ON_WELCOME, "", msg);
 }
 
@@ -276,22 +302,11 @@ static void s_on_error (usi_conn_t *self, const usi_msg_t *msg)
         self->events.message (self->events.arg, msg);
 }
 
-/* With what the PING was marked by: it says that all before it has been read. */
-static void s_send_pong (usi_conn_t *self, const usi_msg_t *ping)
-{
-    usi_msg_t pong = USI_MSG_INIT;
-    usi_msg_begin (&pong, USI_PONG);
-    if (usi_has (&ping->head, USI_F_REF))
-        USI_SET (&pong.head, REF, ref, ping->head.ref);
-    usi_conn_send (self, &pong);
-    usi_msg_free (&pong);
-}
-
 static void s_on_message (usi_conn_t *self, const usi_msg_t *msg)
 {
     switch (msg->type) {
     case USI_WELCOME: s_on_welcome (self, msg); break;
-    case USI_PING: s_send_pong (self, msg); break;
+    case USI_PING: s_on_ping (self, msg); break;
     case USI_PONG: break;
     case USI_BYE: s_lost (self, "the broker says good-bye"); break;
     case USI_ERROR: s_on_error (self, msg); break;

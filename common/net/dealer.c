@@ -91,7 +91,7 @@ static const char *s_reachable (usi_dealer_t *self, const char *address, char *r
     struct stat st;
     if (strncmp (address, IPC, strlen (IPC)) != 0 || *path == '@')
         return address;
-    if (stat (path, &st) == 0 && st.st_uid != geteuid ()) {
+    if (stat (path, &st) == 0 ? st.st_uid != geteuid () : errno == EACCES) {
         errno = EACCES;
         return NULL;
     }

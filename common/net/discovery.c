@@ -19,6 +19,8 @@ struct usi_discovery {
     usi_brokers_t brokers;
     char *addresses;           /* NUL terminated, one behind the other */
     size_t count, tried, next; /* next: index of the one to try */
+    usi_buf_t learned;         /* from brokers: NUL terminated likewise */
+    size_t learned_len;
     us_err_t error;
     char why[256];
     bool looking;
@@ -119,6 +121,60 @@ const char *usi_discovery_why (const usi_discovery_t *self)
     return self->why;
 }
 
+/* --- what brokers tell --------------------------------------------------------------- */
+
+#define LEARNED_MAX 64
+
+static bool s_is_known (const usi_buf_t *list, usi_bytes_t address)
+{
+    for (size_t at = 0; at < list->len; at += strlen ((char *) list->data + at) + 1)
+        if (usi_bytes_equal (usi_bytes_of ((char *) list->data + at), address))
+            return true;
+    return false;
+}
+
+static bool s_is_address (usi_bytes_t address)
+{
+    return address.len > 6 && memcmp (address.data, "tcp://", 6) == 0 &&
+           memchr (address.data, '#', address.len) &&
+           !memchr (address.data, '\0', address.len);
+}
+
+/* The next round takes the list; an address of this one may be in use. */
+void usi_discovery_learn (usi_discovery_t *self, const usi_list_t *addresses)
+{
+    size_t position = 0;
+    if (self->brokers.redis)
+        return;
+    for (usi_bytes_t address; usi_list_next (addresses, &position, &address);) {
+        if (self->learned_len == LEARNED_MAX || !s_is_address (address) ||
+            s_is_known (&self->learned, address))
+            continue;
+        usi_buf_append (&self->learned, address.data, address.len);
+        usi_buf_append (&self->learned, "", 1);
+        self->learned_len++;
+    }
+}
+
+static void s_take_learned (usi_discovery_t *self)
+{
+    usi_buf_t all = {0};
+    size_t len = 0;
+    for (size_t i = 0; i < self->count; i++)
+        len += strlen (self->addresses + len) + 1;
+    usi_buf_append (&all, self->addresses, len);
+    for (size_t at = 0; at < self->learned.len;) {
+        const char *address = (const char *) self->learned.data + at;
+        at += strlen (address) + 1;
+        if (s_is_known (&all, usi_bytes_of (address)))
+            continue;
+        usi_buf_append (&all, address, strlen (address) + 1);
+        self->count++;
+    }
+    free (self->addresses);
+    self->addresses = (char *) all.data;
+}
+
 /* --- the registry ----------------------------------------------------------------- */
 
 static void *s_look (void *arg)
@@ -200,8 +256,10 @@ void usi_discovery_begin (usi_discovery_t *self)
     if (self->brokers.redis) {
         s_set_list (self, NULL);
         s_begin_look (self);
-    } else if (!self->brokers.in_turn)
-        self->next = 0;
+    } else {
+        s_take_learned (self);
+        self->next = self->brokers.in_turn ? self->next : 0;
+    }
     if (!self->brokers.redis && self->count == 0)
         s_set_why (self, US_ERR_UNREACHABLE, "none is configured");
 }
@@ -232,6 +290,7 @@ void usi_discovery_destroy (usi_discovery_t **self_p)
     if (self->fd >= 0)
         close (self->fd);
     free (self->addresses);
+    usi_buf_free (&self->learned);
     free (self);
     *self_p = NULL;
 }

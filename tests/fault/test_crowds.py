@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Connections that are many, silent, slow or endless are bounded, and whoever comes with
-a good job is served."""
+"""Whoever comes with a good job is served, however many others come with none."""
 
 import json
 import os

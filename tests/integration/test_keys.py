@@ -567,6 +567,62 @@ def test_so_many_jobs_that_have_not_ended(keyed):
         assert redis("HVALS", counts[0]) == [b"2"]
 
 
+@pytest.fixture
+def pair(stage, directory, redis_server):
+    """A broker, and how to start another one on the same Redis; each has a key."""
+    keyed = KeyedStage(stage, directory)
+    keyed.keys.make("broker", "another")
+    keyed.start(redis=redis_server)
+    return keyed, lambda: stage.broker(redis_server, **keyed.keys.options("another"))
+
+
+def test_other_brokers_are_learned_from_the_first(pair):
+    """Client and node were given one address, before the other broker was there."""
+    first, start_another = pair
+    first.node()
+    alice = first.client("alice")
+    script = alice.write(
+        "two.py",
+        """
+        import pathlib
+        import time
+
+        from understudy.decorators import understudy
+
+
+        @understudy(block=True)
+        def double(x):
+            return 2 * x
+
+
+        print(double(1), flush=True)
+        while not pathlib.Path("go").exists():
+            time.sleep(0.01)
+        print(double(2), flush=True)
+        """,
+    )
+    program = alice.start("two", [PYTHON, script])
+    wait_for(lambda: "2\n" in program.output)
+    start_another()
+    wait_for(lambda: "tells peers of other brokers" in first.broker.output)
+    first.broker.kill()
+    (alice.directory / "go").touch()
+    assert program.wait() == 0
+    assert program.output == "2\n4\n"
+
+
+def test_the_other_broker_hears_of_a_revocation_at_once(pair):
+    """Not at its next beat only: from the next message on."""
+    first, start_another = pair
+    another = start_another()
+    alice = first.client("alice")
+    wait_for(lambda: "takes a key" in first.broker.output)
+    alice.env["UNDERSTUDY_BROKER"] = another.endpoint
+    assert alice.ctl("status").returncode == 0
+    revoke(first, "alice")
+    assert "does not admit" in denied(alice)
+
+
 def test_rate(keyed):
     """More is not refused: it takes its time."""
     keyed.node()

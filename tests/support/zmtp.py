@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ZMTP 3.0 without keys by hand, for what libzmq would never send (rfc.zeromq.org/spec/23)."""
+"""ZMTP 3.0 without keys by hand (rfc.zeromq.org/spec/23), as libzmq never would."""
 
 from __future__ import annotations
 

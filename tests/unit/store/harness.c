@@ -108,9 +108,9 @@ store_t *harness_store (harness_t *h, uint32_t broker, int64_t lease_ms, told_t 
                                .lease_ms = lease_ms,
                                .keep_ms = 3600000,
                                .keep_jobs = 100};
-    store_events_t events = {s_ev_ready,   s_ev_lost,   s_ev_ended,
-                             s_ev_started, s_ev_logged, s_ev_stop,
-                             NULL,         s_ev_wake,   told};
+    store_events_t events = {s_ev_ready,  s_ev_lost, s_ev_ended, s_ev_started,
+                             s_ev_logged, s_ev_stop, NULL,       NULL,
+                             s_ev_wake,   told};
     return store_new (h->loop, &options, &events);
 }
 
