@@ -248,6 +248,26 @@ static void s_check_channels (doctor_t *doctor, const us_query_t *channels,
     }
 }
 
+/* --- whom a client here believes -------------------------------------------------------- */
+
+static void s_tell_trust (doctor_t *doctor, const char *endpoint)
+{
+    static const char what[] = "results: programs here unpickle results, which can run "
+                               "code, as they come from";
+    static const char how[] = "trust=\"data\" in Python takes plain data only";
+    if (strncmp (endpoint, "ipc://", 6) == 0)
+        s_find (doctor, "ok", "%s a broker of your own user and its nodes; %s", what,
+                how);
+    else if (strchr (endpoint, '#'))
+        s_find (doctor, "ok",
+                "%s brokers with a key of this cluster and nodes that they admit; %s",
+                what, how);
+    else
+        s_find (doctor, "warning",
+                "%s whoever listens at %s, since there are no keys; %s", what, endpoint,
+                how);
+}
+
 /* --- what the broker finds ------------------------------------------------------------------ */
 
 static void s_print_findings (doctor_t *doctor, const us_query_t *findings)
@@ -278,6 +298,7 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     s_find (&doctor, "ok", "broker %s answers at %s, version %s",
             s_text (row, "broker"), us_client_endpoint (ctl->client),
             s_text (row, "version"));
+    s_tell_trust (&doctor, us_client_endpoint (ctl->client));
     exit_code = s_ask (ctl, "brokers", &brokers);
     if (exit_code == EXIT_DONE)
         s_check_brokers (&doctor, row, brokers);

@@ -105,13 +105,31 @@ def test_cancel_in_any_state(broker, node, client):
 
 
 def findings(user, level):
-    """But for the one that says that this broker has no keys."""
+    """But for those that say that this broker has no keys."""
     said = rows(user, "doctor")
     return [
         row["text"]
         for row in said
-        if row["level"] == level and not row["text"].startswith("security:")
+        if row["level"] == level
+        and not row["text"].startswith(("security:", "results:"))
     ]
+
+
+def test_doctor_tells_whom_programs_here_believe(broker, client):
+    plain = broker()
+    for endpoint, level, words in (
+        (plain.endpoint, "warning", "whoever listens at tcp://127.0.0.1"),
+        (plain.endpoints[-1], "ok", "a broker of your own user and its nodes"),
+    ):
+        said = {
+            row["text"]: row["level"]
+            for row in rows(client(endpoint), "doctor")
+            if row["text"].startswith("results:")
+        }
+        ((text, said_level),) = said.items()
+        assert words in text
+        assert said_level == level
+        assert 'trust="data"' in text
 
 
 def test_doctor_finds_jobs_that_nobody_will_run(broker, node, client):

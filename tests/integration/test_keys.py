@@ -623,6 +623,40 @@ def test_the_other_broker_hears_of_a_revocation_at_once(pair):
     assert "does not admit" in denied(alice)
 
 
+def test_keys_as_keywords(keyed):
+    """Where neither variable nor file says which, and over what they say."""
+    keyed.client("alice")
+    keyed.node()
+    folder = keyed.keys.folder
+    nobody = keyed.stage.client(keyed.broker)
+    script = f"""
+        import pathlib, pickle
+        from understudy import Executor, Result
+        from understudy.decorators import understudy
+        from understudy.exceptions import UnderstudyError
+        key = pathlib.Path("{folder}/alice.key")
+        where = {{"key": key, "cluster": "{folder}/cluster.pub"}}
+        @understudy(**where)
+        def double(x):
+            return 2 * x
+        job = double(1)
+        print(job.get(30), Result(job.uuid, **where).get(30))
+        print(pickle.loads(pickle.dumps(job)).get(30))
+        with Executor(**where) as executor:
+            print(list(executor.map(abs, [-1, -2])))
+        for wrong in ({{"key": 1}}, {{"key": "{folder}/none.key"}}, {{"key": "none"}}):
+            try:
+                understudy(**(where | wrong))(abs)(1).get(30)
+            except UnderstudyError as error:
+                print(type(error).__name__, error)
+    """
+    two, again, mapped, number, missing, none = nobody.script(script).splitlines()
+    assert (two, again, mapped) == ("2 2", "2", "[1, 2]")
+    assert number.startswith("InvalidArgument key=1 is not the path")
+    assert "none.key" in missing
+    assert "wants a key" in none
+
+
 def test_rate(keyed):
     """More is not refused: it takes its time."""
     keyed.node()

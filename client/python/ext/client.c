@@ -30,6 +30,7 @@ typedef struct settings {
     const char *redis;
     const char *name;
     const char *owner;
+    const char *key, *cluster;
     Py_buffer program;
     PyObject *connect_timeout;
     PyObject *max_payload;
@@ -54,9 +55,9 @@ static us_err_t s_set_connect_timeout (us_options_t *options, PyObject *seconds)
     return us_options_set_connect_timeout_ms (options, ms);
 }
 
-/* *what: the option that was refused. */
+/* *what: the option that was refused; NULL: the words say it. */
 static us_err_t s_apply (us_options_t *options, const settings_t *settings,
-                         const char **what)
+                         const char **what, char *words, size_t words_len)
 {
     us_err_t err = US_OK;
     *what = "broker";
@@ -73,6 +74,11 @@ static us_err_t s_apply (us_options_t *options, const settings_t *settings,
     if (err == US_OK && settings->owner != NULL) {
         *what = "owner";
         err = us_options_set_owner (options, settings->owner);
+    }
+    if (err == US_OK && (settings->key != NULL || settings->cluster != NULL)) {
+        *what = NULL; /* the words name the file */
+        err = us_options_set_key (options, settings->key, settings->cluster, words,
+                                  words_len);
     }
     if (err == US_OK && settings->program.buf != NULL) {
         *what = "program";
@@ -97,8 +103,8 @@ static bool s_start (core_client_t *self, const settings_t *settings)
     us_options_t *options = NULL;
     us_err_t err = us_options_new (&options, words, sizeof words);
     if (err == US_OK) {
-        err = s_apply (options, settings, &what);
-        if (err != US_OK)
+        err = s_apply (options, settings, &what, words, sizeof words);
+        if (err != US_OK && what != NULL)
             snprintf (words, sizeof words, "%s=… cannot be used: %s%s%.400s", what,
                       us_err_text (err), strcmp (what, "broker") == 0 ? ": " : "",
                       strcmp (what, "broker") == 0 ? settings->broker : "");
@@ -130,14 +136,14 @@ static PyObject *s_make (PyTypeObject *type, const settings_t *settings)
 
 static PyObject *s_new (PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"broker", "redis", "connect_timeout", "max_payload",
-                            "name",   "owner", "program",         NULL};
+    static char *names[] = {"broker", "redis", "connect_timeout", "max_payload", "name",
+                            "owner",  "key",   "cluster",         "program",     NULL};
     settings_t settings = {0};
-    if (!PyArg_ParseTupleAndKeywords (args, kwargs, "|$zzOOzzz*:Client", names,
+    if (!PyArg_ParseTupleAndKeywords (args, kwargs, "|$zzOOzzzzz*:Client", names,
                                       &settings.broker, &settings.redis,
                                       &settings.connect_timeout, &settings.max_payload,
-                                      &settings.name, &settings.owner,
-                                      &settings.program))
+                                      &settings.name, &settings.owner, &settings.key,
+                                      &settings.cluster, &settings.program))
         return NULL;
     PyObject *self = s_make (type, &settings);
     if (settings.program.obj != NULL)

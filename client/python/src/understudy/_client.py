@@ -94,6 +94,8 @@ class Client:
             broker=self.settings.broker,
             redis=self.settings.redis,
             owner=self.settings.owner,
+            key=self.settings.key,
+            cluster=self.settings.cluster,
             name=_name(),
             program=_program.identity(),
         )

@@ -44,6 +44,8 @@ class Client:
         max_payload: int | None = None,
         name: str | None = None,
         owner: str | None = None,
+        key: str | None = None,
+        cluster: str | None = None,
         program: bytes | None = None,
     ) -> None:
         """Opens no connection. program: what names it, see _program.py."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Union
 from urllib.parse import quote
 
 from understudy.exceptions import InvalidArgument
 
+PathLike = Union[str, "os.PathLike[str]"]
 DEFAULT_CHANNEL = "default"
 _CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z", re.ASCII)
 
@@ -22,6 +23,8 @@ class Settings(NamedTuple):
     broker: Optional[str] = None
     redis: Optional[str] = None
     owner: Optional[str] = None  # None: UNDERSTUDY_OWNER and the like, or the user
+    key: Optional[str] = None  # files; None: UNDERSTUDY_KEY and the like
+    cluster: Optional[str] = None
 
 
 def settings_for(taker: Any, where: Dict[str, Any]) -> Settings:
@@ -52,13 +55,17 @@ def settings_of(
     username: Optional[str] = None,
     unix_socket_path: Optional[str] = None,
     owner: Optional[str] = None,
+    key: Optional[PathLike] = None,
+    cluster: Optional[PathLike] = None,
 ) -> Settings:
     """Any Redis keyword selects the registry in that Redis instead of an address."""
+    more = {"owner": owner, "key": _file("key", key)}
+    more["cluster"] = _file("cluster", cluster)
     if owner is not None and (not isinstance(owner, str) or not owner.strip()):
         raise InvalidArgument(f"owner={owner!r} is not a name")
     named = (host, port, db, password, username, unix_socket_path)
     if all(value is None for value in named):
-        return Settings(broker=_broker_of(broker), owner=owner)
+        return Settings(broker=_broker_of(broker), **more)
     if broker is not None:
         raise InvalidArgument(
             "give either broker= or the address of a Redis (host=, port=, db=, …), "
@@ -71,8 +78,7 @@ def settings_of(
     db_number = _number("db", 0 if db is None else db, 0, 1_000_000)
     if unix_socket_path is not None:
         return Settings(
-            redis=_unix_url(unix_socket_path, db_number, username, password),
-            owner=owner,
+            redis=_unix_url(unix_socket_path, db_number, username, password), **more
         )
     where = "localhost" if host is None else host
     if not isinstance(where, str) or not where or re.search(r"[\s/@?#]", where):
@@ -81,7 +87,18 @@ def settings_of(
     where = f"[{where}]" if ":" in where and not where.startswith("[") else where
     user = _user(username, password)
     url = f"redis://{user}{where}:{port_number}/{db_number}"
-    return Settings(redis=url, owner=owner)
+    return Settings(redis=url, **more)
+
+
+def _file(name: str, path: Optional[PathLike]) -> Optional[str]:
+    """Whole, since a job or a thread may look from another directory; key="none" means
+    none."""
+    if path is None or (name == "key" and path == "none"):
+        return None if path is None else "none"
+    try:
+        return os.path.abspath(os.path.expanduser(os.fsdecode(path)))
+    except TypeError:
+        raise InvalidArgument(f"{name}={path!r} is not the path of a file") from None
 
 
 def _broker_of(broker: Optional[str]) -> Optional[str]:

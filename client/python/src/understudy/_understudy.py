@@ -46,7 +46,8 @@ class Understudy:
     another thread, or Ctrl-C or SIGTERM comes; then running jobs get five seconds.
 
     broker= or the Redis keywords say where, as for the decorator. slots=: jobs at the
-    same time (default: one for each processor). packages= belong to the functions.
+    same time (default: one for each processor). key= and cluster= are the files of a
+    node's key. packages= belong to the functions.
     """
 
     def __init__(
@@ -133,6 +134,9 @@ class Understudy:
         python = getattr(sys, "_base_executable", None) or sys.executable
         flags = ["--channel", self.channel, "--parent-pid", str(os.getpid())]
         flags += ["--python", python, "--grace", f"{_GRACE_SECONDS}s"]
+        for flag in ("key", "cluster"):
+            if (path := getattr(self._settings, flag)) is not None:
+                flags += [f"--{flag}", path]
         if self._slots is not None:
             flags += ["--slots", str(self._slots)]
         if self._name is not None:

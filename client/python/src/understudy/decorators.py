@@ -39,6 +39,7 @@ from typing import (
 from understudy import _context
 from understudy._equipment import Files
 from understudy._options import DEFAULT_CHANNEL, Options, change_options, make_options
+from understudy._settings import PathLike
 from understudy._wrapper import BoundWrapper, Wrapper
 
 if TYPE_CHECKING:
@@ -293,6 +294,8 @@ def understudy(
     initializer: Optional[Callable[..., object]] = ...,
     initargs: Sequence[Any] = ...,
     owner: Optional[str] = ...,
+    key: Optional[PathLike] = ...,
+    cluster: Optional[PathLike] = ...,
     broker: Optional[str] = ...,
     host: Optional[str] = ...,
     port: Optional[int] = ...,
@@ -324,6 +327,8 @@ def understudy(
     initializer: Optional[Callable[..., object]] = ...,
     initargs: Sequence[Any] = ...,
     owner: Optional[str] = ...,
+    key: Optional[PathLike] = ...,
+    cluster: Optional[PathLike] = ...,
     broker: Optional[str] = ...,
     host: Optional[str] = ...,
     port: Optional[int] = ...,
@@ -351,6 +356,7 @@ def understudy(
     called once in each worker. owner="me": whose workers these are.
     broker="tcp://host:7420", or host=, port=, db=, password=, username=,
     unix_socket_path= of the Redis that lists the brokers: where to submit.
+    key=, cluster=: the files of the key with which brokers on other hosts are met.
     """
     if channel is not None and not isinstance(channel, str):
         return Decorated(channel, make_options(DEFAULT_CHANNEL, **keywords))
