@@ -10,20 +10,23 @@
 
 static const char *const s_names[USI_ACL_USERS] = {"us-broker", "us-node", "us-admin"};
 
-static const char *const s_rights[USI_ACL_USERS] = {
-    "~us:* &us:* -@all"
-    " +auth +ping +echo +select +time +info +fcall +function|list"
-    " +subscribe +unsubscribe +publish +pubsub|numsub"
-    " +get +set +setnx +mget +append +strlen +getrange +setrange +setbit +bitpos"
-    " +del +unlink +exists +expire +persist +scan"
-    " +hget +hmget +hgetall +hkeys +hlen +hexists +hset +hsetnx +hdel +hincrby"
-    " +lpush +rpush +lrange +llen +ltrim"
-    " +sadd +srem +spop +smembers +scard"
-    " +zadd +zrem +zcard +zcount +zscore +zrange +zrangebyscore",
-    "%R~us:brokers &us:*:n:* -@all"
-    " +auth +ping +echo +select +time +hgetall +subscribe +unsubscribe",
-    "~* &* +@all",
-};
+#define BROKER_RIGHTS                                                                  \
+    "~us:* &us:* -@all"                                                                \
+    " +auth +ping +echo +select +time +info +fcall +function|list"                     \
+    " +subscribe +unsubscribe +publish +pubsub|numsub"                                 \
+    " +get +set +setnx +mget +append +strlen +getrange +setrange +setbit +bitpos"      \
+    " +del +unlink +exists +expire +persist +scan"                                     \
+    " +hget +hmget +hgetall +hkeys +hlen +hexists +hset +hsetnx +hdel +hincrby"        \
+    " +lpush +rpush +lrange +llen +ltrim"                                              \
+    " +sadd +srem +spop +smembers +scard"                                              \
+    " +zadd +zrem +zcard +zcount +zscore +zrange +zrangebyscore"
+
+#define NODE_RIGHTS                                                                    \
+    "%R~us:brokers &us:*:n:* -@all"                                                    \
+    " +auth +ping +echo +select +time +hgetall +subscribe +unsubscribe"
+
+static const char *const s_rights[USI_ACL_USERS] = {BROKER_RIGHTS, NODE_RIGHTS,
+                                                    "~* &* +@all"};
 
 const char *usi_acl_name (usi_acl_user_t user)
 {

@@ -15,6 +15,8 @@ import pytest
 from support import wait_for
 from support.zmtp import Wire
 
+pytestmark = pytest.mark.core
+
 HELLO, PING, PONG = 1, 3, 4
 MIB = 2**20
 

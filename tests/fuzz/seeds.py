@@ -58,6 +58,15 @@ def envelopes(*parts):
     return [bytes.fromhex(entry["hex"]) for part in parts for entry in golden[part]]
 
 
+# None with a good certificate: what a cluster has to sign no fuzzer finds either.
+KEYFILES = [
+    f"understudy cluster\n# here\nkey {'A' * 43}\nname here\nbroker AAAA\n",
+    f"understudy cluster key\nseed {'01' * 32}\nname here\n",
+    f"understudy key\nseed {'01' * 32}\ncertificate AAAA\n",
+    "understudy certificate\n# alice\ncertificate AAAA\n",
+]
+
+
 def texts(seeds):
     return [seed.encode() for seed in seeds]
 
@@ -72,6 +81,7 @@ def seeds():
     return {
         "certificate": [bytes.fromhex(CERTIFICATE)],
         "config": texts(CONFIGS),
+        "keyfile": texts(KEYFILES),
         "message": messages,
         "pack": [frame[2:] for frame in messages] + envelopes(*every),
         "record": [*lines("records.txt"), *lines("records_corrupt.txt")],

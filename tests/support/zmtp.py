@@ -8,8 +8,8 @@ from typing import Any
 
 from understudy import _msgpack as msgpack
 
-_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-_READY = b"\x05READY\x0bSocket-Type" + (6).to_bytes(4, "big") + b"DEALER"
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+READY = b"\x0bSocket-Type" + (6).to_bytes(4, "big") + b"DEALER"
 _MORE, _LONG, _COMMAND = 1, 2, 4
 
 
@@ -21,9 +21,9 @@ class Wire:
         self.socket = socket.create_connection((host, int(port)), 10)
 
     def shake_hands(self) -> None:
-        self.socket.sendall(_GREETING)
+        self.socket.sendall(GREETING)
         self._read(64)
-        self._send(_READY, _COMMAND)
+        self._send(b"\x05READY" + READY, _COMMAND)
         self.frame()
 
     def say(self, kind: int, **head: Any) -> None:
