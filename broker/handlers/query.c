@@ -31,8 +31,8 @@ static const struct question {
     {"purge", query_purge, WHO_CANCELS_ALL, true},
     {"drain", query_drain, ADMINS, true},
     {"keys", query_keys, ADMINS, false},
-    {"admit", query_admit, ADMINS, true},
-    {"revoke", query_revoke, ADMINS, true},
+    {"admit", query_admit, ADMINS, false}, /* these two note whose key it is */
+    {"revoke", query_revoke, ADMINS, false},
     {"revoked", query_revoked, ADMINS, false},
 };
 

@@ -46,6 +46,18 @@ static const char *s_security (const broker_t *self)
                             : "own user only";
 }
 
+/* As whom the broker takes who asks. */
+static void s_you (row_t *row, const broker_t *self, const peer_t *peer)
+{
+    const usi_certificate_t *key =
+        peer && peer->member ? &peer->member->certificate : NULL;
+    row_text (row, "you",
+              key              ? key->name
+              : self->insecure ? "anybody, without a key"
+                               : "the user of the broker");
+    row_text (row, "role", usi_role_name (key ? key->role : USI_ROLE_ADMIN));
+}
+
 static void s_status_row (row_t *row, const broker_t *self)
 {
     row_text (row, "version", US_VERSION_STRING);
@@ -73,6 +85,7 @@ static void s_on_sums (us_err_t code, const store_channel_t *channels, size_t co
     store_channel_t sum = {0};
     row_t row = {0};
     s_status_row (&row, answer->broker);
+    s_you (&row, answer->broker, answer_peer (answer));
     for (size_t i = 0; i < count && !code; i++) {
         sum.queued += channels[i].queued;
         sum.leased += channels[i].leased;

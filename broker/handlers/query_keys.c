@@ -3,7 +3,11 @@
  * Questions of admins about keys: which there are, one more, one less. */
 #include "handlers/query.h"
 
+#include <stdlib.h>
+
 #include "base/log.h"
+#include "base/mem.h"
+#include "core/audit.h"
 #include "core/keys.h"
 
 #define NO_KEYS "this broker runs without keys; see understudy-ctl keygen --help"
@@ -80,6 +84,46 @@ void query_revoked (answer_t *answer)
     answer_send (&answer, 1);
 }
 
+/* --- what was done -------------------------------------------------------------------------- */
+
+static void s_note (broker_t *self, const peer_t *peer, const char *what,
+                    const usi_certificate_t *certificate)
+{
+    char detail[2 * USI_KEY_TEXT_LEN + USI_AUTH_NAME_MAX];
+    char key[USI_KEY_TEXT_LEN + 1];
+    if (!peer)
+        return;
+    usi_key_text (certificate->transport, key);
+    snprintf (detail, sizeof detail, "%s (%s) %s", certificate->name,
+              usi_role_name (certificate->role), key);
+    audit_peer (self, what, peer, detail);
+}
+
+/* Of each member: may it come now? The caller frees the answers. */
+static bool *s_good (const broker_t *self)
+{
+    size_t count;
+    member_t **members = members_all (self->members, &count);
+    bool *good = usi_alloc ((count + 1) * sizeof *good);
+    for (size_t i = 0; i < count; i++)
+        good[i] = !members_refuse (self->members, members[i]);
+    return good;
+}
+
+/* Whose keys those were that could come before. */
+static void s_note_revoked (broker_t *self, const peer_t *peer, const bool *was)
+{
+    size_t count, noted = 0;
+    member_t **members = members_all (self->members, &count);
+    for (size_t i = 0; i < count; i++)
+        if (was[i] && members_refuse (self->members, members[i])) {
+            s_note (self, peer, "revoke", &members[i]->certificate);
+            noted++;
+        }
+    if (noted == 0 && peer) /* a broker's, which is no member */
+        audit_peer (self, "revoke", peer, NULL);
+}
+
 /* --- admit, revoke ----------------------------------------------------------------------------- */
 
 static void s_on_kept (us_err_t code, void *arg)
@@ -113,6 +157,7 @@ void query_admit (answer_t *answer)
     }
     usi_notice ("keys.admitted", "takes a key name=%s role=%s", certificate->name,
                 usi_role_name (certificate->role));
+    s_note (self, answer_peer (answer), "admit", certificate);
     store_put_certificate (self->store, certificate->transport,
                            usi_bytes (certificate->bytes, certificate->len), s_on_kept,
                            answer);
@@ -125,8 +170,13 @@ void query_revoke (answer_t *answer)
         answer_fail (&answer, US_ERR_CONFIG, NO_KEYS);
         return;
     }
+    const peer_t *peer = answer_peer (answer);
+    bool *was = s_good (self);
     const char *why =
         keys_revoke (self, usi_buf_bytes (&answer->signed_bytes), s_on_kept, answer);
     if (why)
         answer_fail (&answer, US_ERR_INVALID, why);
+    else
+        s_note_revoked (self, peer, was);
+    free (was);
 }

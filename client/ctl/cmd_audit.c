@@ -17,7 +17,7 @@
 
 enum { KEY_DIR = 'o', KEY_NAME = 'k', KEY_WHAT = 'w', KEY_LIMIT = 'n' };
 static const struct argp_option s_options[] = {
-    {"key", KEY_NAME, "NAME", 0, "what this key did", 2},
+    {"who", KEY_NAME, "NAME", 0, "what the key of this name did", 2},
     {"what", KEY_WHAT, "WORD", 0,
      "only: submit, cancel, retry, purge, drain, admit, revoke, join, leave or deny",
      2},

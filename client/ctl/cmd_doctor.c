@@ -56,7 +56,8 @@ static bool s_is_loopback (const char *endpoint)
            strstr (endpoint, "//[::1]:");
 }
 
-static bool s_answers (const char *endpoint)
+/* why: words, which the caller frees. */
+static us_err_t s_connect (const char *endpoint, char **why)
 {
     us_options_t *options = NULL;
     us_client_t *client = NULL;
@@ -69,9 +70,27 @@ static bool s_answers (const char *endpoint)
         err = us_client_new (&client, options);
     if (err == US_OK)
         err = us_client_connect (client);
+    if (err != US_OK)
+        *why = mem_printf ("%s",
+                           client ? us_client_error_text (client) : us_err_text (err));
     us_client_destroy (&client);
     us_options_destroy (&options);
-    return err == US_OK;
+    return err;
+}
+
+static void s_probe_one (doctor_t *doctor, const char *broker, const char *endpoint)
+{
+    char *why = NULL;
+    us_err_t err = s_connect (endpoint, &why);
+    if (err == US_OK)
+        s_find (doctor, "ok", "broker %s answers at %s", broker, endpoint);
+    else if (err == US_ERR_DENIED) /* it does, but has nothing to do with us */
+        s_find (doctor, "warning", "broker %s does not serve us at %s: %s", broker,
+                endpoint, why);
+    else
+        s_find (doctor, "error", "broker %s does not answer at %s: %s", broker,
+                endpoint, why);
+    free (why);
 }
 
 /* Every address of a broker; own_host is where the broker that we use runs. */
@@ -89,12 +108,8 @@ static void s_probe (doctor_t *doctor, const json_t *broker, const char *own_hos
                     s_text (broker, "broker"), endpoint);
         else if (strcmp (endpoint, us_client_endpoint (doctor->ctl->client)) == 0)
             continue; /* it has just answered */
-        else if (s_answers (endpoint))
-            s_find (doctor, "ok", "broker %s answers at %s", s_text (broker, "broker"),
-                    endpoint);
         else
-            s_find (doctor, "error", "broker %s does not answer at %s",
-                    s_text (broker, "broker"), endpoint);
+            s_probe_one (doctor, s_text (broker, "broker"), endpoint);
     }
 }
 
@@ -250,7 +265,7 @@ static void s_check_channels (doctor_t *doctor, const us_query_t *channels,
 
 /* --- whom a client here believes -------------------------------------------------------- */
 
-static void s_tell_trust (doctor_t *doctor, const char *endpoint)
+static void s_tell_trust (doctor_t *doctor, const char *endpoint, const char *security)
 {
     static const char what[] = "results: programs here unpickle results, which can run "
                                "code, as they come from";
@@ -258,7 +273,7 @@ static void s_tell_trust (doctor_t *doctor, const char *endpoint)
     if (strncmp (endpoint, "ipc://", 6) == 0)
         s_find (doctor, "ok", "%s a broker of your own user and its nodes; %s", what,
                 how);
-    else if (strchr (endpoint, '#'))
+    else if (strcmp (security, "keys") == 0)
         s_find (doctor, "ok",
                 "%s brokers with a key of this cluster and nodes that they admit; %s",
                 what, how);
@@ -298,10 +313,11 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
     s_find (&doctor, "ok", "broker %s answers at %s, version %s",
             s_text (row, "broker"), us_client_endpoint (ctl->client),
             s_text (row, "version"));
-    s_tell_trust (&doctor, us_client_endpoint (ctl->client));
+    s_tell_trust (&doctor, us_client_endpoint (ctl->client), s_text (row, "security"));
     exit_code = s_ask (ctl, "brokers", &brokers);
     if (exit_code == EXIT_DONE)
         s_check_brokers (&doctor, row, brokers);
+    bool is_admin = strcmp (s_text (row, "role"), "client") != 0;
     json_decref (row);
     if (exit_code == EXIT_DONE)
         exit_code = s_ask (ctl, "nodes", &nodes);
@@ -311,10 +327,12 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
         exit_code = s_ask (ctl, "channels", &channels);
     if (exit_code == EXIT_DONE)
         s_check_channels (&doctor, channels, nodes);
-    if (exit_code == EXIT_DONE)
+    if (exit_code == EXIT_DONE && is_admin)
         exit_code = s_ask (ctl, "doctor", &findings);
-    if (exit_code == EXIT_DONE)
+    if (exit_code == EXIT_DONE && is_admin)
         s_print_findings (&doctor, findings);
+    else if (exit_code == EXIT_DONE)
+        s_find (&doctor, "ok", "what the broker finds itself is for admins alone");
 
 out:
     us_query_destroy (&status);

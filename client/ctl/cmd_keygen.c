@@ -194,6 +194,14 @@ static int s_bring (const keygen_t *self, const usi_certificate_t *certificate)
     bool is_admitted = certificate->role != USI_ROLE_BROKER && s_has_broker (self->ctl);
     int rc = is_admitted ? ctl_admit (self->ctl, certificate->bytes, certificate->len)
                          : EXIT_DONE;
+    if (rc) {
+        char *line =
+            mem_printf ("%s is made, but no broker knows it: bring it one with "
+                        "understudy-ctl keys add",
+                        self->certificate);
+        ctl_say (line);
+        free (line);
+    }
     return rc ? rc : s_tell (self, certificate, is_admitted);
 }
 

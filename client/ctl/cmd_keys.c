@@ -74,7 +74,9 @@ static const column_t s_columns[] = {
     {"READ", "read", FORM_TEXT},
     {"CANCEL", "cancel", FORM_TEXT},
     {"RETRY", "retry", FORM_TEXT},
+    {"MADE", "made_ms", FORM_TIME},
     {"EXPIRES", "expires_ms", FORM_TIME},
+    {"KEY", "public", FORM_TEXT},
     {NULL, NULL, 0},
 };
 
@@ -160,7 +162,13 @@ static int s_revoke_key (ctl_t *ctl, const uint8_t *key, const usi_keys_t *clust
     return exit_code;
 }
 
-/* All keys of that name: also one that was made anew. */
+/* A public key, or a name: then all keys of that name are meant, also one that was made
+ * anew. */
+static bool s_is_meant (const keys_t *self, const char *name, const char *public)
+{
+    return strcmp (name, self->what) == 0 || strcmp (public, self->what) == 0;
+}
+
 static int s_revoke_named (keys_t *self, const us_query_t *query,
                            const usi_keys_t *cluster, size_t *count)
 {
@@ -171,7 +179,7 @@ static int s_revoke_named (keys_t *self, const us_query_t *query,
         json_t *row = json_from_query (query, i);
         const char *name = json_string_value (json_object_get (row, "name"));
         const char *public = json_string_value (json_object_get (row, "public"));
-        if (name && public && strcmp (name, self->what) == 0 &&
+        if (name && public && s_is_meant (self, name, public) &&
             usi_key_parse (public, key)) {
             exit_code = s_revoke_key (self->ctl, key, cluster);
             (*count)++;
@@ -191,7 +199,9 @@ static int s_revoke_brokers (keys_t *self, const usi_keys_t *keys, size_t *count
     size_t kept = 0, before = cluster.brokers_len;
     for (size_t i = 0; i < before; i++) {
         usi_certificate_t *broker = cluster.brokers[i];
-        bool is_meant = strcmp (broker->name, self->what) == 0;
+        char public[USI_KEY_TEXT_LEN + 1];
+        usi_key_text (broker->transport, public);
+        bool is_meant = s_is_meant (self, broker->name, public);
         if (is_meant && exit_code == EXIT_DONE)
             exit_code = s_revoke_key (self->ctl, broker->transport, keys);
         if (is_meant)
@@ -219,7 +229,7 @@ static int s_revoke_with (keys_t *self, const usi_keys_t *cluster)
     if (exit_code == EXIT_DONE)
         exit_code = s_revoke_brokers (self, cluster, &count);
     if (exit_code == EXIT_DONE && count == 0) {
-        char *line = mem_printf ("no key has the name %s", self->what);
+        char *line = mem_printf ("no key has the name %s, or is it", self->what);
         ctl_say (line);
         free (line);
         return EXIT_NO;
@@ -264,10 +274,10 @@ static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)
 }
 
 const command_t cmd_keys = {
-    "keys", "[list]\nadd FILE\nrevoke NAME", "see, add and revoke keys",
+    "keys", "[list]\nadd FILE\nrevoke NAME|KEY", "see, add and revoke keys",
     "list    the keys that brokers admit, with their rights\n"
     "add     brings a certificate (NAME.cert) to the brokers: that key may connect "
     "then\n"
-    "revoke  no broker hears that name any more; what it has submitted stays. Needs "
-    "cluster.key",
+    "revoke  no broker hears that name any more, or that one of its keys; what it has "
+    "submitted stays. Needs cluster.key",
     s_run};

@@ -6,14 +6,25 @@
 #include "output.h"
 
 static const column_t s_lines[] = {
-    {"Broker", "broker", FORM_TEXT},         {"Version", "version", FORM_TEXT},
-    {"Address", "endpoints", FORM_TEXT},     {"Cluster", "cluster", FORM_TEXT},
-    {"Durability", "durability", FORM_TEXT}, {"Store answers", "store", FORM_TEXT},
-    {"Store waits", "backlog", FORM_NUMBER}, {"Up", "uptime_ms", FORM_SPAN},
-    {"Clients", "clients", FORM_NUMBER},     {"Nodes", "nodes", FORM_NUMBER},
-    {"Malformed", "malformed", FORM_NUMBER}, {"Queued", "queued", FORM_NUMBER},
-    {"Leased", "leased", FORM_NUMBER},       {"Running", "running", FORM_NUMBER},
-    {"Backoff", "backoff", FORM_NUMBER},     {0},
+    {"Broker", "broker", FORM_TEXT},
+    {"Version", "version", FORM_TEXT},
+    {"Address", "endpoints", FORM_TEXT},
+    {"Cluster", "cluster", FORM_TEXT},
+    {"Security", "security", FORM_TEXT},
+    {"You", "you", FORM_TEXT},
+    {"Your role", "role", FORM_TEXT},
+    {"Durability", "durability", FORM_TEXT},
+    {"Store answers", "store", FORM_TEXT},
+    {"Store waits", "backlog", FORM_NUMBER},
+    {"Up", "uptime_ms", FORM_SPAN},
+    {"Clients", "clients", FORM_NUMBER},
+    {"Nodes", "nodes", FORM_NUMBER},
+    {"Malformed", "malformed", FORM_NUMBER},
+    {"Queued", "queued", FORM_NUMBER},
+    {"Leased", "leased", FORM_NUMBER},
+    {"Running", "running", FORM_NUMBER},
+    {"Backoff", "backoff", FORM_NUMBER},
+    {0},
 };
 
 static int s_run (ctl_t *ctl, const command_t *command, int argc, char **argv)

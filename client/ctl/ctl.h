@@ -65,6 +65,8 @@ us_err_t filter_apply (const filter_t *filter, us_query_t *query);
 /* "5" and "5s" are seconds; also ms, m, h, d. Numbers without a sign. Names of states in
  * either case. false where malformed. */
 bool parse_ms (const char *text, int64_t *ms);
+/* "4096", "64K", "2M", "1G": bytes. */
+bool parse_size (const char *text, uint64_t *bytes);
 bool parse_count (const char *text, unsigned max, unsigned *count);
 bool parse_state (const char *text, int *state);
 

@@ -11,18 +11,27 @@
 #include "ctl.h"
 #include "mem.h"
 
-enum { KEY_BROKER = 1000, KEY_REDIS, KEY_JSON, KEY_TIMEOUT, KEY_CONFIG };
+enum {
+    KEY_BROKER = 1000,
+    KEY_REDIS,
+    KEY_JSON,
+    KEY_TIMEOUT,
+    KEY_CONFIG,
+    KEY_KEY,
+    KEY_CLUSTER
+};
 enum { KEY_CHANNEL = 'c', KEY_STATE = 's', KEY_OLDER = 1100 };
 
 /* --- values ---------------------------------------------------------------------------- */
 
-bool parse_ms (const char *text, int64_t *ms)
+typedef struct unit {
+    const char *suffix; /* NULL: the last */
+    int64_t factor;
+} unit_t;
+
+/* A number without a sign, and one of the units behind it. */
+static bool s_parse_units (const char *text, const unit_t *units, int64_t *value)
 {
-    static const struct {
-        const char *suffix;
-        int64_t factor;
-    } units[] = {{"", 1000},   {"s", 1000},    {"ms", 1},
-                 {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     if (!isdigit ((unsigned char) *text))
         return false;
     char *end = NULL;
@@ -30,14 +39,33 @@ bool parse_ms (const char *text, int64_t *ms)
     long long number = strtoll (text, &end, 10);
     if (errno)
         return false;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcasecmp (end, units[i].suffix) == 0) {
-            if (number > INT64_MAX / units[i].factor)
+    for (; units->suffix; units++)
+        if (strcasecmp (end, units->suffix) == 0) {
+            if (number > INT64_MAX / units->factor)
                 return false;
-            *ms = number * units[i].factor;
+            *value = number * units->factor;
             return true;
         }
     return false;
+}
+
+bool parse_ms (const char *text, int64_t *ms)
+{
+    static const unit_t units[] = {{"", 1000},   {"s", 1000},    {"ms", 1},
+                                   {"m", 60000}, {"h", 3600000}, {"d", 86400000},
+                                   {NULL, 0}};
+    return s_parse_units (text, units, ms);
+}
+
+bool parse_size (const char *text, uint64_t *bytes)
+{
+    static const unit_t units[] = {
+        {"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
+    int64_t value;
+    if (!s_parse_units (text, units, &value))
+        return false;
+    *bytes = (uint64_t) value;
+    return true;
 }
 
 bool parse_count (const char *text, unsigned max, unsigned *count)
@@ -75,6 +103,13 @@ static const struct argp_option s_global_options[] = {
     {"json", KEY_JSON, NULL, 0, "one JSON object a line instead of tables", 100},
     {"timeout", KEY_TIMEOUT, "TIME", 0,
      "how long to wait for an answer, like 500ms, 5s or 2m (default: 10s)", 100},
+    {"key", KEY_KEY, "FILE", 0,
+     "the key to come with by tcp, of a client or an admin (default: UNDERSTUDY_KEY, "
+     "then "
+     "the only one in ~/.config/understudy)",
+     100},
+    {"cluster", KEY_CLUSTER, "FILE", 0,
+     "the public file of the cluster (default: ~/.config/understudy/cluster.pub)", 100},
     {"config", KEY_CONFIG, "FILE", 0, "read settings from this file alone", 100},
     {0},
 };
@@ -97,9 +132,10 @@ static error_t s_parse_global (int key, char *arg, struct argp_state *state)
             argp_error (state, "--timeout '%s' is not a time like 500ms, 5s or 2m",
                         arg);
         return 0;
-    case KEY_CONFIG:
-        /* Where the library looks first. */
-        return setenv ("UNDERSTUDY_CONFIG", arg, 1) == 0 ? 0 : ENOMEM;
+    /* Where the library looks first. */
+    case KEY_KEY: return setenv ("UNDERSTUDY_KEY", arg, 1) == 0 ? 0 : ENOMEM;
+    case KEY_CLUSTER: return setenv ("UNDERSTUDY_CLUSTER", arg, 1) == 0 ? 0 : ENOMEM;
+    case KEY_CONFIG: return setenv ("UNDERSTUDY_CONFIG", arg, 1) == 0 ? 0 : ENOMEM;
     default: return ARGP_ERR_UNKNOWN;
     }
 }

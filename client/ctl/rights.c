@@ -28,8 +28,10 @@ static const struct argp_option s_options[] = {
     {"package", KEY_PACKAGE, "PATTERN", 0,
      "packages that jobs may ask for, like numpy; may be repeated (default: all)", 3},
     {"no-shell", KEY_NO_SHELL, NULL, 0, "no shell commands", 3},
-    {"max-size", KEY_MAX_SIZE, "BYTES", 0,
-     "most bytes of a job's arguments and code together (default: as the broker says)",
+    {"max-size", KEY_MAX_SIZE, "SIZE", 0,
+     "most bytes of a job's arguments and code together, like 64K or 2M (default: as "
+     "the "
+     "broker says)",
      3},
     {"rate", KEY_RATE, "N", 0, "most jobs a second (default: no limit)", 3},
     {"queued", KEY_QUEUED, "N", 0,
@@ -90,7 +92,10 @@ static error_t s_parse (int key, char *arg, struct argp_state *state)
         s_add (state, "package", &rights->packages, &rights->packages_len, arg);
         break;
     case KEY_NO_SHELL: rights->no_shell = true; break;
-    case KEY_MAX_SIZE: rights->max_size = s_count (state, "max-size", arg); break;
+    case KEY_MAX_SIZE:
+        if (!parse_size (arg, &rights->max_size) || rights->max_size == 0)
+            argp_error (state, "--max-size '%s' is not a size like 64K or 2M", arg);
+        break;
     case KEY_RATE: rights->rate = s_count (state, "rate", arg); break;
     case KEY_QUEUED: rights->queued = s_count (state, "queued", arg); break;
     case KEY_GROUP:

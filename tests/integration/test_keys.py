@@ -657,6 +657,55 @@ def test_keys_as_keywords(keyed):
     assert "wants a key" in none
 
 
+def test_one_key_of_a_name_is_revoked_the_other_goes_on(keyed):
+    """As when a key is replaced: both are good until the old one is taken away."""
+    alice = keyed.client("alice")
+    own = keyed.own()
+    (old,) = map(json.loads, own.ctl("--json", "keys").stdout.splitlines())
+    for path in keyed.keys.folder.glob("alice.*"):
+        path.rename(path.with_name("old-" + path.name))
+    anew = keyed.client("alice")
+    alice.env["UNDERSTUDY_KEY"] = str(keyed.keys.folder / "old-alice.key")
+    assert alice.ctl("status").returncode == anew.ctl("status").returncode == 0
+    own.ctl("keys", "revoke", "--dir", str(keyed.keys.folder), "--", old["public"])
+    assert "does not admit" in denied(alice)
+    status = json.loads(anew.ctl("--json", "status").stdout)
+    assert (status["you"], status["role"]) == ("alice", "client")
+    assert json.loads(own.ctl("--json", "status").stdout)["role"] == "admin"
+    what = [
+        json.loads(line)
+        for line in own.ctl(
+            "--json", "audit", "--dir", str(keyed.broker.output_path.parent / "data")
+        ).stdout.splitlines()
+    ]
+    admitted = [line["detail"] for line in what if line["what"] == "admit"]
+    revoked = [line["detail"] for line in what if line["what"] == "revoke"]
+    assert revoked == [f"alice (client) {old['public']}"]
+    assert revoked[0] in admitted
+    assert len(admitted) == 2
+
+
+def test_a_key_named_on_the_command_line(keyed):
+    keyed.client("alice")
+    folder = keyed.keys.folder
+    nobody = keyed.stage.client(keyed.broker)
+    key = ("--key", str(folder / "alice.key"), "--cluster", str(folder / "cluster.pub"))
+    assert "alice" in nobody.ctl(*key, "status").stdout
+    said = nobody.ctl(*key, "doctor").stdout
+    assert "brokers with a key of this cluster" in said
+    assert "for admins alone" in said
+
+
+def test_a_limit_of_bytes_may_have_a_unit(keyed):
+    keyed.keys.make("client", "alice", "--max-size", "2M")
+    keyed.admit("alice")
+    (row,) = map(json.loads, keyed.own().ctl("--json", "keys").stdout.splitlines())
+    assert row["max_size"] == 2 * 2**20
+    done = keyed.own().ctl("keygen", "client", "b", "--max-size", "2X", check=False)
+    assert done.returncode == 64
+    assert "is not a size like 64K or 2M" in done.stderr
+
+
 def test_rate(keyed):
     """More is not refused: it takes its time."""
     keyed.node()
@@ -789,14 +838,14 @@ def test_audit(keyed):
         done = own.ctl("--json", "audit", "--dir", str(data), *options)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    wait_for(lambda: sum(line.get("jobs", 0) for line in lines("--key", "alice")) == 4)
-    what = {line["what"] for line in lines("--key", "alice")}
+    wait_for(lambda: sum(line.get("jobs", 0) for line in lines("--who", "alice")) == 4)
+    what = {line["what"] for line in lines("--who", "alice")}
     assert what == {"submit", "cancel", "deny"}
     assert {line["detail"] for line in lines("--what", "cancel")} == {job}
-    assert sum(line.get("refused", 0) for line in lines("--key", "alice")) == 1
+    assert sum(line.get("refused", 0) for line in lines("--who", "alice")) == 1
     mine = [line["what"] for line in lines() if "key" not in line]
     assert mine == ["admit", "admit", "revoke"]
-    assert [line["what"] for line in lines("--key", "n1")] == ["join"]
+    assert [line["what"] for line in lines("--who", "n1")] == ["join"]
     assert len(lines("--limit", "2")) == 2
     assert (data / "audit.log").stat().st_mode & 0o777 == 0o600
     table = keyed.own().ctl("audit", "--dir", str(data)).stdout
