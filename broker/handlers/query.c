@@ -27,6 +27,7 @@ static const struct question {
     {"jobs", query_jobs, EVERYBODY, false},
     {"find", query_find, EVERYBODY, false},
     {"show", query_show, EVERYBODY, false},
+    {"why", query_why, EVERYBODY, false},
     {"retry", query_retry, EVERYBODY, true},
     {"purge", query_purge, WHO_CANCELS_ALL, true},
     {"drain", query_drain, ADMINS, true},

@@ -14,6 +14,8 @@ query_fn query_status, query_channels, query_nodes, query_brokers, query_envs,
     query_doctor, query_drain;
 /* query_keys.c */
 query_fn query_keys, query_revoked, query_admit, query_revoke;
+/* query_why.c */
+query_fn query_why;
 /* query_jobs.c */
 query_fn query_jobs, query_find, query_show, query_retry, query_purge;
 

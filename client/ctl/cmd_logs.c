@@ -74,7 +74,9 @@ static int s_print (ctl_t *ctl, const us_id_t *id, const logs_t *logs)
     if (exit_code != EXIT_DONE)
         return exit_code;
 
+    waiting_t waiting = {.ctl = ctl, .result = result};
     follow_t follow = {.result = result,
+                       .waiting = &waiting,
                        .stream = logs->build ? US_STREAM_BUILD : US_STREAM_LOG,
                        .to = stdout,
                        .raw = logs->raw,

@@ -15,6 +15,7 @@
 #include "outcome.h"
 #include "output.h"
 #include "text.h"
+#include "waiting.h"
 
 #define NAME_MAX_CHARACTERS 64
 
@@ -272,21 +273,33 @@ static int s_wait_accepted (ctl_t *ctl, us_result_t *result)
                : ctl_refused (err, "the job is refused", us_result_text (result));
 }
 
+static us_err_t s_wait (waiting_t *waiting)
+{
+    us_err_t err;
+    do {
+        err = us_result_wait (waiting->result, waiting_pause_ms (waiting));
+        if (err == US_ERR_TIMEOUT)
+            waiting_look (waiting);
+    } while (err == US_ERR_TIMEOUT ||
+             (err == US_ERR_INTERRUPTED && !ctl_interrupted ()));
+    return err;
+}
+
 static int s_wait_end (ctl_t *ctl, const submit_t *submit, us_result_t *result)
 {
+    waiting_t waiting = {.ctl = ctl, .result = result};
     if (submit->follow) {
         ctl_t plain = *ctl;
         plain.json = false; /* stdout is for the one object at the end */
         int exit_code = follow_log (&plain, &(follow_t){.result = result,
                                                         .stream = US_STREAM_LOG,
                                                         .to = stderr,
+                                                        .waiting = &waiting,
                                                         .end = FOLLOW_TO_THE_END});
         if (exit_code != EXIT_DONE && exit_code != EXIT_INTERRUPTED)
             return exit_code;
     }
-    us_err_t err = US_ERR_INTERRUPTED;
-    while (err == US_ERR_INTERRUPTED && !ctl_interrupted ())
-        err = us_result_wait (result, -1);
+    us_err_t err = s_wait (&waiting);
     char id[US_ID_TEXT_LEN + 1];
     s_id_text (result, id);
     if (err == US_ERR_INTERRUPTED)

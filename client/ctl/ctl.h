@@ -37,7 +37,7 @@ typedef struct command {
 
 extern const command_t cmd_status, cmd_channels, cmd_brokers, cmd_nodes, cmd_jobs,
     cmd_show, cmd_logs, cmd_cancel, cmd_retry, cmd_purge, cmd_drain, cmd_envs,
-    cmd_submit, cmd_doctor, cmd_keygen, cmd_keys, cmd_audit;
+    cmd_submit, cmd_doctor, cmd_why, cmd_keygen, cmd_keys, cmd_audit;
 
 /* --- options (options.c) ------------------------------------------------------------- */
 

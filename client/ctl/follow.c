@@ -23,17 +23,32 @@ static void s_print (const ctl_t *ctl, const follow_t *follow, uint64_t offset,
     fflush (ctl->json ? stdout : follow->to);
 }
 
+/* To the end of the log: as long as it takes, and who waits is told why. */
+static us_err_t s_read_on (const follow_t *follow, uint64_t offset, char *data,
+                           size_t size, size_t *len)
+{
+    int64_t pause_ms = waiting_pause_ms (follow->waiting);
+    us_err_t err = us_result_read_log (follow->result, follow->stream, offset, data,
+                                       size, len, pause_ms);
+    if (err == US_ERR_TIMEOUT)
+        waiting_look (follow->waiting);
+    return err;
+}
+
 static us_err_t s_read (const ctl_t *ctl, const follow_t *follow, uint64_t offset,
                         char *data, size_t size, size_t *len)
 {
+    us_err_t err;
     bool to_the_end = follow->end == FOLLOW_TO_THE_END;
     if (!to_the_end && follow->end - offset < size)
         size = (size_t) (follow->end - offset);
-    us_err_t err = us_result_read_log (follow->result, follow->stream, offset, data,
-                                       size, len, to_the_end ? -1 : ctl->timeout_ms);
-    /* A signal that is not ours to answer, like a resized terminal. */
-    if (err == US_ERR_INTERRUPTED && !ctl_interrupted ())
-        return s_read (ctl, follow, offset, data, size, len);
+    do {
+        err = to_the_end ? s_read_on (follow, offset, data, size, len)
+                         : us_result_read_log (follow->result, follow->stream, offset,
+                                               data, size, len, ctl->timeout_ms);
+        /* A signal that is not ours to answer is like a resized terminal. */
+    } while ((err == US_ERR_INTERRUPTED && !ctl_interrupted ()) ||
+             (err == US_ERR_TIMEOUT && to_the_end));
     return err;
 }
 

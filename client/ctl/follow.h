@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "ctl.h"
+#include "waiting.h"
 
 #define FOLLOW_TO_THE_END UINT64_MAX
 
@@ -19,6 +20,7 @@ typedef struct follow {
     bool raw; /* control characters as they are */
     uint64_t
         end; /* print up to here; FOLLOW_TO_THE_END waits until the job has ended */
+    waiting_t *waiting; /* tells why nothing comes; needed with FOLLOW_TO_THE_END */
 } follow_t;
 
 /* EXIT_DONE once printed, or the exit code after saying why not. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/similar.h"
 #include "ctl.h"
 #include "mem.h"
 #include "output.h"
@@ -24,7 +25,7 @@ static const struct group {
     {"Look around",
      {&cmd_status, &cmd_channels, &cmd_jobs, &cmd_nodes, &cmd_brokers, &cmd_envs,
       &cmd_doctor}},
-    {"One job", {&cmd_submit, &cmd_show, &cmd_logs, &cmd_cancel, &cmd_retry}},
+    {"One job", {&cmd_submit, &cmd_show, &cmd_why, &cmd_logs, &cmd_cancel, &cmd_retry}},
     {"Keep house", {&cmd_purge, &cmd_drain}},
     {"Keys", {&cmd_keygen, &cmd_keys, &cmd_audit}},
 };
@@ -153,6 +154,25 @@ static const command_t *s_find_command (const char *name)
     return NULL;
 }
 
+static int s_unknown (const char *name)
+{
+    const char *meant = NULL;
+    unsigned least = USI_NOT_SIMILAR;
+    for (int g = 0; g < GROUPS; g++)
+        for (int i = 0; i < GROUP_MAX && s_groups[g].commands[i]; i++) {
+            unsigned slips = usi_slips (name, s_groups[g].commands[i]->name);
+            if (slips < least) {
+                least = slips;
+                meant = s_groups[g].commands[i]->name;
+            }
+        }
+    if (meant)
+        return ctl_bad_usage ("'%s' is not a command; did you mean '%s'? See "
+                              "understudy-ctl --help",
+                              name, meant);
+    return ctl_bad_usage ("'%s' is not a command; see understudy-ctl --help", name);
+}
+
 int main (int argc, char **argv)
 {
     /* `understudy-ctl jobs | head` ends quietly, whoever started us. */
@@ -164,8 +184,7 @@ int main (int argc, char **argv)
     int at = s_read_start (&ctl, argc, argv);
     const command_t *command = s_find_command (argv[at]);
     if (!command)
-        return ctl_bad_usage ("'%s' is not a command; see understudy-ctl --help",
-                              argv[at]);
+        return s_unknown (argv[at]);
 
     int exit_code = command->run (&ctl, command, argc - at, argv + at);
     us_client_destroy (&ctl.client);

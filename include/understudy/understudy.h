@@ -275,6 +275,11 @@ US_EXPORT us_state_t us_result_state (const us_result_t *result);
 US_EXPORT us_err_t us_result_accepted (us_result_t *result, int64_t timeout_ms);
 /* US_OK once ended, however it ended; US_ERR_TIMEOUT. */
 US_EXPORT us_err_t us_result_wait (us_result_t *result, int64_t timeout_ms);
+/* What it waits for, in a sentence for people, cut to len bytes with the NUL: that no node
+ * listens on its channel, that all slots are busy, where it runs. Asks the broker where that
+ * has the job: US_ERR_TIMEOUT, or why it does not say. 256 bytes are enough. */
+US_EXPORT us_err_t us_result_why (us_result_t *result, char *text, size_t len,
+                                  int64_t timeout_ms);
 /* Once ended: US_OK for SUCCEEDED, else the reason. Before: US_ERR_RUNNING. */
 US_EXPORT us_err_t us_result_code (const us_result_t *result);
 /* Words for the code, "" for success. */

@@ -89,7 +89,7 @@ class Client:
         from understudy import _core  # nodes, which only import this, have none
 
         self.settings = Settings(*settings)
-        self.ask_again_at = 0.0  # see _waiting.py
+        self.told: Dict[str, float] = {}  # what was said, until when; _waiting.py
         self.core = _core.Client(
             broker=self.settings.broker,
             redis=self.settings.redis,

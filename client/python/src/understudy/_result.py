@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from typing import (
     Any,
     Callable,
+    Dict,
     Generator,
     Iterator,
     List,
@@ -176,19 +177,29 @@ class Result(Future[T]):
         return error
 
     def _await_end(self, timeout: Optional[float]) -> None:
-        patience = _waiting.PATIENCE
-        is_short = timeout is not None and timeout <= patience
-        if self._has_ended(timeout if is_short else patience):
+        end = None if timeout is None else time.monotonic() + timeout
+        if self._has_ended(_sooner(_waiting.PATIENCE, end)):
             return
-        if not is_short:
-            began = time.monotonic()
-            if self.status == "QUEUED":
-                _waiting.tell(self._client, self._job.id, self._name)
-            asked = time.monotonic() - began
-            left = None if timeout is None else max(0.0, timeout - patience - asked)
-            if self._has_ended(left):
-                return
+        with _waiting.Notice(self) as notice:
+            while end is None or time.monotonic() < end:
+                if self._has_ended(_sooner(notice.look(), end)):
+                    return
         raise WaitTimeout(self._still(timeout))
+
+    def why(self) -> str:
+        """What the job waits for, in a sentence: that no node listens on its channel,
+        that all slots are busy, on which node it is. BrokerUnreachable or WaitTimeout
+        where the broker does not say."""
+        return str(self._reason().get("text", ""))
+
+    def _reason(self) -> Dict[str, Any]:
+        status = self.status
+        if self.done():
+            return {"why": "ended", "text": f"it has ended: {status}"}
+        if status == "UNSENT":
+            trouble = self._client.core.error_text or "the broker has not answered"
+            return {"why": "unsent", "text": f"it has not been accepted yet: {trouble}"}
+        return _waiting.ask(self._client, self._job.id)
 
     def _has_ended(self, timeout: Optional[float]) -> bool:
         if not _client.is_green() or self.done():
@@ -254,8 +265,10 @@ class Result(Future[T]):
     def _still(self, timeout: Optional[float]) -> str:
         status = self.status
         text = f"{self._name} has not ended after {timeout} s: it is {status}"
-        if status == "QUEUED":
-            text += "; `understudy-ctl doctor` tells whether a node can take it"
+        if timeout is None or timeout < _waiting.PATIENCE:
+            return text  # whoever polls does not want to wait for words
+        with contextlib.suppress(UnderstudyError):
+            text += f"; {self.why()}"
         return text
 
     def _decode(self) -> Tuple[Any, Optional[BaseException]]:
@@ -570,6 +583,11 @@ def _parse(uuid: Union[str, uuids.UUID]) -> bytes:
     if parsed.version != 8:
         raise InvalidArgument(f"{uuid} is not the id of a job: its version is not 8")
     return parsed.bytes
+
+
+def _sooner(seconds: float, end: Optional[float]) -> float:
+    """So many seconds, or those that are left until a moment."""
+    return seconds if end is None else max(0.0, min(seconds, end - time.monotonic()))
 
 
 def _partition(channel: str) -> int:

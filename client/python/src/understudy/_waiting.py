@@ -1,38 +1,96 @@
 # SPDX-License-Identifier: MIT
-"""Why nobody takes a job, for whoever would wait for it in silence."""
+"""What a job waits for: asked for by Result.why(), and told to whoever would wait for a
+job in silence. The broker says it (docs/protocol.md, `why`), but for a job that it does
+not have yet."""
 
 from __future__ import annotations
 
 import functools
+import logging
+import os
+import sys
 import time
-import warnings
-from typing import Any, Dict, List, Optional, cast
+from types import TracebackType
+from typing import Any, Dict, List, Optional, Protocol, Type, cast
 
 from understudy import _msgpack
 from understudy._client import Client, beside
 from understudy.exceptions import UnderstudyError
 
-PATIENCE = 2.0  # seconds that a job may be queued before somebody asks why
-_AGAIN = 60.0  # seconds before a client asks again
+PATIENCE = 1.0  # seconds that somebody waits before being told why
+_PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)  # then it is looked at again
+_AGAIN = 60.0  # seconds before the same is said for another job of this client
 _QUERY_SECONDS = 2.0
-_NODES_ASKED = 10_000
+_SILENT = ("soon", "running", "ended")  # what is not worth a word
 
 Row = Dict[str, Any]
+_log = logging.getLogger("understudy")
 
 
-def tell(client: Client, job_id: bytes, name: str) -> None:
-    """Warns where no node listens for a queued job, or none with its Python. Not often:
-    other jobs of this client likely wait for the same."""
-    now = time.monotonic()
-    if now < client.ask_again_at:
-        return
-    client.ask_again_at = now + _AGAIN
-    try:
-        reason = _reason(client, job_id)
-    except UnderstudyError:  # a broker that does not answer is another matter
-        return
-    if reason is not None:
-        warnings.warn(f"{name} waits: {reason}", stacklevel=5)
+class Waited(Protocol):
+    """A Result, as far as this page knows it."""
+
+    _name: str
+    _client: Client
+
+    def _reason(self) -> Row: ...
+
+
+class Notice:
+    """While somebody waits: says on stderr, and to the logger `understudy`, what for,
+    and again when that changes. UNDERSTUDY_QUIET=1 turns it off."""
+
+    def __init__(self, result: Waited) -> None:
+        self._result = result
+        self._quiet = os.environ.get("UNDERSTUDY_QUIET", "") not in ("", "0")
+        self._said: Optional[str] = None
+        self._looks = 0
+
+    def __enter__(self) -> Notice:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        """Nothing is left to say."""
+
+    def look(self) -> float:
+        """Says what there is to say; after how many seconds to look again."""
+        pause = _PAUSES[min(self._looks, len(_PAUSES) - 1)]
+        self._looks += 1
+        if self._quiet:
+            return _PAUSES[-1]
+        try:
+            row = self._result._reason()
+        except UnderstudyError:  # a broker that does not answer is another matter
+            return pause
+        why = str(row.get("why", ""))
+        if why != self._said and why not in _SILENT:
+            self._say(f"{self._result._name} waits: {row.get('text')}")
+        self._said = why
+        return pause
+
+    def _say(self, line: str) -> None:
+        """Not for each of many jobs that wait for the same."""
+        told, now = self._result._client.told, time.monotonic()
+        words = line.partition(" waits: ")[2]
+        if self._said is None and now < told.get(words, 0.0):
+            return
+        for old in [text for text, until in told.items() if until <= now]:
+            del told[old]
+        told[words] = now + _AGAIN
+        _log.info(line)
+        if sys.stderr is not None:
+            print(f"understudy: {line}", file=sys.stderr, flush=True)
+
+
+def ask(client: Client, job_id: bytes, timeout: float = _QUERY_SECONDS) -> Row:
+    """Raises what the broker answers, or that it does not."""
+    (row,) = _rows(client, "why", timeout, id=job_id) or [{}]
+    return row
 
 
 def nobody(channel: str, python: Optional[str]) -> str:
@@ -46,21 +104,7 @@ def nobody(channel: str, python: Optional[str]) -> str:
     )
 
 
-def _reason(client: Client, job_id: bytes) -> Optional[str]:
-    (job,) = _rows(client, "show", id=job_id) or [{}]
-    channel, python = job.get("channel"), job.get("python")
-    if job.get("state") != 1 or not isinstance(channel, str):  # QUEUED
-        return None
-    nodes = _rows(client, "nodes", limit=_NODES_ASKED)
-    for node in nodes:
-        offers = [version.rpartition(".")[0] for version in node.get("pythons", ())]
-        listens = channel in node.get("channels", ()) and not node.get("draining")
-        if listens and (not python or python in offers):
-            return None
-    return nobody(channel, python or None)
-
-
-def _rows(client: Client, what: str, **more: Any) -> List[Row]:
-    ask = functools.partial(client.core.query, what, timeout=_QUERY_SECONDS, **more)
-    rows, _ = beside(ask)
+def _rows(client: Client, what: str, timeout: float, **more: Any) -> List[Row]:
+    query = functools.partial(client.core.query, what, timeout=timeout, **more)
+    rows, _ = beside(query)
     return [cast("Row", _msgpack.unpackb(row)) for row in rows]
