@@ -3,6 +3,7 @@
  * Talking to the broker: the client, its questions, and Ctrl-C while it waits: see
  * ctl.h. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl.h"
@@ -24,6 +25,21 @@ static us_err_t s_set_options (ctl_t *ctl, us_options_t *options)
     return err;
 }
 
+static int s_wrong_address (const ctl_t *ctl, us_err_t err)
+{
+    const char *given = ctl->redis ? ctl->redis : ctl->broker;
+    bool has_port = given && strchr (given, ':') && !strstr (given, "://");
+    char *hint =
+        ctl->redis
+            ? mem_printf ("not redis://host:port/db or unix:///path%s%s",
+                          has_port ? "; write redis://" : "", has_port ? given : "")
+            : mem_printf ("not tcp://host:port or ipc:///path%s%s",
+                          has_port ? "; write tcp://" : "", has_port ? given : "");
+    int exit_code = ctl_refused (err, given ? given : "", hint);
+    free (hint);
+    return exit_code;
+}
+
 us_client_t *ctl_client (ctl_t *ctl, int *exit_code)
 {
     *exit_code = EXIT_DONE;
@@ -39,10 +55,7 @@ us_client_t *ctl_client (ctl_t *ctl, int *exit_code)
     }
     err = s_set_options (ctl, options);
     if (err != US_OK) {
-        *exit_code =
-            ctl_refused (err, ctl->redis ? ctl->redis : ctl->broker,
-                         ctl->redis ? "not redis://host:port/db or unix:///path"
-                                    : "not tcp://host:port");
+        *exit_code = s_wrong_address (ctl, err);
         goto out;
     }
     err = us_client_new (&ctl->client, options);

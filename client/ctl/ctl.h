@@ -5,7 +5,7 @@
  * returns the exit code of the process.
  *
  * From the lowest to the highest: exit.h, mem, text, json; fail, ask, find, options;
- * rights, output, outcome, call, follow; the commands, each in a file of its own that knows no
+ * rights, output, outcome, call, waiting, follow; the commands, each in a file of its own that knows no
  * other; main. Of the library only its API (include/understudy) is used, as any program
  * would; keys are made with common/auth, users of Redis with common/redis. */
 #ifndef CLIENT_CTL_CTL_H
@@ -98,6 +98,8 @@ int ctl_find_job (ctl_t *ctl, const char *text, us_id_t *id);
 
 /* One line on stderr; whatever stands in it can be seen. */
 void ctl_say (const char *text);
+/* From now on each is a JSON object {"message": TEXT}, for --json. */
+void ctl_say_as_json (void);
 /* Says on stderr what did not work and why; returns the exit code for err. */
 int ctl_fail (ctl_t *ctl, us_err_t err, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));

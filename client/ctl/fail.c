@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctl.h"
+#include "json.h"
 #include "mem.h"
 #include "text.h"
 
@@ -34,10 +35,25 @@ int ctl_exit_code (us_err_t err)
     }
 }
 
+static bool s_as_json;
+
+void ctl_say_as_json (void)
+{
+    s_as_json = true;
+}
+
 void ctl_say (const char *text)
 {
-    char *escaped = text_escape (text, strlen (text));
     fflush (stdout);
+    if (s_as_json) {
+        json_t *object =
+            json_pack ("{s:o}", "message", json_from_text (text, strlen (text)));
+        json_dumpf (object, stderr, JSON_COMPACT);
+        fputc ('\n', stderr);
+        json_decref (object);
+        return;
+    }
+    char *escaped = text_escape (text, strlen (text));
     fprintf (stderr, "understudy-ctl: %s\n", escaped);
     free (escaped);
 }

@@ -126,7 +126,10 @@ static error_t s_parse_global (int key, char *arg, struct argp_state *state)
                         "give the address in UNDERSTUDY_REDIS or understudy.conf");
         ctl->redis = arg;
         return 0;
-    case KEY_JSON: ctl->json = true; return 0;
+    case KEY_JSON:
+        ctl->json = true;
+        ctl_say_as_json ();
+        return 0;
     case KEY_TIMEOUT:
         if (!parse_ms (arg, &ctl->timeout_ms))
             argp_error (state, "--timeout '%s' is not a time like 500ms, 5s or 2m",

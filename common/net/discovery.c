@@ -19,8 +19,9 @@ struct usi_discovery {
     usi_brokers_t brokers;
     char *addresses;           /* NUL terminated, one behind the other */
     size_t count, tried, next; /* next: index of the one to try */
-    usi_buf_t learned;         /* from brokers: NUL terminated likewise */
-    size_t learned_len;
+    char *given; /* the list of the settings, likewise; NULL with a registry */
+    size_t given_len;
+    usi_buf_t learned; /* what a broker has told last, likewise */
     us_err_t error;
     char why[256];
     bool looking;
@@ -78,6 +79,17 @@ static void s_add_address (usi_buf_t *list, const char *address,
     }
 }
 
+/* In place of the addresses of before. */
+static void s_take_addresses (usi_discovery_t *self, usi_buf_t *all)
+{
+    free (self->addresses);
+    self->count = 0;
+    for (size_t i = 0; i < all->len; i++)
+        self->count += all->data[i] == '\0';
+    self->addresses = all->data ? (char *) all->data : strdup ("");
+    self->next = self->count > 0 ? self->next % self->count : 0;
+}
+
 /* Takes a list, which came from malloc, in place of the addresses of before. */
 static void s_set_list (usi_discovery_t *self, char *list)
 {
@@ -87,11 +99,8 @@ static void s_set_list (usi_discovery_t *self, char *list)
     for (size_t i = 0; i < given; i++, at += strlen (at) + 1)
         s_add_address (&all, at, self->brokers.cluster);
     free (list);
-    free (self->addresses);
-    self->addresses = all.data ? (char *) all.data : strdup ("");
-    self->count = self->next = 0;
-    for (size_t i = 0; all.data && i < all.len; i++)
-        self->count += all.data[i] == '\0';
+    s_take_addresses (self, &all);
+    self->next = 0;
 }
 
 const char *usi_discovery_next (usi_discovery_t *self)
@@ -123,8 +132,6 @@ const char *usi_discovery_why (const usi_discovery_t *self)
 
 /* --- what brokers tell --------------------------------------------------------------- */
 
-#define LEARNED_MAX 64
-
 static bool s_is_known (const usi_buf_t *list, usi_bytes_t address)
 {
     for (size_t at = 0; at < list->len; at += strlen ((char *) list->data + at) + 1)
@@ -143,36 +150,33 @@ static bool s_is_address (usi_bytes_t address)
 /* The next round takes the list; an address of this one may be in use. */
 void usi_discovery_learn (usi_discovery_t *self, const usi_list_t *addresses)
 {
-    size_t position = 0;
-    if (self->brokers.redis)
+    size_t position = 0, count = 0;
+    if (self->brokers.redis || addresses->count == 0)
         return;
-    for (usi_bytes_t address; usi_list_next (addresses, &position, &address);) {
-        if (self->learned_len == LEARNED_MAX || !s_is_address (address) ||
-            s_is_known (&self->learned, address))
-            continue;
-        usi_buf_append (&self->learned, address.data, address.len);
-        usi_buf_append (&self->learned, "", 1);
-        self->learned_len++;
-    }
+    self->learned.len = 0;
+    for (usi_bytes_t at; usi_list_next (addresses, &position, &at);)
+        if (count < USI_DISCOVERY_LEARNED_MAX && s_is_address (at)) {
+            usi_buf_append (&self->learned, at.data, at.len);
+            usi_buf_append (&self->learned, "", 1);
+            count++;
+        }
 }
 
-static void s_take_learned (usi_discovery_t *self)
+/* What was given, and behind it what was learned. */
+static void s_gather (usi_discovery_t *self)
 {
     usi_buf_t all = {0};
-    size_t len = 0;
-    for (size_t i = 0; i < self->count; i++)
-        len += strlen (self->addresses + len) + 1;
-    usi_buf_append (&all, self->addresses, len);
+    usi_buf_append (&all, self->given, self->given_len);
     for (size_t at = 0; at < self->learned.len;) {
         const char *address = (const char *) self->learned.data + at;
         at += strlen (address) + 1;
-        if (s_is_known (&all, usi_bytes_of (address)))
-            continue;
-        usi_buf_append (&all, address, strlen (address) + 1);
-        self->count++;
+        if (!s_is_known (&all, usi_bytes_of (address)))
+            usi_buf_append (&all, address, strlen (address) + 1);
     }
-    free (self->addresses);
-    self->addresses = (char *) all.data;
+    if (all.failed)
+        usi_buf_free (&all); /* the round goes through those of before */
+    else
+        s_take_addresses (self, &all);
 }
 
 /* --- the registry ----------------------------------------------------------------- */
@@ -257,11 +261,21 @@ void usi_discovery_begin (usi_discovery_t *self)
         s_set_list (self, NULL);
         s_begin_look (self);
     } else {
-        s_take_learned (self);
+        s_gather (self);
         self->next = self->brokers.in_turn ? self->next : 0;
     }
     if (!self->brokers.redis && self->count == 0)
         s_set_why (self, US_ERR_UNREACHABLE, "none is configured");
+}
+
+static void s_take_given (usi_discovery_t *self, const char *endpoints)
+{
+    s_set_list (self, strdup (endpoints));
+    for (size_t i = 0; self->addresses && i < self->count; i++)
+        self->given_len += strlen (self->addresses + self->given_len) + 1;
+    self->given = self->addresses ? malloc (self->given_len + 1) : NULL;
+    if (self->given)
+        memcpy (self->given, self->addresses, self->given_len);
 }
 
 usi_discovery_t *usi_discovery_new (const usi_brokers_t *brokers)
@@ -274,8 +288,8 @@ usi_discovery_t *usi_discovery_new (const usi_brokers_t *brokers)
     if (brokers->redis)
         self->fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     else
-        s_set_list (self, strdup (brokers->endpoints));
-    if (brokers->redis ? self->fd < 0 : !self->addresses)
+        s_take_given (self, brokers->endpoints);
+    if (brokers->redis ? self->fd < 0 : !self->given)
         usi_discovery_destroy (&self);
     return self;
 }
@@ -290,6 +304,7 @@ void usi_discovery_destroy (usi_discovery_t **self_p)
     if (self->fd >= 0)
         close (self->fd);
     free (self->addresses);
+    free (self->given);
     usi_buf_free (&self->learned);
     free (self);
     *self_p = NULL;

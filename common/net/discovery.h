@@ -43,8 +43,9 @@ typedef struct usi_brokers {
 usi_discovery_t *usi_discovery_new (const usi_brokers_t *brokers);
 /* Waits for the end of a look that is under way, at most look_ms. */
 void usi_discovery_destroy (usi_discovery_t **self_p);
-/* Adds addresses with keys that a broker has told of, behind the others, for the rounds to
- * come; at most 64 are kept. A registry, where there is one, knows better. */
+/* Takes the addresses with keys that a broker has told of last, behind the others, for the
+ * rounds to come. A registry, where there is one, knows better. */
+#define USI_DISCOVERY_LEARNED_MAX 64
 void usi_discovery_learn (usi_discovery_t *self, const usi_list_t *addresses);
 /* A new round. */
 void usi_discovery_begin (usi_discovery_t *self);

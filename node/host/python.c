@@ -124,6 +124,8 @@ us_err_t python_probe (python_t *python, const char *path, char **why)
     *why = NULL;
     if (!python->path)
         *why = usi_sprintf ("%s: not found in PATH", path);
+    else if (access (python->path, F_OK) != 0)
+        *why = usi_sprintf ("%s: %s", path, strerror (errno));
     else if (s_ask (python->path, text, sizeof text) != 0 ||
              s_lines (text, lines) < LINES)
         *why = usi_sprintf ("%s: cannot be run as a Python interpreter", path);

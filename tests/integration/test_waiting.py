@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from support import BIN, PYTHON, wait_for
+from support.processes import StartError
 
 pytestmark = pytest.mark.core
 
@@ -192,3 +193,37 @@ def test_a_misspelt_command(client):
     done = client("ipc:///nowhere").ctl("stauts", check=False)
     assert done.returncode == 64
     assert "did you mean 'status'?" in done.stderr
+
+
+def test_errors_of_ctl_are_json_where_that_is_asked_for(broker, client):
+    broker()
+    user = client()
+    done = user.ctl("--json", "show", "0" * 12 + "-8000-8000-000000000000", check=False)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert "no such job" in lines[0]["message"]
+    assert "--keep" in lines[1]["message"]
+    assert done.stdout == ""
+
+
+def test_an_address_without_its_scheme(client):
+    user = client()
+    done = user.ctl("--broker", "127.0.0.1:7520", "status", check=False)
+    assert done.returncode == 64
+    assert "write tcp://127.0.0.1:7520" in done.stderr
+    said = user.script(
+        """
+        from understudy import Executor
+        from understudy.exceptions import InvalidArgument
+        try:
+            Executor(broker="here:7420")
+        except InvalidArgument as error:
+            print(error)
+        """
+    )
+    assert said == "broker='here:7420': write tcp://here:7420\n"
+
+
+def test_a_python_that_is_not_there(broker, node):
+    broker()
+    with pytest.raises(StartError, match="/usr/bin/python3.8: No such file"):
+        node(python="/usr/bin/python3.8")

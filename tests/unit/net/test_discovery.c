@@ -64,6 +64,34 @@ static void test_list_in_turn (void **state)
     usi_discovery_destroy (&discovery);
 }
 
+static void s_learn (usi_discovery_t *discovery, const char *one, const char *two)
+{
+    usi_buf_t buf = {0};
+    usi_list_add_str (&buf, usi_bytes_of (one));
+    usi_list_add_str (&buf, usi_bytes_of (two));
+    usi_list_t list = usi_list_of (&buf, 2);
+    usi_discovery_learn (discovery, &list);
+    usi_buf_free (&buf);
+}
+
+/* Behind those that were given; what is told later counts alone. */
+static void test_what_a_broker_tells (void **state)
+{
+    usi_brokers_t brokers = {.endpoints = "tcp://a:1#K"};
+    usi_discovery_t *discovery = usi_discovery_new (&brokers);
+    (void) state;
+    usi_discovery_begin (discovery);
+    const char *in_use = usi_discovery_next (discovery);
+    s_learn (discovery, "tcp://b:2#L", "tcp://a:1#K");
+    assert_string_equal (in_use, "tcp://a:1#K");
+    assert_string_equal (s_round (discovery), "tcp://a:1#K tcp://b:2#L");
+    s_learn (discovery, "tcp://c:3#M", "tcp://d:4");
+    assert_string_equal (s_round (discovery), "tcp://a:1#K tcp://c:3#M");
+    usi_discovery_learn (discovery, &(usi_list_t){0});
+    assert_string_equal (s_round (discovery), "tcp://a:1#K tcp://c:3#M");
+    usi_discovery_destroy (&discovery);
+}
+
 static void test_list_of_nothing (void **state)
 {
     usi_brokers_t brokers = {.endpoints = " , "};
@@ -154,6 +182,7 @@ int main (void)
         cmocka_unit_test (test_list_keeps_its_order),
         cmocka_unit_test (test_list_in_turn),
         cmocka_unit_test (test_list_of_nothing),
+        cmocka_unit_test (test_what_a_broker_tells),
         cmocka_unit_test (test_registry),
         cmocka_unit_test (test_registry_fails),
     };

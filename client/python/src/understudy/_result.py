@@ -177,13 +177,16 @@ class Result(Future[T]):
         return error
 
     def _await_end(self, timeout: Optional[float]) -> None:
-        end = None if timeout is None else time.monotonic() + timeout
-        if self._has_ended(_sooner(_waiting.PATIENCE, end)):
+        patience = _waiting.PATIENCE
+        if timeout is not None and timeout < patience:
+            patience = timeout
+        if self._has_ended(patience):
             return
-        with _waiting.Notice(self) as notice:
-            while end is None or time.monotonic() < end:
-                if self._has_ended(_sooner(notice.look(), end)):
-                    return
+        end = None if timeout is None else time.monotonic() + timeout - patience
+        notice = _waiting.Notice(self)
+        while end is None or time.monotonic() < end:
+            if self._has_ended(_sooner(notice.look(), end)):
+                return
         raise WaitTimeout(self._still(timeout))
 
     def why(self) -> str:

@@ -106,6 +106,9 @@ def _broker_of(broker: Optional[str]) -> Optional[str]:
         raise InvalidArgument(
             f"broker={broker!r} is not an address like tcp://host:7420"
         )
+    for address in broker.split(",") if broker is not None else ():
+        if re.fullmatch(r"\s*[\w.-]+:\d+\s*", address):
+            raise InvalidArgument(f"broker={broker!r}: write tcp://{address.strip()}")
     return broker
 
 

@@ -10,8 +10,7 @@ import logging
 import os
 import sys
 import time
-from types import TracebackType
-from typing import Any, Dict, List, Optional, Protocol, Type, cast
+from typing import Any, Dict, List, Optional, Protocol, cast
 
 from understudy import _msgpack
 from understudy._client import Client, beside
@@ -45,17 +44,6 @@ class Notice:
         self._quiet = os.environ.get("UNDERSTUDY_QUIET", "") not in ("", "0")
         self._said: Optional[str] = None
         self._looks = 0
-
-    def __enter__(self) -> Notice:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        """Nothing is left to say."""
 
     def look(self) -> float:
         """Says what there is to say; after how many seconds to look again."""
