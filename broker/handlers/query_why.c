@@ -11,7 +11,8 @@
 #include "base/similar.h"
 #include "core/access.h"
 
-#define LISTED 3 /* packages, and versions of Python, that are named */
+#define LISTED       3    /* packages that are named */
+#define COMPARED_MAX 1000 /* names of channels: each takes microseconds */
 
 typedef struct why {
     answer_t *answer;
@@ -33,7 +34,8 @@ typedef struct why {
     unsigned holder_slots, holder_busy;
     char holder[USI_MAX_NAME + 1];     /* the node that holds it */
     char similar[USI_CHANNEL_MAX + 1]; /* a channel with a name like its own */
-    unsigned slips;                    /* between the two */
+    unsigned compared;
+    unsigned slips; /* between the two */
 } why_t;
 
 /* --- the words ------------------------------------------------------------------------- */
@@ -193,6 +195,15 @@ static bool s_offers (why_t *self, const usi_fields_t *node)
     return offers;
 }
 
+static void s_compare (why_t *self, const char *name)
+{
+    unsigned slips = usi_slips (self->channel, name);
+    if (slips >= self->slips)
+        return;
+    self->slips = slips;
+    snprintf (self->similar, sizeof self->similar, "%s", name);
+}
+
 /* Its channels: ours, or one with a name like ours that who asks may see. */
 static bool s_listens (why_t *self, const usi_fields_t *node)
 {
@@ -202,12 +213,10 @@ static bool s_listens (why_t *self, const usi_fields_t *node)
     for (usi_bytes_t at; usi_list_next (&node->channels, &position, &at);) {
         char name[USI_CHANNEL_MAX + 1];
         s_copy (name, sizeof name, at);
-        unsigned slips = usi_slips (self->channel, name);
-        listens = listens || slips == 0;
-        if (slips > 0 && slips < self->slips && peer && access_channel (peer, at)) {
-            self->slips = slips;
-            memcpy (self->similar, name, sizeof name);
-        }
+        if (strcmp (self->channel, name) == 0)
+            listens = true;
+        else if (self->compared++ < COMPARED_MAX && peer && access_channel (peer, at))
+            s_compare (self, name);
     }
     return listens;
 }

@@ -17,14 +17,21 @@ static us_err_t s_give (char *text, size_t len, const char *words, size_t words_
     return US_OK;
 }
 
-/* Not accepted yet. */
-static us_err_t s_say_unsent (us_client_t *client, char *text, size_t len)
+/* Not accepted yet: there is no broker, or none that answers, or it has no store. */
+static us_err_t s_say_unsent (us_client_t *client, char *text, size_t len,
+                              int64_t timeout_ms)
 {
-    const char *trouble = us_client_error_text (client);
-    char words[640];
-    snprintf (words, sizeof words, "it has not been accepted yet%s%s",
-              *trouble ? ": " : ": the broker has not answered", trouble);
-    return s_give (text, len, words, strlen (words));
+    us_query_t *query = NULL;
+    us_err_t err = us_query_new (&query, "status");
+    if (err != US_OK)
+        return err;
+    err = us_query_run (client, query, timeout_ms);
+    us_query_destroy (&query);
+    snprintf (text, len, "it has not been accepted yet: %s",
+              err == US_OK            ? "the broker has not answered yet"
+              : err == US_ERR_TIMEOUT ? "the broker does not answer"
+                                      : us_client_error_text (client));
+    return US_OK;
 }
 
 static us_err_t s_take_answer (const us_query_t *query, char *text, size_t len)
@@ -49,7 +56,7 @@ us_err_t us_result_why (us_result_t *result, char *text, size_t len, int64_t tim
     us_id_t id = us_result_id (result);
     *text = '\0';
     if (us_result_state (result) == US_STATE_UNSENT)
-        return s_say_unsent (client, text, len);
+        return s_say_unsent (client, text, len, timeout_ms);
     us_err_t err = us_query_new (&query, "why");
     if (err == US_OK)
         err = us_query_set_id (query, &id);

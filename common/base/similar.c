@@ -40,7 +40,10 @@ unsigned usi_slips (const char *given, const char *meant)
     size_t given_len = strlen (given), meant_len = strlen (meant);
     if (given_len > LONGEST || meant_len > LONGEST)
         return USI_NOT_SIMILAR;
-    unsigned slips = s_distance (given, given_len, meant, meant_len);
     size_t longer = given_len > meant_len ? given_len : meant_len;
+    size_t shorter = given_len > meant_len ? meant_len : given_len;
+    if ((longer - shorter) * 3 > longer)
+        return USI_NOT_SIMILAR;
+    unsigned slips = s_distance (given, given_len, meant, meant_len);
     return slips * 3 <= longer ? slips : USI_NOT_SIMILAR;
 }

@@ -91,7 +91,9 @@ def test_a_full_disk(small_disk, broker, node, client):
     assert running.running and "done" not in running.output
     (small_disk / "ballast").unlink()
     assert running.wait(90) == 0, running.output
-    assert running.output == "done\n"
+    *waited, done = running.output.splitlines()
+    assert done == "done"
+    assert all("length waits: it has not been accepted yet" in line for line in waited)
     node(channel="later")
     for job in accepted:
         wait_for(lambda job=job: "SUCCEEDED" in user.ctl("show", job).stdout, 20)

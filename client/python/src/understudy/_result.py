@@ -200,7 +200,7 @@ class Result(Future[T]):
         if self.done():
             return {"why": "ended", "text": f"it has ended: {status}"}
         if status == "UNSENT":
-            trouble = self._client.core.error_text or "the broker has not answered"
+            trouble = _waiting.trouble(self._client)
             return {"why": "unsent", "text": f"it has not been accepted yet: {trouble}"}
         return _waiting.ask(self._client, self._job.id)
 

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Optional, Protocol, cast
 
 from understudy import _msgpack
 from understudy._client import Client, beside
-from understudy.exceptions import UnderstudyError
+from understudy.exceptions import UnderstudyError, WaitTimeout
 
 PATIENCE = 1.0  # seconds that somebody waits before being told why
 _PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)  # then it is looked at again
@@ -79,6 +79,17 @@ def ask(client: Client, job_id: bytes, timeout: float = _QUERY_SECONDS) -> Row:
     """Raises what the broker answers, or that it does not."""
     (row,) = _rows(client, "why", timeout, id=job_id) or [{}]
     return row
+
+
+def trouble(client: Client) -> str:
+    """Why a job may not have been accepted yet."""
+    try:
+        _rows(client, "status", _QUERY_SECONDS)
+    except WaitTimeout:
+        return "the broker does not answer"
+    except UnderstudyError as error:  # no broker, or one without its store
+        return str(error)
+    return "the broker has not answered yet"
 
 
 def nobody(channel: str, python: Optional[str]) -> str:
