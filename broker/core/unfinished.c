@@ -11,10 +11,11 @@
 #define BYTES_MAX ((uint64_t) 4 * USI_MAX_MESSAGE)
 #define LOOKS     3 /* a broker that stood still reads first */
 
+/* A connection that is closed has received nothing any more: less than before. */
 static bool s_is_endless (peer_t *peer)
 {
     uint64_t received = handle_received (&peer->handle);
-    if (peer->unfinished.spoke || received - peer->unfinished.received <= BYTES_MAX) {
+    if (peer->unfinished.spoke || received <= peer->unfinished.received + BYTES_MAX) {
         if (peer->unfinished.spoke)
             peer->unfinished.received = received;
         peer->unfinished.spoke = false;

@@ -230,6 +230,7 @@ static void s_resubmit (answer_t *answer, const store_job_t *job)
                              .expire_ms = record->expire_ms,
                              .peer = answer->peer,
                              .owner = access_owner (answer_peer (answer)),
+                             .most = access_queued (answer_peer (answer)),
                              .channel = answer->channel,
                              .blobs = record->blobs,
                              .spec = usi_buf_bytes (&spec),

@@ -309,15 +309,15 @@ static void s_take_spec (why_t *self, usi_bytes_t bytes)
 static void s_on_job (us_err_t code, const store_job_t *job, void *arg)
 {
     why_t *self = arg;
-    const store_record_t *record = &job->record;
     const peer_t *peer = answer_peer (self->answer);
-    if (!code &&
-        (!peer || !access_job (self->answer->broker, peer, USI_MAY_SEE, record->owner)))
+    if (!code && (!peer || !access_job (self->answer->broker, peer, USI_MAY_SEE,
+                                        job->record.owner)))
         code = US_ERR_DENIED;
     if (code) {
         s_fail (self, code);
         return;
     }
+    const store_record_t *record = &job->record;
     self->state = record->state;
     self->is_cancelled = record->flags & RECORD_FLAG_CANCEL;
     self->started_ms = record->started_ms;

@@ -134,9 +134,16 @@ us_err_t store_load_functions (const char *url, int64_t timeout_ms, char **text)
     char *where = err ? NULL : usi_redis_url_shown (&parsed);
     if (!err)
         err = usi_ask_open (&ask, &parsed, timeout_ms, why, sizeof why);
-    *text = err ? s_refused (where ? where : url, err, why) : s_load (ask);
-    if (!err && *text)
+    char *wrong = err ? NULL : s_load (ask);
+    *text = err ? s_refused (where ? where : url, err, why)
+            : wrong
+                ? usi_sprintf ("the functions cannot be loaded into Redis at %s (%s): "
+                               "give an administrator of it with --redis-auth",
+                               where, wrong)
+                : NULL;
+    if (wrong)
         err = US_ERR_STORE;
+    free (wrong);
     usi_ask_close (&ask);
     usi_redis_url_free (&parsed);
     free (where);

@@ -15,11 +15,12 @@
 #define LINES        100
 #define LINE_MAX_LEN 8192
 
-enum { KEY_DIR = 'o', KEY_NAME = 'k', KEY_WHAT = 'w', KEY_LIMIT = 'n' };
+enum { KEY_DIR = 'o', KEY_NAME = 'u', KEY_WHAT = 'w', KEY_LIMIT = 'n' };
 static const struct argp_option s_options[] = {
     {"who", KEY_NAME, "NAME", 0, "what the key of this name did", 2},
     {"what", KEY_WHAT, "WORD", 0,
-     "only: submit, cancel, retry, purge, drain, admit, revoke, join, leave or deny",
+     "only: submit, cancel, retry, purge, drain, admit, revoke, join, leave, deny or "
+     "cut",
      2},
     {"limit", KEY_LIMIT, "N", 0, "the last so many lines (default: 100; 0: all)", 2},
     {"dir", KEY_DIR, "DIR", 0,

@@ -142,6 +142,18 @@ def test_slow_handshakes(broker, node, client):
         serves(here)
 
 
+def test_who_has_gone_is_not_called_endless(broker, client):
+    """The system counts nothing any more for a connection that is closed."""
+    left = broker()
+    here = client(left)
+    wire = greeted(left)
+    wire.say(PONG)
+    wait_for(lambda: wire.frame()[1] == PING)  # it was looked at more than once
+    wire.close()
+    wait_for(lambda: json.loads(here.ctl("--json", "status").stdout)["clients"] == 1)
+    assert "without end" not in left.output
+
+
 @pytest.mark.parametrize("says_hello", [False, True])
 def test_a_message_without_end(broker, node, client, says_hello):
     """libzmq keeps it until its last frame comes: its sender is cut before that."""

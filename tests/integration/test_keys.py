@@ -706,6 +706,19 @@ def test_a_limit_of_bytes_may_have_a_unit(keyed):
     assert "is not a size like 64K or 2M" in done.stderr
 
 
+def test_a_retry_is_one_of_so_many_jobs(keyed):
+    """What is handed in again is handed in, under the same limit."""
+    alice = keyed.client("alice", "--queued", "1")
+    node = keyed.node()
+    job = alice.ctl("submit", "--wait", "--json", "--shell", "exit 3", check=False)
+    failed = json.loads(job.stdout)["id"]
+    node.stop()
+    assert alice.ctl("submit", "--shell", "true").returncode == 0
+    again = alice.ctl("--timeout", "1s", "retry", failed, check=False)
+    assert again.returncode == 69
+    assert json.loads(keyed.own().ctl("--json", "channels").stdout)["queued"] == 1
+
+
 def test_rate(keyed):
     """More is not refused: it takes its time."""
     keyed.node()

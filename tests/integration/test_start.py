@@ -112,6 +112,9 @@ def test_redis_with_the_users_of_keygen(broker, node, client, make_redis, direct
     options = {"redis_auth": auth["broker"], "data": directory / "data"}
     assert refused(lambda: broker(url, **options), "--load-functions") == 69
     load = [BIN / "understudy-broker", "--load-functions", "--redis", url]
+    wrong = client().run([*load, "--redis-auth", auth["broker"]], check=False)
+    assert wrong.returncode == 69
+    assert "functions cannot be loaded into Redis" in wrong.stderr
     started = client().run([*load, "--redis-auth", auth["admin"]])
     assert "functions of this version are in Redis" in started.stderr
     first = broker(url, **options)

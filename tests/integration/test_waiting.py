@@ -37,6 +37,13 @@ def test_no_node_and_a_name_that_was_misspelt(broker, node, client):
     assert "did you mean" not in row["text"]
 
 
+def test_a_job_that_is_not_there(broker, client):
+    broker()
+    done = client().ctl("why", "0" * 12 + "-8000-8000-000000000000", check=False)
+    assert done.returncode == 1
+    assert "no such job" in done.stderr
+
+
 def test_a_python_that_nobody_offers(broker, node, client):
     broker()
     node(channel="calculator")
