@@ -9,11 +9,12 @@
 #include <czmq.h>
 
 #include "peers/handle.h"
+#include "proto/limits.h"
 
 typedef struct connections connections_t;
 
-#define CONNECTIONS_GREETING_MS 10000 /* for handshake and HELLO together */
-#define CONNECTIONS_BYTES       ((uint64_t) 4 << 20) /* before the first message is whole */
+#define CONNECTIONS_GREETING_MS 10000           /* for handshake and HELLO together */
+#define CONNECTIONS_BYTES       USI_MAX_MESSAGE /* before the first message is whole */
 #define CONNECTIONS_RESERVE     64 /* descriptors that are not for connections */
 
 connections_t *connections_new (void);

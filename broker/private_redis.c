@@ -322,15 +322,8 @@ static int s_write (const private_redis_t *self, const char *name, usi_buf_t *li
 
 static int s_write_users (private_redis_t *self, char **text)
 {
-    uint8_t random[USI_ACL_USERS * USI_KEY_LEN];
     usi_buf_t users = {0}, admin = {0};
-    if (!usi_keys_init ())
-        return s_refuse_dir (self->dir, usi_strdup ("no random bytes for its users"),
-                             text);
-    for (size_t i = 0; i < USI_ACL_USERS; i++)
-        usi_keys_make_seed (random + i * USI_KEY_LEN);
-    usi_acl_fill (&self->acl, random);
-    usi_wipe (random, sizeof random);
+    usi_acl_fill (&self->acl);
     usi_acl_lines (&self->acl, true, &users);
     usi_acl_auth (&self->acl, USI_ACL_ADMIN, &admin);
     int error = s_write (self, ACL_NAME, &users);

@@ -5,7 +5,8 @@
  * broker. DIR/broker is locked by the broker alone and holds its pid. DIR/lock is locked by
  * the broker and by its server both: so a new broker can tell a directory that is in use
  * from one whose old server is just ending. DIR/redis.acl holds its users, which are made
- * anew at each start; DIR/redis-admin.auth is for the operator. Stands on common/redis and the loop. */
+ * anew at each start; DIR/redis-admin.auth is for the operator. Stands on common/redis and
+ * the loop. */
 #ifndef BROKER_PRIVATE_REDIS_H
 #define BROKER_PRIVATE_REDIS_H
 

@@ -4,7 +4,6 @@
 #include "core/others.h"
 
 #include "base/log.h"
-#include "core/endpoints.h"
 
 #define OTHERS_MAX 64
 

@@ -58,13 +58,9 @@ static void s_tell (const ctl_t *ctl, char *const paths[FILES])
 int redis_users_make (const ctl_t *ctl, const char *folder)
 {
     usi_acl_t acl;
-    uint8_t random[USI_ACL_USERS * USI_KEY_LEN];
     char *paths[FILES];
     int rc = EXIT_DONE;
-    for (size_t i = 0; i < USI_ACL_USERS; i++)
-        usi_keys_make_seed (random + i * USI_KEY_LEN);
-    usi_acl_fill (&acl, random);
-    usi_wipe (random, sizeof random);
+    usi_acl_fill (&acl);
     for (size_t i = 0; i < FILES; i++) {
         paths[i] = mem_printf ("%s/%s", folder, s_files[i].name);
         int error = rc ? 0 : s_write (&acl, &s_files[i], paths[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a job waits for, in words: of one that the broker has, the broker says it; of one that it
- * has not, this program knows best. */
+ * What a job waits for, in words, which are the broker's. Of a job that it does not have yet
+ * it cannot say anything: then whether it answers, and has its store, is the reason. */
 #include <stdio.h>
 #include <string.h>
 

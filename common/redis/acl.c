@@ -6,6 +6,8 @@
  * transactions of its append-only file as that user, and drops those that it may not. */
 #include "redis/acl.h"
 
+#include <stdio.h>
+
 #include "base/id.h"
 
 static const char *const s_names[USI_ACL_USERS] = {"us-broker", "us-node", "us-admin"};
@@ -33,10 +35,12 @@ const char *usi_acl_name (usi_acl_user_t user)
     return s_names[user];
 }
 
-void usi_acl_fill (usi_acl_t *self, const uint8_t random[USI_ACL_USERS * 32])
+void usi_acl_fill (usi_acl_t *self)
 {
-    for (size_t i = 0; i < USI_ACL_USERS; i++)
-        usi_hex (random + i * 32, 32, self->passwords[i]);
+    for (size_t user = 0; user < USI_ACL_USERS; user++)
+        for (size_t i = 0; i < 4; i++)
+            snprintf (self->passwords[user] + 16 * i, 17, "%016llx",
+                      (unsigned long long) usi_random64 ());
 }
 
 static void s_line (const usi_acl_t *self, usi_acl_user_t user, bool is_private,

@@ -25,8 +25,8 @@ typedef struct usi_acl {
     char passwords[USI_ACL_USERS][65];
 } usi_acl_t;
 
-/* Three passwords that nobody can guess, of three times 32 random bytes. */
-void usi_acl_fill (usi_acl_t *self, const uint8_t random[USI_ACL_USERS * 32]);
+/* Gives each user a password that nobody can guess. */
+void usi_acl_fill (usi_acl_t *self);
 /* All lines: these users, and nobody else (the default user is off). The passwords stand
  * there as hashes only. is_private: the Redis has no operator, so its broker loads the
  * functions itself and may read the settings. */

@@ -256,18 +256,6 @@ static PyObject *s_open (PyObject *object, PyObject *id)
     return err == US_OK ? (PyObject *) core_job_new (self, &result) : NULL;
 }
 
-static PyObject *s_error_text (PyObject *object, void *closure)
-{
-    (void) closure;
-    core_client_t *self = (core_client_t *) object;
-    us_client_t *client = core_client_enter (self);
-    if (client == NULL)
-        return NULL;
-    PyObject *text = PyUnicode_FromString (us_client_error_text (client));
-    core_client_leave (self);
-    return text;
-}
-
 static PyObject *s_endpoint (PyObject *object, void *closure)
 {
     (void) closure;
@@ -422,7 +410,6 @@ static PyMethodDef s_methods[] = {
 };
 
 static PyGetSetDef s_getset[] = {
-    {"error_text", s_error_text, NULL, "What went wrong last, or an empty text.", NULL},
     {"endpoint", s_endpoint, NULL, "The address in use, or the ones tried.", NULL},
     {"max_payload", s_max_payload, NULL,
      "Largest body in bytes: the broker's limit where that is lower.", NULL},
